@@ -1,0 +1,274 @@
+"""Bring what the engine says to the asyncio loop, in batches, and commands back."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import select
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from amqtt import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Events handled before the loop gets to do something else.
+_EVENTS_PER_TICK = 1000
+
+# The first item of a client's event, as in cpp/bindings/register_client.cpp.
+CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
+
+
+class _Engine(Protocol):
+    def fileno(self) -> int: ...
+    def take_events(self, most: int) -> tuple[list[Any], bool]: ...
+
+
+class EventPump:
+    """Hand the events of an engine to a callback on the event loop.
+
+    Args:
+        loop: the loop that runs the callback.
+        engine: where the events come from.
+        handle: called with each list of events. A bound method is held weakly, so that the pump
+            does not keep its owner alive.
+
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: _Engine,
+        handle: Callable[[list[Any]], None],
+    ) -> None:
+        """Begin to wait for events."""
+        self._loop = loop
+        self._engine: _Engine | None = engine
+        self._handle = weakref.WeakMethod(handle)
+        self._fd = engine.fileno()
+        self._waiter: _WaitingThread | None = None
+        try:
+            loop.add_reader(self._fd, self._drain)
+        except NotImplementedError:  # a loop that cannot wait for descriptors
+            self._waiter = _WaitingThread(loop, self._fd, self._drain)
+
+    def _drain(self) -> None:
+        handle = self._handle()
+        if self._engine is None or handle is None:
+            return
+        events, more = self._engine.take_events(_EVENTS_PER_TICK)
+        if events:
+            handle(events)
+        if more:
+            self._loop.call_soon(self._drain)
+
+    def close(self) -> None:
+        """Stop waiting; events that are left are dropped. Only on the loop's thread."""
+        if self._engine is None:
+            return
+        self._engine = None
+        if self._waiter is not None:
+            self._waiter.stop()
+        elif not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+
+
+class _WaitingThread:
+    """Wait for a descriptor in place of a loop that cannot."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fd: int, drain: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._drain = drain
+        self._drained = threading.Event()
+        self._wake_read, self._wake_write = os.pipe()
+        self._thread = threading.Thread(target=self._run, args=(fd,), daemon=True)
+        self._thread.start()
+
+    def _run(self, fd: int) -> None:
+        while True:
+            readable, _, _ = select.select([fd, self._wake_read], [], [])
+            if self._wake_read in readable:
+                return
+            self._drained.clear()
+            try:
+                self._loop.call_soon_threadsafe(self._drain_on_loop)
+            except RuntimeError:  # the loop is closed
+                return
+            self._drained.wait()
+
+    def _drain_on_loop(self) -> None:
+        try:
+            self._drain()
+        finally:
+            self._drained.set()
+
+    def stop(self) -> None:
+        os.write(self._wake_write, b"x")
+        self._drained.set()
+        self._thread.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+
+class ClientEvents(Protocol):
+    """What a client is told without having asked."""
+
+    def message_received(
+        self, topic: str, payload: bytes, qos: int, retain: bool, packet_id: int, dup: bool
+    ) -> None:
+        """Take a message of a subscription."""
+
+    def connection_lost(self, reason: str) -> None:
+        """Note that the connection is gone."""
+
+
+class EngineError(Exception):
+    """A command failed in the engine.
+
+    Args:
+        text: what went wrong.
+        errno: the number of the system's error, or 0.
+
+    """
+
+    def __init__(self, text: str, errno: int = 0) -> None:
+        """Make an error."""
+        super().__init__(text)
+        self.errno = errno
+
+    def as_os_error(self) -> OSError:
+        """Return the same error in the terms of the operating system."""
+        return OSError(self.errno, str(self)) if self.errno else ConnectionError(str(self))
+
+
+class ClientReactor:
+    """Serve all clients of one event loop with one engine.
+
+    Get it from `client_reactor()`. The engine ends when the last client lets go of it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start an engine whose events come to `loop`."""
+        self.loop = loop
+        self.engine = _core.ClientEngine()
+        self._tickets = itertools.count(1)
+        # By ticket: the client that asked, and what it waits for.
+        self._answers: dict[int, tuple[int, asyncio.Future[Any]]] = {}
+        self._clients: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        pump = EventPump(loop, self.engine, self._handle)
+        # Runs when this object goes and also when the interpreter exits.
+        weakref.finalize(self, _end_client_engine, loop, pump, self.engine)
+
+    def open(self, client: ClientEvents) -> int:
+        """Register a client, which is held weakly.
+
+        Returns:
+            Its handle, to be given back with `engine.forget`.
+
+        """
+        handle = self.engine.open()
+        self._clients[handle] = client
+        return handle
+
+    def ticket(self, handle: int) -> tuple[int, asyncio.Future[Any]]:
+        """Make a ticket for a command of a client and the future of its answer."""
+        number = next(self._tickets)
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        self._answers[number] = handle, answer
+        return number, answer
+
+    def drop(self, number: int) -> None:
+        """Forget a ticket whose command was not sent."""
+        self._answers.pop(number, None)
+
+    def fail_all(self, handle: int, reason: str) -> None:
+        """End all waiting of a client; messages in flight are forgotten."""
+        for number, (asker, answer) in list(self._answers.items()):
+            if asker == handle:
+                del self._answers[number]
+                self.engine.cancel(handle, number)
+                if not answer.done():
+                    answer.set_exception(EngineError(reason))
+
+    async def wait(self, handle: int, number: int, answer: asyncio.Future[Any]) -> Any:
+        """Wait for the answer to a command; being cancelled cancels the command.
+
+        Raises:
+            EngineError: the command failed.
+
+        """
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if self._answers.pop(number, None) is not None:
+                self.engine.cancel(handle, number)
+            raise
+
+    def _handle(self, events: list[Any]) -> None:
+        for event in events:
+            kind = event[0]
+            if kind == MESSAGE:
+                client = self._clients.get(event[1])
+                if client is not None:
+                    client.message_received(*event[2:])
+            elif kind == LOST:
+                client = self._clients.get(event[1])
+                if client is not None:
+                    client.connection_lost(event[2])
+            else:
+                self._resolve(event)
+
+    def _resolve(self, event: tuple[Any, ...]) -> None:
+        _, answer = self._answers.pop(event[2], (0, None))
+        if answer is None or answer.done():
+            return
+        if event[0] == FAILURE:
+            answer.set_exception(EngineError(event[4], event[3]))
+        elif event[0] == CONNACK:
+            answer.set_result((event[3], event[4]))
+        else:
+            answer.set_result(event[3])
+
+
+def _end_client_engine(
+    loop: asyncio.AbstractEventLoop, pump: EventPump, engine: _core.ClientEngine
+) -> None:
+    end_engine(loop, pump, engine.stop)
+
+
+def end_engine(
+    loop: asyncio.AbstractEventLoop, pump: EventPump, stop: Callable[[], None]
+) -> None:
+    """Take an engine off its loop and stop it, from whatever thread."""
+    on_loop = loop.is_closed() or not loop.is_running() or asyncio._get_running_loop() is loop
+    if on_loop:
+        pump.close()
+    else:
+        loop.call_soon_threadsafe(pump.close)
+    try:
+        stop()
+    except RuntimeError:  # this process was forked from the engine's, which goes on there
+        return
+
+
+_reactors: weakref.WeakValueDictionary[int, ClientReactor] = weakref.WeakValueDictionary()
+
+
+def client_reactor(loop: asyncio.AbstractEventLoop) -> ClientReactor:
+    """Return the reactor of an event loop, a new one if it has none.
+
+    Args:
+        loop: a loop of this thread.
+
+    """
+    key = hash((id(loop), os.getpid()))
+    reactor = _reactors.get(key)
+    if reactor is None or reactor.loop is not loop:
+        reactor = ClientReactor(loop)
+        _reactors[key] = reactor
+    return cast("ClientReactor", reactor)

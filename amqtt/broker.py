@@ -1,0 +1,299 @@
+"""The MQTT broker."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from transitions import Machine
+
+from amqtt import _core
+from amqtt._bridge import EventPump, end_engine
+from amqtt._dispatch import broker_policy
+from amqtt.contexts import (
+    Action,
+    BaseContext,
+    BrokerConfig,
+    ListenerConfig,
+    ListenerType,
+)
+from amqtt.errors import BrokerError
+from amqtt.events import BrokerEvents
+from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
+from amqtt.session import ApplicationMessage
+
+if TYPE_CHECKING:
+    from amqtt.session import Session
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "QOS_0",
+    "QOS_1",
+    "QOS_2",
+    "Action",
+    "BaseContext",
+    "Broker",
+    "BrokerConfig",
+    "BrokerError",
+    "BrokerEvents",
+    "ListenerConfig",
+    "ListenerType",
+    "RetainedApplicationMessage",
+]
+
+DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
+
+
+class RetainedApplicationMessage(ApplicationMessage):
+    """Hold a message that is kept for subscribers to come.
+
+    Args:
+        source_session: the session of the publisher; None for messages of the server.
+        topic: topic name.
+        data: payload.
+        qos: quality of service, or None when it is not decided.
+
+    """
+
+    __slots__ = ("source_session",)
+
+    def __init__(
+        self,
+        source_session: Session | None,
+        topic: str,
+        data: bytes | bytearray,
+        qos: int | None = None,
+    ) -> None:
+        """Make a retained message."""
+        super().__init__(None, topic, qos, data, True)
+        self.source_session = source_session
+
+
+class Broker:
+    """Serve MQTT clients.
+
+    The engine runs on a thread of its own; the event loop only starts and stops it and takes
+    its log records. Must be made while a loop is running, unless `loop` is given.
+
+    Args:
+        config: the configuration; a dictionary is read by `BrokerConfig.from_dict`, None means
+            the defaults: port 1883, everyone admitted.
+        loop: the event loop; None means the running one.
+        plugin_namespace: name of the group of plugin entry points.
+
+    Raises:
+        dacite.DaciteError: the dictionary has an unknown key or a value of a wrong type.
+        PluginLoadError: a configured plugin is not available.
+        RuntimeError: no loop is running and none is given.
+
+    """
+
+    states: ClassVar[list[str]] = [
+        "new",
+        "starting",
+        "started",
+        "not_started",
+        "stopping",
+        "stopped",
+        "not_stopped",
+    ]
+
+    def __init__(
+        self,
+        config: BrokerConfig | dict[str, Any] | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        plugin_namespace: str | None = None,
+    ) -> None:
+        """Read the configuration; nothing is opened yet."""
+        self.logger = logging.getLogger(__name__)
+        if isinstance(config, dict) or config is None:
+            config = BrokerConfig.from_dict(config)
+        self.config = config
+        self.listeners_config = config.listeners
+        self.plugin_namespace = plugin_namespace or "amqtt.broker.plugins"
+        self._loop = loop or asyncio.get_running_loop()
+        self._policy = broker_policy(_as_mapping(config.plugins), self.logger)
+        self._engine: _core.BrokerEngine | None = None
+        self._end: weakref.finalize[..., Any] | None = None
+        self._addresses: dict[str, list[tuple[str, int]]] = {}
+        self.transitions = _machine(self.states)
+
+    @property
+    def addresses(self) -> dict[str, list[tuple[str, int]]]:
+        """Where the broker listens: host and port of every socket, by name of the listener.
+
+        The way to learn the port of a listener that binds port 0.
+        """
+        return {name: list(bound) for name, bound in self._addresses.items()}
+
+    async def start(self) -> None:
+        """Open the listeners and serve clients.
+
+        Raises:
+            BrokerError: the broker is started already, or a listener cannot be opened; then none
+                is open and `start()` may be called again.
+
+        """
+        if self.transitions.state in ("starting", "started", "stopping"):
+            msg = f"Broker instance can't be started: it is {self.transitions.state}"
+            raise BrokerError(msg)
+        self.transitions.start()
+        try:
+            await self._start_engine()
+        except asyncio.CancelledError:
+            self.transitions.starting_fail()
+            raise
+        except Exception as error:
+            self.transitions.starting_fail()
+            msg = f"Broker instance can't be started: {error}"
+            raise BrokerError(msg) from error
+        self.transitions.starting_success()
+
+    async def _start_engine(self) -> None:
+        engine = self._new_engine()
+        addresses = {}
+        for name, listener in self.listeners_config.items():
+            if listener.bind is None:
+                continue
+            # Off the loop: a host name may have to be resolved.
+            addresses[name] = await asyncio.to_thread(self._listen, engine, name, listener)
+            self.logger.info(
+                "Listener '%s' bind to %s (max_connections=%d)",
+                name,
+                listener.bind,
+                listener.max_connections,
+            )
+        pump = EventPump(self._loop, engine, self._log_events)
+        engine.start()
+        self._engine = engine
+        self._addresses = addresses
+        # Runs when this object goes and also when the interpreter exits.
+        self._end = weakref.finalize(self, end_engine, self._loop, pump, engine.stop)
+
+    def _new_engine(self) -> _core.BrokerEngine:
+        config, limits = self.config, self.config.limits
+        return _core.BrokerEngine(
+            connect_timeout=limits.connect_timeout,
+            max_packet_size=limits.max_packet_size,
+            max_inflight_messages=limits.max_inflight_messages,
+            max_queued_messages=limits.max_queued_messages,
+            max_queued_bytes=limits.max_queued_bytes,
+            session_expiry=config.session_expiry_interval,
+            keep_alive_extra=config.timeout_disconnect_delay or 0,
+            max_qos=getattr(config, "max_qos", QOS_2),
+            **self._policy.as_arguments(),
+        )
+
+    def _listen(
+        self, engine: _core.BrokerEngine, name: str, listener: ListenerConfig
+    ) -> list[tuple[str, int]]:
+        if listener.type is not ListenerType.TCP or listener.ssl:
+            kind = f"{listener.type}{' with ssl' if listener.ssl else ''}"
+            msg = f"listener '{name}': type {kind} is not available in this version"
+            raise BrokerError(msg)
+        host, port = self._split_bindaddr_port(listener.bind or "", DEFAULT_PORTS["tcp"])
+        try:
+            return engine.listen(name, host.strip("[]"), port, max(0, listener.max_connections))
+        except OSError as error:
+            msg = f"listener '{name}' cannot bind to {listener.bind} (port {port}): "
+            raise OSError(error.errno, msg + _reason(error)) from error
+
+    @staticmethod
+    def _split_bindaddr_port(port_str: str, default_port: int) -> tuple[str, int]:
+        """Split `host:port`; brackets around an IPv6 address are kept.
+
+        Raises:
+            ValueError: the port is no number from 0 to 65535, or a bracket is missing.
+
+        """
+        if port_str.startswith("["):
+            host, bracket, rest = port_str.partition("]")
+            if not bracket:
+                msg = f"']' is missing in bind address '{port_str}'"
+                raise ValueError(msg)
+            host, port = host + "]", rest.removeprefix(":")
+        elif ":" in port_str:
+            host, _, port = port_str.rpartition(":")
+        elif port_str.isdigit():
+            host, port = "", port_str
+        else:
+            host, port = port_str, ""
+        if not port:
+            return host, default_port
+        if not port.isdigit() or int(port) > 65535:
+            msg = f"bind address '{port_str}': the port must be a number from 0 to 65535"
+            raise ValueError(msg)
+        return host, int(port)
+
+    async def shutdown(self) -> None:
+        """Disconnect all clients and close the listeners.
+
+        Raises:
+            BrokerError: the broker is not running.
+
+        """
+        if self.transitions.state != "started" or self._end is None:
+            msg = f"Broker instance can't be stopped: it is {self.transitions.state}"
+            raise BrokerError(msg)
+        self.transitions.shutdown()
+        end, self._end = self._end, None
+        engine, self._engine = self._engine, None
+        self._addresses = {}
+        if engine is not None:
+            # Off the loop: the engine's thread is waited for.
+            await asyncio.shield(asyncio.to_thread(engine.stop))
+            self._log_events(engine.take_events(100_000)[0])
+        end()
+        self.logger.info("Broker closed")
+        self.transitions.stopping_success()
+
+    async def internal_message_broadcast(
+        self, topic: str, data: bytes | bytearray, qos: int | None = None
+    ) -> None:
+        """Publish a message of the server to every matching subscription.
+
+        Args:
+            topic: topic name, which may start with `$`.
+            data: payload.
+            qos: quality of service, at most that of each subscription; None means that of each
+                subscription.
+
+        Raises:
+            BrokerError: the broker is not running.
+            ValueError: `qos` is out of range, or the message is too large for MQTT.
+
+        """
+        if self._engine is None:
+            msg = f"Broker instance can't publish: it is {self.transitions.state}"
+            raise BrokerError(msg)
+        self._engine.publish(topic, data, qos, False)
+
+    def _log_events(self, events: list[tuple[int, str, str]]) -> None:
+        for level, name, text in events:
+            logging.getLogger(name).log(level, "%s", text)
+
+
+def _as_mapping(plugins: Any) -> dict[str, Any] | None:
+    # BrokerConfig has made a dictionary of every style of configuration.
+    return plugins if plugins is None else dict(plugins)
+
+
+def _machine(states: list[str]) -> Any:
+    machine = Machine(states=states, initial="new")
+    machine.add_transition("start", ["new", "stopped", "not_started"], "starting")
+    machine.add_transition("starting_fail", "starting", "not_started")
+    machine.add_transition("starting_success", "starting", "started")
+    machine.add_transition("shutdown", "started", "stopping")
+    machine.add_transition("stopping_success", "stopping", "stopped")
+    machine.add_transition("stopping_failure", "stopping", "not_stopped")
+    return machine
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "address already in use"
+    return os.strerror(error.errno) if error.errno else str(error)

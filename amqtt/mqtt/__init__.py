@@ -1,0 +1,1 @@
+"""MQTT vocabulary: constants of the protocol."""

@@ -1,0 +1,200 @@
+"""What the command line tools have in common: messages, logging, configuration, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Protocol, TypeVar
+
+import dacite
+import typer
+import yaml
+
+import amqtt
+from amqtt.utils import load_yaml_config
+
+LOG_FORMAT = "[%(asctime)s] :: %(levelname)s - %(message)s"
+DEBUG_LOG_FORMAT = "[%(asctime)s] %(name)s:%(lineno)d :: %(levelname)s - %(message)s"
+
+_C = TypeVar("_C", covariant=True)
+
+
+class ConfigClass(Protocol[_C]):
+    """A configuration class that can be made from a dictionary."""
+
+    def from_dict(self, d: dict[str, Any] | None) -> _C:
+        """Make a configuration."""
+
+
+def make_app() -> typer.Typer:
+    """Make a typer application with plain help and plain tracebacks."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(amqtt.__version__)
+        raise typer.Exit
+
+
+DebugOption = Annotated[bool, typer.Option("-d", help="Log at level DEBUG.")]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
+]
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error and end the command with status 1.
+
+    Args:
+        message: what went wrong.
+
+    Raises:
+        typer.Exit: always.
+
+    """
+    typer.echo(f"❌ {message}", err=True)
+    raise typer.Exit(1)
+
+
+def explain(error: BaseException) -> str:
+    """Put an error and its cause into one line.
+
+    Args:
+        error: the error.
+
+    Returns:
+        Its text, and that of its cause where it says more.
+
+    """
+    text = str(error) or type(error).__name__
+    cause = error.__cause__
+    if cause is not None and str(cause) not in text:
+        text = f"{text}: {explain(cause)}"
+    return text
+
+
+def configure_logging(debug: bool, debug_format: str = LOG_FORMAT) -> None:
+    """Send log records to the standard error stream.
+
+    Args:
+        debug: whether to log at DEBUG instead of INFO.
+        debug_format: format of the lines at DEBUG.
+
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        format=debug_format if debug else LOG_FORMAT,
+    )
+    # Each state change would be several lines that say nothing about MQTT.
+    logging.getLogger("transitions").setLevel(logging.WARNING)
+
+
+def load_config(config_class: ConfigClass[_C], config_file: str | Path) -> _C:
+    """Make a configuration from a YAML file; end the command when that is not possible.
+
+    Args:
+        config_class: the configuration class.
+        config_file: path of the file.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        typer.Exit: the file cannot be read, is not YAML or does not fit the class; the error,
+            with file and key, is printed.
+
+    """
+    try:
+        content = load_yaml_config(config_file)
+    except OSError as error:
+        fail(f"Config file error: {error}")
+    except UnicodeDecodeError as error:
+        fail(f"Config file error: {config_file}: not UTF-8: {error}")
+    except yaml.YAMLError as error:
+        fail(f"Config file error: {config_file}: not valid YAML: {_explain_yaml(error)}")
+    if content is None:
+        # An empty file would mean the defaults, which admit everyone: more likely a mistake.
+        fail(f"Config file error: {config_file}: expected a mapping, the file is empty")
+    try:
+        return config_class.from_dict(content)
+    except (dacite.DaciteError, ValueError, KeyError, OSError) as error:
+        fail(f"Config file error: {config_file}: {error}")
+
+
+def _explain_yaml(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    problem = getattr(error, "problem", None) or "syntax error"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+
+
+@contextlib.contextmanager
+def signals_handled(callback: Callable[[], None]) -> Iterator[None]:
+    """Call back on SIGINT and SIGTERM while a block runs inside an event loop.
+
+    The second signal ends the process at once, with status 1.
+
+    Args:
+        callback: what the first signal calls, on the event loop.
+
+    """
+    loop = asyncio.get_running_loop()
+    received = False
+
+    def handle() -> None:
+        nonlocal received
+        if received:
+            os._exit(1)
+        received = True
+        callback()
+
+    installed = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Loops without signal handlers raise KeyboardInterrupt as Python does everywhere.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, handle)
+            installed.append(number)
+    try:
+        yield
+    finally:
+        for number in installed:
+            loop.remove_signal_handler(number)
+
+
+def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function; cancel it on SIGINT or SIGTERM and take that for a normal end.
+
+    Args:
+        main: the coroutine function.
+
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_until_signal(main))
+
+
+async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    task = asyncio.ensure_future(main())
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        task.cancel()
+
+    with signals_handled(interrupt):
+        try:
+            await task
+        except (Exception, asyncio.CancelledError):
+            # What a cancelled call raises is a consequence of the signal, no error of its own.
+            if not interrupted:
+                raise

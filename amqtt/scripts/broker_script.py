@@ -1,0 +1,103 @@
+"""The command `amqtt`: run a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from amqtt.contexts import BrokerConfig
+from amqtt.errors import BrokerError, PluginError, PluginLoadError
+from amqtt.scripts._common import (
+    DEBUG_LOG_FORMAT,
+    DebugOption,
+    VersionOption,
+    configure_logging,
+    explain,
+    fail,
+    load_config,
+    make_app,
+    signals_handled,
+)
+
+if TYPE_CHECKING:
+    from amqtt.broker import Broker
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CONFIG_FILE = Path(__file__).with_name("default_broker.yaml")
+
+app = make_app()
+
+
+def main() -> None:
+    """Run the command."""
+    app(prog_name="amqtt")
+
+
+@app.command(name="amqtt", help="Run an MQTT broker until it is told to stop.")
+def broker_main(
+    config_file: Annotated[
+        str | None, typer.Option("-c", help="Configuration file of the broker (YAML).")
+    ] = None,
+    debug: DebugOption = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the configuration file and exit.")
+    ] = False,
+    version: VersionOption = False,  # noqa: ARG001  # its callback ends the command
+) -> None:
+    """Run a broker.
+
+    Args:
+        config_file: path of the configuration file; None means the packaged one.
+        debug: whether to log at DEBUG.
+        check: whether to check the configuration instead of running the broker.
+        version: whether to print the version instead of running the broker.
+
+    Raises:
+        typer.Exit: the configuration is wrong or the broker cannot start (status 1).
+
+    """
+    configure_logging(debug, DEBUG_LOG_FORMAT)
+    source = config_file if config_file is not None else str(DEFAULT_CONFIG_FILE)
+    config = load_config(BrokerConfig, source)
+    if check:
+        asyncio.run(_check(config, source))
+        typer.echo(f"{source}: ok")
+    else:
+        asyncio.run(_serve(config, source))
+
+
+def _make_broker(config: BrokerConfig, source: str) -> Broker:
+    """Make the broker, which loads its plugins."""
+    # Imported here: help, version and the errors of a configuration do not need the engine.
+    from amqtt.broker import Broker
+
+    try:
+        return Broker(config)
+    except (BrokerError, PluginError, PluginLoadError) as error:
+        fail(f"Broker failed to start: {explain(error)} (configured in {source})")
+
+
+async def _check(config: BrokerConfig, source: str) -> None:
+    _make_broker(config, source)
+
+
+async def _serve(config: BrokerConfig, source: str) -> None:
+    """Run the broker until a signal arrives."""
+    stop = asyncio.Event()
+    with signals_handled(stop.set):
+        broker = _make_broker(config, source)
+        try:
+            await broker.start()
+        except BrokerError as error:
+            fail(f"Broker failed to start: {explain(error)}")
+        await stop.wait()
+        await broker.shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""Sessions and application messages, as plugins and applications see them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from transitions import MachineError
+
+from amqtt.errors import AMQTTError
+
+if TYPE_CHECKING:
+    import ssl
+
+OUTGOING = 0
+INCOMING = 1
+
+_MAX_PACKET_ID = 65535
+
+
+class ApplicationMessage:
+    """Hold one message and the packets of its delivery.
+
+    Two messages are equal when their packet ids are, whatever else they hold.
+
+    Args:
+        packet_id: packet identifier; None with QoS 0.
+        topic: topic name.
+        qos: quality of service, 0 to 2, or None when it is not decided.
+        data: payload.
+        retain: the retain flag.
+
+    """
+
+    __slots__ = (
+        "data",
+        "packet_id",
+        "puback_packet",
+        "pubcomp_packet",
+        "publish_packet",
+        "pubrec_packet",
+        "pubrel_packet",
+        "qos",
+        "retain",
+        "topic",
+    )
+
+    __hash__ = None  # type: ignore[assignment]  # packet ids are reused, so a hash would mislead
+
+    def __init__(
+        self,
+        packet_id: int | None,
+        topic: str,
+        qos: int | None,
+        data: bytes | bytearray,
+        retain: bool,
+    ) -> None:
+        """Make a message that has not been sent or acknowledged."""
+        self.packet_id = packet_id
+        self.topic = topic
+        self.qos = qos
+        self.data = data
+        self.retain = retain
+        self.publish_packet: Any = None
+        self.puback_packet: Any = None
+        self.pubrec_packet: Any = None
+        self.pubrel_packet: Any = None
+        self.pubcomp_packet: Any = None
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the packet ids."""
+        if not isinstance(other, ApplicationMessage):
+            return NotImplemented
+        return self.packet_id == other.packet_id
+
+    def __repr__(self) -> str:
+        """Describe the message without its payload, which may be large."""
+        return (
+            f"{type(self).__name__}(packet_id={self.packet_id}, topic={self.topic!r}, "
+            f"qos={self.qos}, retain={self.retain}, size={len(self.data)})"
+        )
+
+
+class IncomingApplicationMessage(ApplicationMessage):
+    """Hold a message that the peer sent."""
+
+    __slots__ = ("direction",)
+
+    def __init__(
+        self,
+        packet_id: int | None,
+        topic: str,
+        qos: int | None,
+        data: bytes | bytearray,
+        retain: bool,
+    ) -> None:
+        """Make a received message; the arguments are those of `ApplicationMessage`."""
+        super().__init__(packet_id, topic, qos, data, retain)
+        self.direction = INCOMING
+
+
+class OutgoingApplicationMessage(ApplicationMessage):
+    """Hold a message for the peer."""
+
+    __slots__ = ("direction",)
+
+    def __init__(
+        self,
+        packet_id: int | None,
+        topic: str,
+        qos: int | None,
+        data: bytes | bytearray,
+        retain: bool,
+    ) -> None:
+        """Make a message to send; the arguments are those of `ApplicationMessage`."""
+        super().__init__(packet_id, topic, qos, data, retain)
+        self.direction = OUTGOING
+
+
+class SessionTransitions:
+    """Keep the state of a session and the times of its last changes.
+
+    The states are `new`, `connected` and `disconnected`. Times are whole seconds since the epoch.
+    """
+
+    __slots__ = ("last_connect_time", "last_disconnect_time", "state")
+
+    def __init__(self) -> None:
+        """Begin in the state `new`."""
+        self.state = "new"
+        self.last_connect_time: int | None = None
+        self.last_disconnect_time: int | None = None
+
+    def connect(self) -> bool:
+        """Enter the state `connected`.
+
+        Returns:
+            True.
+
+        Raises:
+            transitions.MachineError: the session is connected already.
+
+        """
+        if self.state == "connected":
+            msg = f"Can't trigger event connect from state {self.state}!"
+            raise MachineError(msg)
+        self.state = "connected"
+        self.last_connect_time = int(time.time())
+        self.last_disconnect_time = None
+        return True
+
+    def disconnect(self) -> bool:
+        """Enter the state `disconnected`, from any state.
+
+        Returns:
+            True.
+
+        """
+        self.state = "disconnected"
+        self.last_disconnect_time = int(time.time())
+        return True
+
+    def is_new(self) -> bool:
+        """Tell whether the session was never connected."""
+        return self.state == "new"
+
+    def is_connected(self) -> bool:
+        """Tell whether the session is connected."""
+        return self.state == "connected"
+
+    def is_disconnected(self) -> bool:
+        """Tell whether the session was connected, or was made, and is not connected now."""
+        return self.state == "disconnected"
+
+
+class Session:
+    """Hold what is known of one client: the connection, the will, the messages on their way.
+
+    Sessions are equal when their client ids are. A session can be pickled unless it has an
+    `ssl_object`; its two queues are empty in the copy.
+    """
+
+    states: ClassVar[list[str]] = ["new", "connected", "disconnected"]
+
+    __hash__ = None  # type: ignore[assignment]  # the client id may still change
+
+    def __init__(self) -> None:
+        """Make a session in the state `new`."""
+        self.remote_address: str | None = None
+        self.remote_port: int | None = None
+        self.client_id: str | None = None
+        self.clean_session: bool | None = None
+        self.will_flag: bool = False
+        self.will_message: bytes | bytearray | None = None
+        self.will_qos: int | None = None
+        self.will_retain: bool | None = None
+        self.will_topic: str | None = None
+        self.keep_alive: int = 0
+        self.publish_retry_delay: int = 0
+        self.broker_uri: str | None = None
+        self.username: str | None = None
+        self.password: str | bytes | None = None
+        self.cafile: Any = None
+        self.capath: Any = None
+        self.cadata: Any = None
+        self.parent: int = 0
+        self.ssl_object: ssl.SSLObject | None = None
+        self.is_anonymous: bool = False
+        self.attributes: dict[str, Any] = {}
+        self.inflight_out: OrderedDict[int, OutgoingApplicationMessage] = OrderedDict()
+        self.inflight_in: OrderedDict[int, IncomingApplicationMessage] = OrderedDict()
+        self.transitions = SessionTransitions()
+        self._packet_id = 0
+        # Made on first use: a queue is larger than everything else an idle session holds.
+        self._retained_messages: asyncio.Queue[Any] | None = None
+        self._delivered_message_queue: asyncio.Queue[Any] | None = None
+
+    @property
+    def last_connect_time(self) -> int | None:
+        """When the session was connected last, in seconds since the epoch."""
+        return self.transitions.last_connect_time
+
+    @last_connect_time.setter
+    def last_connect_time(self, value: int | None) -> None:
+        self.transitions.last_connect_time = value
+
+    @property
+    def last_disconnect_time(self) -> int | None:
+        """When the session was disconnected, in seconds since the epoch; None while connected."""
+        return self.transitions.last_disconnect_time
+
+    @last_disconnect_time.setter
+    def last_disconnect_time(self, value: int | None) -> None:
+        self.transitions.last_disconnect_time = value
+
+    @property
+    def retained_messages(self) -> asyncio.Queue[Any]:
+        """The messages that wait until the client connects again."""
+        if self._retained_messages is None:
+            self._retained_messages = asyncio.Queue()
+        return self._retained_messages
+
+    @retained_messages.setter
+    def retained_messages(self, queue: asyncio.Queue[Any]) -> None:
+        self._retained_messages = queue
+
+    @property
+    def delivered_message_queue(self) -> asyncio.Queue[Any]:
+        """The received messages that the application has not taken yet."""
+        if self._delivered_message_queue is None:
+            self._delivered_message_queue = asyncio.Queue()
+        return self._delivered_message_queue
+
+    @delivered_message_queue.setter
+    def delivered_message_queue(self, queue: asyncio.Queue[Any]) -> None:
+        self._delivered_message_queue = queue
+
+    @property
+    def next_packet_id(self) -> int:
+        """Take the next packet id that is not in flight; each read advances.
+
+        Raises:
+            AMQTTError: all 65535 ids are in flight.
+
+        """
+        for _ in range(_MAX_PACKET_ID):
+            self._packet_id = self._packet_id % _MAX_PACKET_ID + 1
+            if self._packet_id not in self.inflight_out and self._packet_id not in self.inflight_in:
+                return self._packet_id
+        msg = f"No free packet id: {_MAX_PACKET_ID} messages are in flight"
+        raise AMQTTError(msg)
+
+    @property
+    def inflight_in_count(self) -> int:
+        """The number of received messages whose handshake is not complete."""
+        return len(self.inflight_in)
+
+    @property
+    def inflight_out_count(self) -> int:
+        """The number of sent messages that are not acknowledged."""
+        return len(self.inflight_out)
+
+    @property
+    def retained_messages_count(self) -> int:
+        """The number of messages that wait until the client connects again."""
+        return self._retained_messages.qsize() if self._retained_messages is not None else 0
+
+    def clear_queues(self) -> None:
+        """Drop the messages of both queues."""
+        for queue in (self._retained_messages, self._delivered_message_queue):
+            while queue is not None and not queue.empty():
+                queue.get_nowait()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the client ids."""
+        if not isinstance(other, Session):
+            return NotImplemented
+        return self.client_id == other.client_id
+
+    def __repr__(self) -> str:
+        """Name the client and the state."""
+        return f"Session(clientId={self.client_id}, state={self.transitions.state})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the queues: they may belong to a running event loop."""
+        return {**self.__dict__, "_retained_messages": None, "_delivered_message_queue": None}

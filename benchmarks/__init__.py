@@ -1,0 +1,1 @@
+"""Benchmarks: the broker under load, and the client beside other Python clients."""

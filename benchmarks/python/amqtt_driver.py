@@ -1,0 +1,43 @@
+"""Driver of this package's client."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from amqtt.client import MQTTClient
+
+from benchmarks.python.async_driver import AsyncDriver
+from benchmarks.python.driver import HOST, KEEP_ALIVE, Job
+
+
+class AmqttDriver(AsyncDriver):
+    """`amqtt.client.MQTTClient` with its default plugins."""
+
+    distribution = "amqtt"
+
+    async def connect(self, job: Job) -> None:
+        """Connect; set `publish` and `receive`."""
+        config = {"auto_reconnect": False, "keep_alive": KEEP_ALIVE}
+        self.client = MQTTClient(client_id=f"amqtt{os.getpid()}", config=config)
+        await self.client.connect(f"mqtt://{HOST}:{job.port}/")
+        self.publish = self.client.publish
+        self.receive = self.client.deliver_message
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Subscribe, and wait for the acknowledgement."""
+        granted = await self.client.subscribe([(topic_filter, qos)])
+        if granted != [qos]:
+            raise RuntimeError(f"{topic_filter} was granted {granted}")
+
+    async def disconnect(self) -> None:
+        """Disconnect."""
+        await self.client.disconnect()
+
+    @staticmethod
+    def payload_of(message: Any) -> bytes:
+        """Return the payload of a received message."""
+        return bytes(message.data)
+
+
+DRIVER = AmqttDriver

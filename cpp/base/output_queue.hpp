@@ -1,0 +1,69 @@
+// Bytes on their way to a peer: small frames copied into blocks, large payloads by reference.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/message.hpp"
+
+namespace amqtt {
+
+// Blocks of one size, recycled among the connections of one thread. Not thread-safe.
+class block_pool {
+  public:
+    static constexpr std::size_t block_size = 16 * 1024;
+    using block = std::unique_ptr<std::uint8_t[]>;
+
+    block take();
+    void give_back(block b);
+
+  private:
+    static constexpr std::size_t kept_at_most = 256;
+    std::vector<block> free_;
+};
+
+class output_queue {
+  public:
+    // The pool must outlive the queue.
+    explicit output_queue(block_pool& pool) noexcept : pool_(&pool) {}
+    ~output_queue() { clear(); }
+    output_queue(const output_queue&) = delete;
+    output_queue& operator=(const output_queue&) = delete;
+
+    // Room for n contiguous bytes (n <= block_pool::block_size), to be written at once.
+    std::uint8_t* allocate(std::size_t n);
+    void append(bytes_view data);
+    // Queues data without copying it; owner keeps it alive until it is consumed.
+    void append_shared(message_ptr owner, bytes_view data);
+
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Fills slices with what goes out next and returns how many were filled.
+    std::size_t gather(std::span<bytes_view> slices) const noexcept;
+    // Forgets the first n bytes, which were sent.
+    void consume(std::size_t n);
+    void clear();
+
+  private:
+    struct segment {
+        const std::uint8_t* data = nullptr;
+        std::size_t size = 0;
+        block_pool::block block;  // set when the bytes are in a block of ours
+        std::size_t room = 0;     // what is left behind data + size in that block
+        message_ptr owner;        // set when the bytes are in a message
+    };
+
+    void pop_front();
+
+    block_pool* pool_;
+    std::vector<segment> segments_;
+    std::size_t head_ = 0;  // first segment not yet consumed
+    std::size_t size_ = 0;
+};
+
+}  // namespace amqtt

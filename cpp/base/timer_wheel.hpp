@@ -1,0 +1,58 @@
+// Many coarse timers at the cost of a list operation each.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include <boost/intrusive/list.hpp>
+
+#include "base/time.hpp"
+
+namespace amqtt {
+
+// A timer is embedded in its owner; it leaves the wheel when destroyed.
+struct timer : boost::intrusive::list_base_hook<
+                   boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+    void cancel() noexcept {
+        if (is_linked()) unlink();
+    }
+    bool is_set() const noexcept { return is_linked(); }
+
+    instant deadline{0};
+    std::uint8_t kind = 0;  // what it is for; the owner's business
+    void* owner = nullptr;
+};
+
+// Never fires early, and late by at most one tick beyond the call of advance().
+class timer_wheel {
+  public:
+    static constexpr duration tick = std::chrono::milliseconds(50);
+
+    // Sets t, which may be set already, to fire at deadline.
+    void set(timer& t, instant deadline);
+
+    // Unlinks every timer that is due and calls fire(timer&) for it. fire may set, cancel and
+    // destroy any timer.
+    template <class Fire>
+    void advance(instant now, Fire&& fire) {
+        list due;
+        collect_due(now, due);
+        while (!due.empty()) {
+            timer& t = due.front();
+            due.pop_front();
+            fire(t);
+        }
+    }
+
+  private:
+    using list = boost::intrusive::list<timer, boost::intrusive::constant_time_size<false>>;
+    static constexpr std::size_t slot_count = 1024;
+
+    void collect_due(instant now, list& due);
+
+    std::array<list, slot_count> slots_;
+    std::int64_t current_ = 0;  // the last tick whose slot was emptied
+};
+
+}  // namespace amqtt

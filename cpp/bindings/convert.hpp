@@ -1,0 +1,70 @@
+// Conversions that the bindings share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <pybind11/pybind11.h>
+
+#include "base/bytes.hpp"
+#include "base/message.hpp"
+#include "base/qos.hpp"
+
+namespace amqtt {
+
+namespace py = pybind11;
+
+inline qos to_qos(int level) {
+    if (level < 0 || level > 2) throw py::value_error("QoS must be 0, 1 or 2");
+    return static_cast<qos>(level);
+}
+
+inline std::optional<qos> to_optional_qos(const std::optional<int>& level) {
+    return level ? std::optional(to_qos(*level)) : std::nullopt;
+}
+
+// A view of the memory of a bytes or bytearray object (any contiguous buffer), which stays valid
+// as long as this object does.
+class buffer_view {
+  public:
+    explicit buffer_view(const py::object& source) {
+        if (PyObject_GetBuffer(source.ptr(), &buffer_, PyBUF_SIMPLE) != 0) {
+            throw py::error_already_set();
+        }
+    }
+    ~buffer_view() { PyBuffer_Release(&buffer_); }
+    buffer_view(const buffer_view&) = delete;
+    buffer_view& operator=(const buffer_view&) = delete;
+
+    bytes_view bytes() const noexcept {
+        return {static_cast<const std::uint8_t*>(buffer_.buf),
+                static_cast<std::size_t>(buffer_.len)};
+    }
+
+  private:
+    Py_buffer buffer_{};
+};
+
+// The longest payload beside a topic that fits a packet.
+inline message_ptr to_message(std::string_view topic, const py::object& payload, qos level,
+                              bool retain) {
+    static constexpr std::size_t largest_packet = 268'435'455;
+    static constexpr std::size_t fields = 2 + 2 + 5;  // topic length, packet identifier, v5 header
+    const buffer_view data(payload);
+    if (topic.size() > 65'535) throw py::value_error("topic is longer than 65,535 bytes");
+    if (topic.size() + data.bytes().size() + fields > largest_packet) {
+        throw py::value_error("message is too large for an MQTT packet");
+    }
+    return message::create(topic, data.bytes(), level, retain);
+}
+
+inline py::bytes to_python(bytes_view data) {
+    return py::bytes(reinterpret_cast<const char*>(data.data()), data.size());
+}
+
+inline py::str to_python(std::string_view text) {
+    return py::str(text.data(), text.size());
+}
+
+}  // namespace amqtt

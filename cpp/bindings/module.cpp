@@ -1,0 +1,26 @@
+#include <system_error>
+
+#include "bindings/register.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+// A failed system call becomes OSError with its errno, so that Python's subclasses apply.
+void translate_system_error(std::exception_ptr thrown) {
+    try {
+        if (thrown) std::rethrow_exception(thrown);
+    } catch (const std::system_error& error) {
+        const py::object arguments = py::make_tuple(error.code().value(), error.what());
+        PyErr_SetObject(PyExc_OSError, arguments.ptr());
+    }
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
+    module.doc() = "The C++ engine of amqtt.";
+    py::register_local_exception_translator(translate_system_error);
+    amqtt::register_broker(module);
+    amqtt::register_client(module);
+}

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace amqtt {
+
+void register_broker(pybind11::module_& module);
+void register_client(pybind11::module_& module);
+
+}  // namespace amqtt

@@ -1,0 +1,207 @@
+#include "broker/broker.hpp"
+
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace amqtt {
+
+broker::broker(const broker_settings& settings, hooks& policy)
+    : settings_(settings),
+      hooks_(policy),
+      sessions_(settings.queue, settings.random_seed),
+      outbox_(settings_, stats_) {}
+
+broker::~broker() {
+    // The entries of the trie belong to the sessions.
+    sessions_.for_each([this](session& s) { router_.unsubscribe_all(s); });
+}
+
+std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now) {
+    now_ = now;
+    auto opened = std::make_unique<client>(network, std::move(peer), settings_, pool_);
+    clients_.push_back(*opened);
+    opened->idle.kind = connect_timeout;
+    timers_.set(opened->idle, now + settings_.connect_timeout);
+    return opened;
+}
+
+bool broker::receive(client& c, bytes_view input, instant now) {
+    now_ = now;
+    if (c.phase == client_phase::closing) return false;
+    stats_.bytes_received += input.size();
+    c.connection.receive(input, now);
+    return process(c);
+}
+
+bool broker::process(client& c) {
+    while (true) {
+        const server_event event = c.connection.next();
+        if (std::holds_alternative<need_input>(event)) break;
+        std::visit(
+            [&](const auto& what) {
+                if constexpr (!std::is_same_v<std::decay_t<decltype(what)>, need_input>) {
+                    handle(c, what);
+                }
+            },
+            event);
+        if (c.phase == client_phase::deciding || c.phase == client_phase::closing) {
+            c.connection.pause();
+            break;
+        }
+    }
+    if (!c.connection.output().empty()) outbox::request_flush(c);
+    return c.phase == client_phase::connecting || c.phase == client_phase::connected;
+}
+
+void broker::closed(client& c, instant now) {
+    now_ = now;
+    end(c, reason_code::unspecified_error, will_action::publish);
+}
+
+void broker::output_sent(client& c, std::size_t bytes) {
+    stats_.bytes_sent += bytes;
+    if (c.state && !c.state->queue().empty()) outbox_.pump(*c.state);
+}
+
+void broker::advance(instant now) {
+    now_ = now;
+    timers_.advance(now, [this](timer& t) { timer_fired(t); });
+}
+
+void broker::timer_fired(timer& t) {
+    if (t.kind == session_expiry) {
+        drop_session(*static_cast<session*>(t.owner));
+        return;
+    }
+    client& c = *static_cast<client*>(t.owner);
+    switch (t.kind) {
+        case connect_timeout:
+            log(log_level::info, c, "sent no CONNECT in time");
+            end(c, reason_code::keep_alive_timeout, will_action::discard);
+            break;
+        case decision_timeout:
+            log(log_level::warning, c, "refused: no decision on its authentication in time");
+            decisions_.erase(c.ticket);
+            refuse(c, reason_code::not_authorized, nullptr);
+            break;
+        default: {
+            const instant due = c.connection.keep_alive_deadline(c.request->keep_alive,
+                                                                 settings_.keep_alive_extra);
+            if (due > now_) {
+                timers_.set(t, due);
+                break;
+            }
+            log(log_level::info, c, "keep alive timed out");
+            c.connection.send_disconnect(reason_code::keep_alive_timeout);
+            end(c, reason_code::keep_alive_timeout, will_action::publish);
+        }
+    }
+}
+
+void broker::decide(std::uint64_t ticket, bool allowed, instant now) {
+    now_ = now;
+    const auto it = decisions_.find(ticket);
+    if (it == decisions_.end()) return;
+    client& c = *it->second;
+    decisions_.erase(it);
+    if (!allowed) {
+        refuse(c, reason_code::not_authorized, "refused: authentication failed");
+        return;
+    }
+    admit(c);
+    // What came in behind the CONNECT waits in the connection.
+    if (process(c)) c.network->resume_reading();
+}
+
+void broker::publish(std::string_view topic, bytes_view payload, std::optional<qos> level,
+                     bool retain, instant now) {
+    now_ = now;
+    publication p(topic, payload, level, retain);
+    distribute(p);
+}
+
+void broker::shutdown(instant now) {
+    now_ = now;
+    while (!clients_.empty()) {
+        client& c = clients_.front();
+        if (c.phase == client_phase::connected) {
+            c.connection.send_disconnect(reason_code::server_shutting_down);
+        }
+        end(c, reason_code::server_shutting_down, will_action::publish);
+    }
+}
+
+void broker::distribute(publication& p) {
+    for (const route& r : router_.routes_of(p.topic())) {
+        if (outbox_.deliver(*r.subscriber, p, r.granted) == delivery_result::dropped) {
+            count_drop(*r.subscriber);
+        }
+    }
+    if (p.retain()) store_retained(p);
+}
+
+void broker::store_retained(publication& p) {
+    if (p.payload().empty()) {
+        router_.retained().remove(p.topic());
+    } else {
+        router_.retained().store(p.share());
+    }
+}
+
+void broker::publish_will(const will_message& will) {
+    if (will.topic.starts_with('$')) return;  // not for clients to publish to
+    publication p(will.topic, as_bytes(will.payload), will.level, will.retain);
+    distribute(p);
+}
+
+void broker::end(client& c, reason_code reason, will_action action) {
+    if (c.phase == client_phase::closing) return;
+    const bool was_connected = c.phase == client_phase::connected;
+    if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
+    c.phase = client_phase::closing;
+    c.unlink();
+    c.idle.cancel();
+    if (was_connected) {
+        session& s = *std::exchange(c.state, nullptr);
+        s.connection = nullptr;
+        --stats_.clients_connected;
+        if (s.clean) {
+            drop_session(s);
+        } else if (settings_.session_expiry) {
+            s.expiry.kind = session_expiry;
+            timers_.set(s.expiry, now_ + *settings_.session_expiry);
+        }
+        // Moved out first: publishing must find a client that is gone for good.
+        const auto will = std::exchange(c.request->will, std::nullopt);
+        if (will && action == will_action::publish) publish_will(*will);
+        if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
+    }
+    c.network->close_soon();
+}
+
+void broker::drop_session(session& s) {
+    router_.unsubscribe_all(s);
+    sessions_.remove(s);
+}
+
+void broker::count_drop(const session& s) {
+    static constexpr duration log_interval = std::chrono::seconds(10);
+    ++drops_since_log_;
+    if (drops_logged_ != instant{0} && now_ - drops_logged_ < log_interval) return;
+    hooks_.log(log_level::warning,
+               "queue full: dropped " + std::to_string(drops_since_log_) +
+                   " messages since the last such line, the newest for client '" + s.client_id() +
+                   "' (limits.max_queued_messages, limits.max_queued_bytes)");
+    drops_logged_ = now_;
+    drops_since_log_ = 0;
+}
+
+void broker::log(log_level level, const client& c, std::string_view text) {
+    std::string line = c.request ? "client '" + c.request->client_id + "'" : "client";
+    line += " at " + c.peer.address + ":" + std::to_string(c.peer.port) + " ";
+    line += text;
+    hooks_.log(level, std::move(line));
+}
+
+}  // namespace amqtt

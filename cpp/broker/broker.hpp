@@ -1,0 +1,116 @@
+// The broker core: what clients do to each other. One thread, no I/O, no clock.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include <boost/intrusive/list.hpp>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "base/output_queue.hpp"
+#include "base/timer_wheel.hpp"
+#include "broker/client.hpp"
+#include "broker/hooks.hpp"
+#include "broker/outbox.hpp"
+#include "broker/router.hpp"
+#include "broker/session_registry.hpp"
+#include "broker/settings.hpp"
+#include "broker/stats.hpp"
+
+namespace amqtt {
+
+class broker {
+  public:
+    // hooks must outlive the broker.
+    broker(const broker_settings& settings, hooks& policy);
+    ~broker();
+    broker(const broker&) = delete;
+    broker& operator=(const broker&) = delete;
+
+    // A peer connected. link must live until closed() was called for the client.
+    std::unique_ptr<client> open(link& network, peer_info peer, instant now);
+
+    // The peer sent input. False: read no more until link::resume_reading(), or not at all when
+    // the client is closing.
+    bool receive(client& c, bytes_view input, instant now);
+
+    // The network connection is gone; to be called once for each client, before it is destroyed.
+    void closed(client& c, instant now);
+
+    // Some of the client's output was sent.
+    void output_sent(client& c, std::size_t bytes);
+
+    // Time has passed; to be called every timer_wheel::tick or so.
+    void advance(instant now);
+
+    // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
+    void decide(std::uint64_t ticket, bool allowed, instant now);
+
+    // Publishes a message of the server itself. level nullopt: at the QoS each subscriber was
+    // granted. The topic must be valid; it may start with '$'.
+    void publish(std::string_view topic, bytes_view payload, std::optional<qos> level, bool retain,
+                 instant now);
+
+    // Disconnects every client.
+    void shutdown(instant now);
+
+    const broker_stats& stats() const noexcept { return stats_; }
+    const broker_settings& settings() const noexcept { return settings_; }
+    router& routes() noexcept { return router_; }
+    session_registry& sessions() noexcept { return sessions_; }
+
+  private:
+    enum timer_kind : std::uint8_t { connect_timeout, decision_timeout, keep_alive, session_expiry };
+    enum class will_action : std::uint8_t { publish, discard };
+
+    bool process(client& c);
+    void handle(client& c, const need_input&) = delete;
+    void handle(client& c, const connect_packet& packet);
+    void handle(client& c, const publish_packet& packet);
+    void handle(client& c, const ack_packet& packet);
+    void handle(client& c, const subscribe_packet& packet);
+    void handle(client& c, const unsubscribe_packet& packet);
+    void handle(client& c, const disconnect_packet& packet);
+    void handle(client& c, const protocol_violation& violation);
+
+    void admit(client& c);
+    void refuse(client& c, reason_code code, const char* why);
+    session& session_for(client& c, bool& present);
+    void take_over(session& s);
+    void puback_received(session& s, std::uint16_t packet_id);
+    void pubrec_received(client& c, std::uint16_t packet_id);
+    void pubrel_received(client& c, std::uint16_t packet_id);
+    void pubcomp_received(session& s, std::uint16_t packet_id);
+    reason_code subscribe(session& s, const subscription_request& request);
+    void send_retained(session& s, const subscription_request& request);
+
+    void distribute(publication& p);
+    void publish_will(const will_message& will);
+    void store_retained(publication& p);
+
+    // Ends the client's part in the broker: session, will, hooks. The transport closes later.
+    void end(client& c, reason_code reason, will_action action);
+    void drop_session(session& s);
+    void timer_fired(timer& t);
+    void count_drop(const session& s);
+    void log(log_level level, const client& c, std::string_view text);
+
+    broker_settings settings_;
+    hooks& hooks_;
+    broker_stats stats_;
+    block_pool pool_;
+    timer_wheel timers_;
+    router router_;
+    session_registry sessions_;
+    outbox outbox_;
+    boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
+    boost::unordered_flat_map<std::uint64_t, client*> decisions_;
+    std::uint64_t last_ticket_ = 0;
+    instant now_{0};
+    instant drops_logged_{0};
+    std::uint64_t drops_since_log_ = 0;
+};
+
+}  // namespace amqtt

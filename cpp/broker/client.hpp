@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/intrusive/list.hpp>
+
+#include "base/timer_wheel.hpp"
+#include "broker/connect_request.hpp"
+#include "broker/link.hpp"
+#include "broker/settings.hpp"
+#include "protocol/server_connection.hpp"
+#include "session/session.hpp"
+
+namespace amqtt {
+
+struct peer_info {
+    std::string address;
+    std::uint16_t port = 0;
+    std::string listener;  // the name of the listener it came through
+};
+
+enum class client_phase : std::uint8_t { connecting, deciding, connected, closing };
+
+// A network connection as the broker sees it. Made by broker::open(), owned by the transport,
+// which tells the broker() before it destroys it.
+struct client : boost::intrusive::list_base_hook<
+                    boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+    client(link& network_link, peer_info who, const broker_settings& settings, block_pool& pool)
+        : network(&network_link),
+          peer(std::move(who)),
+          connection(settings.max_packet_size, pool) {
+        idle.owner = this;
+    }
+
+    // Messages held back by the size of the output may go on.
+    bool has_room(const broker_settings& settings) const noexcept {
+        return connection.output().size() < settings.output_high_water;
+    }
+
+    link* network;
+    peer_info peer;
+    server_connection connection;
+    client_phase phase = client_phase::connecting;
+    bool flush_requested = false;  // set by the broker, reset by the transport
+    session* state = nullptr;      // while connected
+    std::optional<connect_request> request;
+    std::uint64_t ticket = 0;      // of the decision it waits for
+    timer idle;                    // connect time-out, decision deadline, keep alive
+};
+
+}  // namespace amqtt

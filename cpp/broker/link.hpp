@@ -1,0 +1,19 @@
+#pragma once
+
+namespace amqtt {
+
+// What the broker asks of the network connection under a client. Calls only note the wish;
+// they do no I/O and never call back.
+class link {
+  public:
+    virtual ~link() = default;
+
+    // There is output; called once until the output was looked at (client::flush_requested).
+    virtual void flush_soon() = 0;
+    // Close when the output is sent.
+    virtual void close_soon() = 0;
+    // Reading may go on after broker::receive() had said stop.
+    virtual void resume_reading() = 0;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,40 @@
+#include "broker/session_registry.hpp"
+
+#include <utility>
+
+namespace amqtt {
+
+session* session_registry::find(std::string_view client_id) noexcept {
+    const auto it = sessions_.find(client_id);
+    return it == sessions_.end() ? nullptr : it->second.get();
+}
+
+session& session_registry::create(std::string client_id) {
+    auto fresh = std::make_unique<session>(std::move(client_id), limits_);
+    session& created = *fresh;
+    created.expiry.owner = &created;
+    sessions_.emplace(std::string_view(created.client_id()), std::move(fresh));
+    return created;
+}
+
+void session_registry::remove(session& s) {
+    const auto it = sessions_.find(std::string_view(s.client_id()));
+    // The key is a view of the session, so the session must outlive the erasure.
+    const std::unique_ptr<session> last = std::move(it->second);
+    sessions_.erase(it);
+}
+
+std::string session_registry::new_client_id() {
+    static constexpr std::string_view letters =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    std::uniform_int_distribution<std::size_t> any(0, letters.size() - 1);
+    std::string id;
+    do {
+        id = "amqtt/";
+        for (int i = 0; i < 16; ++i)
+            id += letters[any(random_)];
+    } while (find(id));
+    return id;
+}
+
+}  // namespace amqtt

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "session/session.hpp"
+
+namespace amqtt {
+
+// The sessions by client identifier (3.1.1: MQTT-3.1.3-2).
+class session_registry {
+  public:
+    session_registry(queue_limits limits, std::uint64_t seed) : limits_(limits), random_(seed) {}
+
+    session* find(std::string_view client_id) noexcept;
+    // Precondition: there is none with this identifier.
+    session& create(std::string client_id);
+    void remove(session& s);
+    std::size_t size() const noexcept { return sessions_.size(); }
+
+    // An identifier no session has, for a client that sent none.
+    std::string new_client_id();
+
+    template <class Visit>
+    void for_each(Visit&& visit) {
+        for (auto& [id, s] : sessions_)
+            visit(*s);
+    }
+
+  private:
+    queue_limits limits_;
+    std::mt19937_64 random_;
+    // Keys are views of the sessions' client_id().
+    boost::unordered_flat_map<std::string_view, std::unique_ptr<session>> sessions_;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,60 @@
+// PUBLISH (section 3.3) and its acknowledgements (3.4 to 3.7).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/qos.hpp"
+#include "base/reason_code.hpp"
+#include "base/result.hpp"
+#include "codec/packet_type.hpp"
+#include "codec/properties.hpp"
+#include "codec/protocol_version.hpp"
+
+namespace amqtt {
+
+// Views of the packet it was decoded from.
+struct publish_packet {
+    std::string_view topic;
+    bytes_view payload;
+    qos level = qos::at_most_once;
+    bool retain = false;
+    bool dup = false;
+    std::uint16_t packet_id = 0;  // 0 at QoS 0
+    properties props;
+};
+
+result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
+                                      protocol_version version);
+
+// Length of everything before the payload, fixed header included. Properties are sent empty.
+std::size_t publish_header_size(const publish_packet& packet, protocol_version version) noexcept;
+
+// Size of the whole packet; it must not exceed maximum_packet_size.
+std::size_t publish_size(const publish_packet& packet, protocol_version version) noexcept;
+
+// Writes everything before the payload at place, which has publish_header_size() bytes, and
+// returns the byte after it.
+std::uint8_t* write_publish_header(std::uint8_t* place, const publish_packet& packet,
+                                   protocol_version version) noexcept;
+
+// PUBACK, PUBREC, PUBREL and PUBCOMP differ in their type only.
+struct ack_packet {
+    packet_type type = packet_type::puback;
+    std::uint16_t packet_id = 0;
+    reason_code code = reason_code::success;
+    properties props;
+};
+
+result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version);
+
+// Longest acknowledgement without properties.
+inline constexpr std::size_t ack_size_max = 5;
+
+// Writes an acknowledgement without properties and returns its size.
+std::size_t write_ack(std::uint8_t* place, packet_type type, std::uint16_t packet_id,
+                      reason_code code, protocol_version version) noexcept;
+
+}  // namespace amqtt

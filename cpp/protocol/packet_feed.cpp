@@ -1,0 +1,60 @@
+#include "protocol/packet_feed.hpp"
+
+#include <algorithm>
+
+namespace amqtt {
+namespace {
+
+result<std::optional<frame>> as_result(const framing& found) {
+    switch (found.state) {
+        case framing::status::malformed: return malformed("Remaining Length exceeds four bytes");
+        case framing::status::too_large:
+            return protocol_violation{reason_code::packet_too_large, "packet too large"};
+        case framing::status::complete: return std::optional<frame>(found.packet);
+        case framing::status::incomplete: break;
+    }
+    return std::optional<frame>();
+}
+
+}  // namespace
+
+result<std::optional<frame>> packet_feed::next() {
+    drop_tail_packet();
+    if (!tail_.empty()) return next_from_tail();
+    const framing found = next_frame(input_, max_size_);
+    if (found.state == framing::status::complete) input_ = input_.subspan(found.packet.size);
+    return as_result(found);
+}
+
+result<std::optional<frame>> packet_feed::next_from_tail() {
+    while (true) {
+        const bytes_view kept = bytes_view(tail_).subspan(tail_head_);
+        const framing found = next_frame(kept, max_size_);
+        if (found.state == framing::status::complete) tail_packet_ = found.packet.size;
+        if (found.state != framing::status::incomplete || input_.empty()) return as_result(found);
+        // Take over no more than completes the packet, so that the next one is not copied.
+        take_over(std::min(found.needed - kept.size(), input_.size()));
+    }
+}
+
+void packet_feed::take_over(std::size_t n) {
+    tail_.erase(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_head_));
+    tail_head_ = 0;
+    tail_.insert(tail_.end(), input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(n));
+    input_ = input_.subspan(n);
+}
+
+void packet_feed::drop_tail_packet() {
+    tail_head_ += tail_packet_;
+    tail_packet_ = 0;
+    if (tail_head_ < tail_.size()) return;
+    tail_ = {};
+    tail_head_ = 0;
+}
+
+void packet_feed::stash() {
+    drop_tail_packet();
+    if (!input_.empty()) take_over(input_.size());
+}
+
+}  // namespace amqtt

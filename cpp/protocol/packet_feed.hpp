@@ -1,0 +1,46 @@
+// Turns the bytes of a connection, as they come, into whole packets. No I/O.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "codec/framer.hpp"
+
+namespace amqtt {
+
+// A connection between packets holds no memory: only the incomplete tail of what was received
+// is kept.
+class packet_feed {
+  public:
+    explicit packet_feed(std::size_t max_packet_size) noexcept : max_size_(max_packet_size) {}
+
+    // Hands over what was read. input must stay valid until stash().
+    void receive(bytes_view input) noexcept { input_ = input; }
+
+    // The next whole packet, nothing when more bytes are needed, or what is wrong with the
+    // stream. The packet is valid until the next call of next(), receive() or stash().
+    result<std::optional<frame>> next();
+
+    // Copies what is left of the input, so that the caller's buffer can be used again.
+    void stash();
+
+    std::size_t buffered() const noexcept { return tail_.size() - tail_head_ + input_.size(); }
+    void set_max_packet_size(std::size_t size) noexcept { max_size_ = size; }
+
+  private:
+    result<std::optional<frame>> next_from_tail();
+    void take_over(std::size_t n);  // moves n bytes of input to the tail
+    void drop_tail_packet();
+
+    std::size_t max_size_;
+    bytes_view input_;
+    std::vector<std::uint8_t> tail_;  // holds what was received but not handed out
+    std::size_t tail_head_ = 0;       // where in tail_ that packet starts
+    std::size_t tail_packet_ = 0;     // size of the packet at the start of tail_, once handed out
+};
+
+}  // namespace amqtt

@@ -1,0 +1,87 @@
+// The server's side of one network connection: what the peer may send when, and how what the
+// broker answers looks on the wire. Neither socket nor clock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <variant>
+
+#include "base/bytes.hpp"
+#include "base/output_queue.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "codec/connect.hpp"
+#include "codec/disconnect.hpp"
+#include "codec/publish.hpp"
+#include "codec/subscribe.hpp"
+#include "protocol/packet_feed.hpp"
+#include "protocol/packet_output.hpp"
+
+namespace amqtt {
+
+// No whole packet is left; what there is of the next one was kept.
+struct need_input {};
+
+// What the peer did. A violation is the last event of a connection. Packets are views that
+// stay valid until the next call of next() or receive().
+using server_event = std::variant<need_input, connect_packet, publish_packet, ack_packet,
+                                  subscribe_packet, unsubscribe_packet, disconnect_packet,
+                                  protocol_violation>;
+
+class server_connection {
+  public:
+    // The pool and what it belongs to must outlive the connection.
+    server_connection(std::size_t max_packet_size, block_pool& pool) noexcept
+        : feed_(max_packet_size), output_(pool) {}
+
+    // Takes what was read from the peer; input must stay valid until next() says need_input or
+    // pause() is called.
+    void receive(bytes_view input, instant now) noexcept {
+        feed_.receive(input);
+        last_received_ = now;
+    }
+    // What the peer did next. PINGREQ is answered here.
+    server_event next();
+    // Keeps the rest of the input for later, because next() is not to be called for now.
+    void pause() { feed_.stash(); }
+
+    // Accepts or refuses the CONNECT. A refusal in MQTT 3 without a fitting code sends nothing.
+    void send_connack(bool session_present, reason_code code);
+    void send_publish(const delivery& d) { append_publish(output_, version_, d); }
+    void send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
+        append_ack(output_, version_, type, packet_id, code);
+    }
+    void send_suback(std::uint16_t packet_id, std::span<const reason_code> codes);
+    void send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes);
+    // MQTT 5.0 only; in MQTT 3 the server has no DISCONNECT and nothing is sent.
+    void send_disconnect(reason_code code);
+
+    output_queue& output() noexcept { return output_; }
+    const output_queue& output() const noexcept { return output_; }
+    protocol_version version() const noexcept { return version_; }
+    bool is_connected() const noexcept { return phase_ == phase::connected; }
+    std::size_t buffered_input() const noexcept { return feed_.buffered(); }
+
+    // When the peer will have been silent for 1.5 times keep_alive and extra seconds
+    // (3.1.1: MQTT-3.1.2-24).
+    instant keep_alive_deadline(std::uint16_t keep_alive, std::uint32_t extra) const noexcept {
+        return last_received_ + std::chrono::milliseconds(1500) * keep_alive +
+               std::chrono::seconds(extra);
+    }
+
+  private:
+    enum class phase : std::uint8_t { awaiting_connect, connecting, connected };
+
+    server_event decode(const frame& packet);
+    server_event decode_first(const frame& packet);
+    void append(const std::vector<std::uint8_t>& packet) { output_.append(packet); }
+
+    packet_feed feed_;
+    output_queue output_;
+    instant last_received_{0};
+    protocol_version version_ = protocol_version::v3_1_1;
+    phase phase_ = phase::awaiting_connect;
+};
+
+}  // namespace amqtt

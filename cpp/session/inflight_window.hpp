@@ -1,0 +1,69 @@
+// Messages sent at QoS 1 or 2 and not yet acknowledged, by packet identifier and in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/message.hpp"
+#include "base/qos.hpp"
+
+namespace amqtt {
+
+enum class inflight_state : std::uint8_t { unused, awaiting_puback, awaiting_pubrec, awaiting_pubcomp };
+
+struct inflight_entry {
+    message_ptr content;         // null once PUBREC has come
+    std::uint64_t ticket = 0;    // of the caller, for its own use
+    std::uint16_t packet_id = 0;
+    std::uint16_t previous = 0;  // packet identifiers, 0 at the ends
+    std::uint16_t next = 0;
+    inflight_state state = inflight_state::unused;
+    bool retain = false;         // the RETAIN flag it is sent with
+};
+
+// Packet identifiers are handed out in turn from 1 to 65,535, skipping those in use; SUBSCRIBE
+// and UNSUBSCRIBE take theirs from the same turn (3.1.1: MQTT-2.3.1-2, -4). The window itself
+// has no limit but that; how many messages may be in flight is the caller's decision.
+class inflight_window {
+  public:
+    // An identifier that is not in use, or 0 when all are. It stays free until add() or reserve().
+    std::uint16_t next_packet_id();
+
+    // Notes that a message was sent under an identifier from next_packet_id().
+    inflight_entry& add(std::uint16_t packet_id, qos level, message_ptr content, bool retain);
+
+    // The entry of an identifier, or null. Valid until the next add() or remove().
+    inflight_entry* find(std::uint16_t packet_id) noexcept;
+    void remove(std::uint16_t packet_id);
+    void clear();
+
+    std::size_t size() const noexcept { return size_; }
+    bool empty() const noexcept { return size_ == 0; }
+
+    // Calls visit(inflight_entry&) in the order of sending. visit must not add or remove.
+    template <class Visit>
+    void for_each(Visit&& visit) {
+        for (std::uint16_t id = first_; id != 0;) {
+            inflight_entry& entry = *find(id);
+            id = entry.next;
+            visit(entry);
+        }
+    }
+
+  private:
+    std::size_t slot_of(std::uint16_t packet_id) const noexcept {
+        return packet_id & (slots_.size() - 1);
+    }
+    void grow();
+
+    // A power of two of slots, an entry in the slot of its identifier's low bits: identifiers
+    // that follow each other never collide, and when two do the table doubles.
+    std::vector<inflight_entry> slots_;
+    std::size_t size_ = 0;
+    std::uint16_t first_ = 0;
+    std::uint16_t last_ = 0;
+    std::uint16_t turn_ = 0;  // the identifier given out last
+};
+
+}  // namespace amqtt

@@ -1,0 +1,47 @@
+// Messages that wait for one subscriber, bounded in number and in bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <boost/circular_buffer.hpp>
+
+#include "base/message.hpp"
+#include "base/qos.hpp"
+
+namespace amqtt {
+
+struct queued_message {
+    message_ptr content;
+    qos level = qos::at_most_once;  // the QoS to deliver it with
+    bool retain = false;            // the RETAIN flag to deliver it with
+};
+
+struct queue_limits {
+    std::size_t messages = 100'000;
+    std::size_t bytes = 256 * 1024 * 1024;
+};
+
+class message_queue {
+  public:
+    explicit message_queue(queue_limits limits) noexcept : limits_(limits) {}
+
+    // False, and m is not taken, when a bound is reached: the newest message is dropped.
+    bool push(queued_message m);
+    // Queues m whatever the bounds say: for what is bounded elsewhere.
+    void push_unbounded(queued_message m);
+
+    bool empty() const noexcept { return waiting_.empty(); }
+    std::size_t size() const noexcept { return waiting_.size(); }
+    std::size_t bytes() const noexcept { return bytes_; }
+    const queued_message& front() const { return waiting_.front(); }
+    queued_message pop_front();
+    void clear();
+
+  private:
+    queue_limits limits_;
+    boost::circular_buffer<queued_message> waiting_;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,32 @@
+#include "topic/filter.hpp"
+
+namespace amqtt {
+
+bool is_topic_filter(std::string_view filter) noexcept {
+    if (filter.empty()) return false;
+    level_split split{{}, filter, true};
+    while (split.more) {
+        split = split_level(split.rest);
+        const bool has_wildcard = split.level.find_first_of("+#") != std::string_view::npos;
+        if (has_wildcard && split.level.size() != 1) return false;
+        if (split.level == "#" && split.more) return false;
+    }
+    return true;
+}
+
+bool matches(std::string_view filter, std::string_view topic) noexcept {
+    const bool starts_wild = filter.starts_with('+') || filter.starts_with('#');
+    if (topic.starts_with('$') && starts_wild) return false;
+    level_split f{{}, filter, true};
+    level_split t{{}, topic, true};
+    while (f.more && t.more) {
+        f = split_level(f.rest);
+        t = split_level(t.rest);
+        if (f.level == "#") return true;
+        if (f.level != "+" && f.level != t.level) return false;
+    }
+    // "a/#" matches its parent "a".
+    return (!f.more || f.rest == "#") && !t.more;
+}
+
+}  // namespace amqtt

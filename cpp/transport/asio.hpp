@@ -1,0 +1,19 @@
+// The parts of Asio that transport/ uses; compiled once, in asio.cpp.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace amqtt {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using tcp = boost::asio::ip::tcp;
+
+}  // namespace amqtt

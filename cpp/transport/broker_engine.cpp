@@ -1,0 +1,180 @@
+#include "transport/broker_engine.hpp"
+
+#include <future>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <unistd.h>
+
+#include "bridge/mailbox.hpp"
+#include "bridge/notifier.hpp"
+#include "broker/broker.hpp"
+#include "transport/broker_connection.hpp"
+#include "transport/reactor.hpp"
+
+namespace amqtt {
+
+struct broker_engine::parts {
+    parts(const broker_settings& settings, const policy_settings& policy_options)
+        : events([this] { readable.notify(); }),
+          commands([this] { loop.post([this] { run_commands(); }); }),
+          policy(policy_options,
+                 [this](log_record record) {
+                     const std::size_t size = record.text.size();
+                     events.push(std::move(record), size);
+                 }),
+          core(settings, policy),
+          tick(loop.context()) {}
+
+    void start_on_thread();
+    void stop_on_thread();
+    void next_tick();
+    void accept(listener& from, tcp::socket socket, const tcp::endpoint& peer);
+    void run_commands();
+
+    notifier readable;
+    mailbox<broker_event> events;
+    reactor loop;
+    mailbox<broker_command> commands;
+    packaged_policy policy;
+    broker core;
+    asio::steady_timer tick;
+    std::vector<std::shared_ptr<listener>> listeners;
+    boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections;
+    std::vector<broker_command> taken;  // scratch of run_commands()
+    bool started = false;
+    bool stopping = false;
+    bool stopped = false;
+};
+
+void broker_engine::parts::start_on_thread() {
+    for (const auto& each : listeners) {
+        each->start(
+            [this, from = each.get()](tcp::socket socket, const tcp::endpoint& peer) {
+                accept(*from, std::move(socket), peer);
+            },
+            [this](const std::string& problem) { policy.log(log_level::error, problem); });
+    }
+    next_tick();
+}
+
+void broker_engine::parts::next_tick() {
+    tick.expires_after(timer_wheel::tick);
+    tick.async_wait([this](const error_code& cancelled) {
+        if (cancelled || stopping) return;
+        core.advance(loop.now());
+        next_tick();
+    });
+}
+
+void broker_engine::parts::accept(listener& from, tcp::socket socket, const tcp::endpoint& peer) {
+    auto connection = std::make_shared<broker_connection>(loop, core, std::move(socket));
+    connections.insert(connection);
+    connection->start({peer.address().to_string(), peer.port(), from.name()},
+                      [this, &from, weak = std::weak_ptr(connection)] {
+                          from.connection_ended();
+                          if (const auto ended = weak.lock()) connections.erase(ended);
+                      });
+}
+
+void broker_engine::parts::stop_on_thread() {
+    stopping = true;
+    tick.cancel();
+    for (const auto& each : listeners)
+        each->close();
+    core.shutdown(loop.now());
+    // What was decided above goes out in this turn; then nobody waits for slow peers.
+    loop.post([this] {
+        const std::vector<std::shared_ptr<broker_connection>> all(connections.begin(),
+                                                                  connections.end());
+        for (const auto& connection : all)
+            connection->close();
+    });
+}
+
+void broker_engine::parts::run_commands() {
+    taken.clear();
+    commands.take(taken, std::numeric_limits<std::size_t>::max(), [] {});
+    for (const broker_command& command : taken) {
+        const auto& what = std::get<publish_command>(command);
+        core.publish(what.content->topic(), what.content->payload(), what.level,
+                     what.content->retain(), loop.now());
+    }
+}
+
+broker_engine::broker_engine(const broker_settings& settings, const policy_settings& policy)
+    : parts_(std::make_unique<parts>(settings, policy)), process_(::getpid()) {}
+
+broker_engine::~broker_engine() {
+    if (::getpid() != process_) {
+        // The thread and the sockets' registrations belong to the parent process; touching them
+        // here would disturb it.
+        (void)parts_.release();
+        return;
+    }
+    stop();
+}
+
+broker_engine::parts& broker_engine::checked() const {
+    if (::getpid() != process_) {
+        throw std::logic_error("this broker was made before a fork and belongs to the parent "
+                               "process; make a new one in this process");
+    }
+    return *parts_;
+}
+
+std::vector<bound_address> broker_engine::listen(const listener_settings& settings) {
+    parts& p = checked();
+    if (p.started) throw std::logic_error("listen() must come before start()");
+    p.listeners.push_back(std::make_shared<listener>(p.loop, settings));
+    return p.listeners.back()->addresses();
+}
+
+void broker_engine::start() {
+    parts& p = checked();
+    if (std::exchange(p.started, true)) throw std::logic_error("the engine was started already");
+    p.loop.post([&p] { p.start_on_thread(); });
+    p.loop.start();
+}
+
+void broker_engine::stop() {
+    parts& p = checked();
+    if (std::exchange(p.stopped, true)) return;
+    if (p.started) p.loop.post([&p] { p.stop_on_thread(); });
+    p.loop.join();
+}
+
+void broker_engine::publish(message_ptr content, std::optional<qos> level) {
+    checked().commands.push_unbounded(publish_command{std::move(content), level});
+}
+
+engine_status broker_engine::status() {
+    parts& p = checked();
+    const auto read = [&p] {
+        engine_status now;
+        now.stats = p.core.stats();
+        now.sessions = p.core.sessions().size();
+        now.subscriptions = p.core.routes().subscription_count();
+        now.retained = p.core.routes().retained().size();
+        for (const auto& each : p.listeners)
+            now.connections.emplace_back(each->name(), each->connections());
+        return now;
+    };
+    if (!p.started || p.stopped) return read();
+    std::promise<engine_status> answer;
+    p.loop.post([&] { answer.set_value(read()); });
+    return answer.get_future().get();
+}
+
+int broker_engine::event_fd() const {
+    return checked().readable.fd();
+}
+
+bool broker_engine::take_events(std::vector<broker_event>& into, std::size_t most) {
+    parts& p = checked();
+    return p.events.take(into, most, [&p] { p.readable.reset(); });
+}
+
+}  // namespace amqtt

@@ -1,0 +1,41 @@
+// The thread that does the I/O of all MQTTClients of one event loop: what Python holds.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "bridge/client_messages.hpp"
+
+namespace amqtt {
+
+// Starts on construction. In a process forked off after that everything but the destructor
+// throws std::logic_error.
+class client_engine {
+  public:
+    client_engine();
+    // Stops if that has not been done.
+    ~client_engine();
+    client_engine(const client_engine&) = delete;
+    client_engine& operator=(const client_engine&) = delete;
+
+    // A handle for one client; it is valid until forget_command.
+    client_handle open();
+    void send(client_command command);
+    // Closes every connection without DISCONNECT and ends the thread.
+    void stop();
+
+    // Readable when events() has something to take.
+    int event_fd() const;
+    // Appends at most `most` events to `into`; true when more have come.
+    bool take_events(std::vector<client_event>& into, std::size_t most);
+
+  private:
+    struct parts;
+
+    parts& checked() const;
+
+    std::unique_ptr<parts> parts_;
+    int process_;  // the one it was made in
+};
+
+}  // namespace amqtt

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "bridge/client_messages.hpp"
+#include "protocol/client_connection.hpp"
+#include "transport/reactor.hpp"
+#include "transport/tcp_stream.hpp"
+
+namespace amqtt {
+
+// One MQTTClient as its engine sees it: the session, and the network connection while there is
+// one. Commands and events as in bridge/client_messages.hpp.
+class client_link : public flushable, public std::enable_shared_from_this<client_link> {
+  public:
+    using event_sink = std::function<void(client_event)>;
+
+    // is_crowded tells that Python does not keep up with the events.
+    client_link(reactor& loop, block_pool& pool, client_handle handle, event_sink sink,
+                std::function<bool()> is_crowded);
+
+    void run(const connect_command& command);
+    void run(const client_publish_command& command);
+    void run(const subscribe_command& command);
+    void run(const unsubscribe_command& command);
+    void run(const ping_command& command);
+    void run(const disconnect_command& command);
+    void run(const abort_command& command);
+    void run(const cancel_command& command);
+    void run(const forget_command& command);
+
+    // Time has passed.
+    void advance();
+    // Python has taken events: reading may go on.
+    void resume_reading();
+
+    void flush() override;
+
+  private:
+    // One attempt to connect and the connection that comes of it. Handlers of an older attempt
+    // find that it is not the current one any more.
+    struct attempt;
+
+    void resolved(const std::shared_ptr<attempt>& a, const error_code& error,
+                  const tcp::resolver::results_type& found);
+    void transport_connected(const std::shared_ptr<attempt>& a, const error_code& error);
+    void wait_readable();
+    void on_readable(const std::shared_ptr<attempt>& a);
+    void process();
+    void perform(const client_connack& action);
+    void perform(const client_completed& action);
+    void perform(const client_subscribed& action);
+    void perform(const publish_packet& packet);
+
+    bool is_connected() const noexcept;
+    // Answers with a failure when there is no connection to send a command on.
+    bool require_connection(std::uint64_t ticket);
+    void flush_soon();
+    // Answers publishes at QoS 0 unless too much output waits.
+    void complete_unsent();
+    // The connection is lost or was refused; whoever waits for it is told.
+    void lose(int error, const std::string& text);
+    // Closes the connection and fails what was asked on it but cannot survive it.
+    void close(const std::string& text);
+    void complete(std::uint64_t ticket, std::uint16_t packet_id = 0);
+    void fail(std::uint64_t ticket, int error, std::string text);
+
+    reactor& loop_;
+    block_pool& pool_;
+    client_handle handle_;
+    event_sink sink_;
+    std::function<bool()> is_crowded_;
+    client_state state_;
+    std::shared_ptr<attempt> current_;
+};
+
+}  // namespace amqtt

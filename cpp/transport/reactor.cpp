@@ -1,0 +1,54 @@
+#include "transport/reactor.hpp"
+
+#include <csignal>
+
+#include <pthread.h>
+
+namespace amqtt {
+namespace {
+
+constexpr std::size_t read_buffer_size = 128 * 1024;
+
+// Signals are Python's business, on Python's main thread.
+void block_all_signals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+}
+
+}  // namespace
+
+reactor::reactor()
+    : work_(asio::make_work_guard(context_)),
+      origin_(std::chrono::steady_clock::now()),
+      read_buffer_(read_buffer_size) {}
+
+void reactor::start() {
+    thread_ = std::thread([this] {
+        block_all_signals();
+        context_.run();
+    });
+}
+
+void reactor::join() {
+    work_.reset();
+    if (thread_.joinable()) thread_.join();
+}
+
+instant reactor::now() const noexcept {
+    return std::chrono::steady_clock::now() - origin_;
+}
+
+void reactor::flush_soon(std::shared_ptr<flushable> f) {
+    if (dirty_.empty()) asio::post(context_, [this] { flush_all(); });
+    dirty_.push_back(std::move(f));
+}
+
+void reactor::flush_all() {
+    flushing_.swap(dirty_);
+    for (const auto& f : flushing_)
+        f->flush();
+    flushing_.clear();
+}
+
+}  // namespace amqtt

@@ -1,0 +1,63 @@
+// A thread that waits for sockets and timers and runs everything that touches them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/time.hpp"
+#include "transport/asio.hpp"
+
+namespace amqtt {
+
+// Something whose output is to be written at the end of the turn.
+class flushable {
+  public:
+    virtual ~flushable() = default;
+    virtual void flush() = 0;
+};
+
+class reactor {
+  public:
+    reactor();
+    // Precondition: stopped, or never started.
+    ~reactor() = default;
+    reactor(const reactor&) = delete;
+    reactor& operator=(const reactor&) = delete;
+
+    void start();
+    // Lets the thread run out of work and ends it; work that goes on holds it up.
+    void join();
+
+    asio::io_context& context() noexcept { return context_; }
+    instant now() const noexcept;
+
+    // The thread's read buffer: valid until the handler that uses it returns.
+    std::span<std::uint8_t> read_buffer() noexcept { return read_buffer_; }
+
+    // Flushes f when the handlers that are ready now have run.
+    void flush_soon(std::shared_ptr<flushable> f);
+
+    // Runs f on the thread; any thread may call it.
+    template <class F>
+    void post(F&& f) {
+        asio::post(context_, std::forward<F>(f));
+    }
+
+  private:
+    void flush_all();
+
+    asio::io_context context_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    std::chrono::steady_clock::time_point origin_;
+    std::vector<std::uint8_t> read_buffer_;
+    std::vector<std::shared_ptr<flushable>> dirty_;
+    std::vector<std::shared_ptr<flushable>> flushing_;
+    std::thread thread_;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,94 @@
+"""Fixtures that every folder of tests may use."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.process import BrokerProcess, BrokerStartError, StartBroker, broker_kind
+from support.unique import unique_id
+
+
+@pytest.fixture
+def unique() -> str:
+    """Eight characters [0-9a-z] that no other test uses, for client ids and topics."""
+    return unique_id()
+
+
+def _skip_if_lacking(log: str) -> None:
+    """Skip the test if the broker refuses to start for want of what the test configures."""
+    for line in log.splitlines():
+        if "not available in this version" in line:
+            pytest.skip(f"the broker: {line.strip()}")
+
+
+@pytest.fixture
+def broker_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBroker]:
+    """Start brokers of the test's own, as ``broker_process(config, mosquitto=lines)``.
+
+    ``config`` is merged into the configuration of ours; ``mosquitto`` holds the equivalent lines
+    for mosquitto, None if there is no equivalent (the test is then skipped there). Each broker is
+    ended by SIGTERM and must have ended well.
+    """
+    started: list[BrokerProcess] = []
+
+    def start(config: dict[str, Any] | None = None, *, mosquitto: str | None = "") -> BrokerProcess:
+        if broker_kind() == "mosquitto" and mosquitto is None:
+            pytest.skip("mosquitto has no equivalent of this configuration")
+        try:
+            process = BrokerProcess(
+                tmp_path_factory.mktemp("broker"), config or {}, mosquitto or ""
+            )
+        except BrokerStartError as error:
+            _skip_if_lacking(str(error))
+            raise
+        started.append(process)
+        return process
+
+    yield start
+    errors: list[AssertionError] = []
+    for process in started:
+        try:
+            process.stop()
+        except AssertionError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+class _SharedBroker:
+    """One broker for many tests; a new one after a crash, so that only one test fails by it."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+        self._process: BrokerProcess | None = None
+
+    def get(self) -> BrokerProcess:
+        if self._process is None:
+            self._process = BrokerProcess(self._factory.mktemp("shared-broker"), {}, "")
+        return self._process
+
+    def check(self) -> None:
+        process = self._process
+        if process is not None and not process.running:
+            self._process = None
+            process.stop()
+            pytest.fail("the broker ended while this test ran")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_SharedBroker]:
+    """Hold the broker of the session; tests ask for ``broker``."""
+    shared = _SharedBroker(tmp_path_factory)
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def broker(shared_broker: _SharedBroker) -> Iterator[BrokerProcess]:
+    """Give a broker that other tests use too: take client ids and topics from ``unique``."""
+    yield shared_broker.get()
+    shared_broker.check()

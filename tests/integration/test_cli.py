@@ -1,0 +1,412 @@
+"""The commands `amqtt`, `amqtt_pub` and `amqtt_sub`, as processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.process import BrokerProcess, StartBroker, free_port
+
+LIMIT = 30.0
+ANONYMOUS = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+
+
+class Command:
+    """A running command whose output is read as it comes."""
+
+    def __init__(self, script: str, *arguments: str, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", f"amqtt.scripts.{script}_script", *arguments],
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=subprocess.PIPE,
+            **options,
+        )
+        self._changed = threading.Condition()
+        self._texts = {"stdout": b"", "stderr": b""}
+        self._open = {name for name in self._texts if getattr(self.process, name) is not None}
+        self._threads = [
+            threading.Thread(target=self._read, args=(name,), daemon=True) for name in self._open
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _read(self, name: str) -> None:
+        stream = getattr(self.process, name)
+        while data := stream.read1():
+            with self._changed:
+                self._texts[name] += data
+                self._changed.notify_all()
+        with self._changed:
+            self._open.discard(name)
+            self._changed.notify_all()
+
+    @property
+    def stdout(self) -> bytes:
+        return self._texts["stdout"]
+
+    @property
+    def stderr(self) -> str:
+        return self._texts["stderr"].decode()
+
+    def wait_for_log(self, text: str) -> None:
+        self._wait_for(lambda: text in self.stderr)
+        assert text in self.stderr
+
+    def wait_for_output(self, data: bytes) -> None:
+        self._wait_for(lambda: data in self.stdout)
+        assert data in self.stdout, self.stderr
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: condition() or not self._open, LIMIT)
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for the end and return the exit status."""
+        status = self.process.wait(LIMIT)
+        for thread in self._threads:
+            thread.join(LIMIT)
+        return status
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.end()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+class Shell:
+    """Start commands that a test talks to; they are ended with it."""
+
+    def __init__(self, broker: BrokerProcess | None = None) -> None:
+        self._broker = broker
+        self._commands: list[Command] = []
+
+    def start(self, script: str, *arguments: str, **options: Any) -> Command:
+        if self._broker is not None and "--url" not in arguments:
+            arguments = ("--url", f"mqtt://127.0.0.1:{self._broker.port}", *arguments)
+        command = Command(script, *arguments, **options)
+        self._commands.append(command)
+        return command
+
+    def publish(self, *arguments: str, **options: Any) -> None:
+        command = self.start("pub", *arguments, **options)
+        assert command.end() == 0, command.stderr
+
+    def subscribe(self, topic: str, *arguments: str, **options: Any) -> Command:
+        """Start `amqtt_sub` and wait until the broker has the subscription."""
+        command = self.start("sub", "-t", topic, *arguments, **options)
+        command.wait_for_log(f"Subscribed to '{topic}'")
+        return command
+
+    def close(self) -> None:
+        for command in self._commands:
+            command.close()
+
+
+@pytest.fixture
+def shell(broker: BrokerProcess) -> Iterator[Shell]:
+    shell = Shell(broker)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def no_broker() -> Iterator[Shell]:
+    shell = Shell()
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> str:
+    """A client configuration without a second attempt to connect."""
+    file = tmp_path / "client.yaml"
+    file.write_text("auto_reconnect: false\nplugins: {}\n")
+    return str(file)
+
+
+def broker_file(folder: Path, port: int, plugins: Any = ANONYMOUS) -> str:
+    file = folder / "broker.yaml"
+    listener = {"type": "tcp", "bind": f"127.0.0.1:{port}"}
+    file.write_text(yaml.safe_dump({"listeners": {"default": listener}, "plugins": plugins}))
+    return str(file)
+
+
+class TestBroker:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_starts_and_stops(self, number: int, no_broker: Shell, tmp_path: Path) -> None:
+        port = free_port()
+        command = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+        command.wait_for_log(f"Listener 'default' bind to 127.0.0.1:{port} (max_connections=0)")
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT):
+            pass
+        command.send(number)
+        assert command.end() == 0
+        assert "Broker closed" in command.stderr
+        assert "Traceback" not in command.stderr
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
+
+    def test_stops_while_clients_are_connected(self, no_broker: Shell, tmp_path: Path) -> None:
+        port = free_port()
+        command = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+        command.wait_for_log("Listener 'default'")
+        client = no_broker.subscribe("a", "--url", f"mqtt://127.0.0.1:{port}")
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
+        client.wait_for_log("Disconnected from broker")
+
+    def test_taken_port(self, no_broker: Shell, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            command = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+            assert command.end() == 1
+        assert "❌ Broker failed to start: " in command.stderr
+        assert str(port) in command.stderr
+        assert "Traceback" not in command.stderr
+
+    @pytest.mark.parametrize(
+        ("plugins", "text"),
+        [
+            ({"no.such.Plugin": {}}, "no.such.Plugin"),
+            (
+                {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_nobody": True}},
+                "allow_nobody",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("arguments", [[], ["--check"]])
+    def test_wrong_plugin(
+        self, plugins: Any, text: str, arguments: list[str], no_broker: Shell, tmp_path: Path
+    ) -> None:
+        file = broker_file(tmp_path, free_port(), plugins)
+        command = no_broker.start("broker", "-c", file, *arguments)
+        assert command.end() == 1
+        assert "❌ Broker failed to start: " in command.stderr
+        assert text in command.stderr
+        assert file in command.stderr
+        assert "Traceback" not in command.stderr
+
+    def test_check_opens_no_port(self, no_broker: Shell, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            file = broker_file(tmp_path, server.getsockname()[1])
+            command = no_broker.start("broker", "-c", file, "--check")
+            assert command.end() == 0
+        assert command.stdout.decode() == f"{file}: ok\n"
+
+    def test_check_of_the_packaged_configuration(self, no_broker: Shell) -> None:
+        command = no_broker.start("broker", "--check")
+        assert command.end() == 0, command.stderr
+
+    def test_debug_log(self, no_broker: Shell, tmp_path: Path) -> None:
+        command = no_broker.start("broker", "-d", "-c", broker_file(tmp_path, free_port()))
+        command.wait_for_log("Listener 'default'")
+        command.send(signal.SIGTERM)
+        assert command.end() == 0
+        line = next(line for line in command.stderr.splitlines() if "Listener 'default'" in line)
+        assert "] amqtt.broker:" in line
+        assert " :: INFO - Listener" in line
+        assert "transitions" not in command.stderr
+
+
+class TestSources:
+    def test_message(self, shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(unique, "-n", "1")
+        shell.publish("-t", unique, "-m", "grün")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == "grün\n".encode()
+
+    def test_file(self, shell: Shell, unique: str, tmp_path: Path) -> None:
+        file = tmp_path / "lines"
+        file.write_bytes(b"one\n\xff\x00\nthree")
+        subscriber = shell.subscribe(unique, "-n", "3")
+        shell.publish("-t", unique, "-f", str(file))
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"one\n\n\xff\x00\n\nthree\n"
+
+    @pytest.mark.parametrize(
+        ("option", "count", "expected"),
+        [("-s", "1", b"one\ntwo\n\n"), ("-l", "2", b"one\n\ntwo\n\n")],
+    )
+    def test_standard_input(
+        self, option: str, count: str, expected: bytes, shell: Shell, unique: str, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "stdin"
+        file.write_bytes(b"one\ntwo\n")
+        subscriber = shell.subscribe(unique, "-n", count)
+        with file.open("rb") as stdin:
+            shell.publish("-t", unique, option, stdin=stdin)
+        assert subscriber.end() == 0
+        assert subscriber.stdout == expected
+
+    def test_no_message_is_not_printed(self, shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(unique, "-n", "1")
+        shell.publish("-t", unique, "-n")
+        shell.publish("-t", unique, "-m", "after")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"after\n"
+
+    def test_lines_are_published_as_they_come(self, shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(unique)
+        publisher = shell.start("pub", "-t", unique, "-l", stdin=subprocess.PIPE)
+        stdin = publisher.process.stdin
+        assert stdin is not None
+        for line in (b"one\n", b"two\n"):
+            stdin.write(line)
+            stdin.flush()
+            subscriber.wait_for_output(line)
+        stdin.close()
+        assert publisher.end() == 0
+
+    @pytest.mark.parametrize("qos", ["0", "1", "2"])
+    def test_many_lines_in_order(self, qos: str, shell: Shell, unique: str, tmp_path: Path) -> None:
+        count = 5000
+        file = tmp_path / "lines"
+        content = b"".join(b"%d\n" % number for number in range(count))
+        file.write_bytes(content)
+        subscriber = shell.subscribe(unique, "-n", str(count), "-q", qos)
+        shell.publish("-t", unique, "-f", str(file), "-q", qos)
+        assert subscriber.end() == 0
+        assert subscriber.stdout.split() == content.split()
+
+    def test_retain(self, shell: Shell, unique: str) -> None:
+        shell.publish("-t", unique, "-m", "kept", "-r", "-q", "1")
+        subscriber = shell.start("sub", "-t", unique, "-n", "1")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"kept\n"
+        shell.publish("-t", unique, "-n", "-r", "-q", "1")
+        empty = shell.subscribe(unique, "-n", "1")
+        shell.publish("-t", unique, "-m", "live")
+        assert empty.end() == 0
+        assert empty.stdout == b"live\n"
+
+
+class TestEnds:
+    def test_several_filters(self, shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(f"{unique}/a", "-t", f"{unique}/b/#", "-n", "2")
+        subscriber.wait_for_log(f"Subscribed to '{unique}/b/#'")
+        shell.publish("-t", f"{unique}/a", "-m", "one", "-q", "1")
+        shell.publish("-t", f"{unique}/b/c", "-m", "two", "-q", "1")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"one\ntwo\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_interrupted_subscriber(self, number: int, shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(unique)
+        shell.publish("-t", unique, "-m", "one")
+        subscriber.wait_for_output(b"one\n")
+        subscriber.send(number)
+        assert subscriber.end() == 0
+        assert "Disconnected from broker" in subscriber.stderr
+        assert "Traceback" not in subscriber.stderr
+
+    def test_interrupted_publisher(self, shell: Shell, unique: str) -> None:
+        publisher = shell.start("pub", "-t", unique, "-l", stdin=subprocess.PIPE)
+        publisher.wait_for_log("Publishing to")
+        publisher.send(signal.SIGINT)
+        assert publisher.end() == 0
+        assert "Disconnected from broker" in publisher.stderr
+        assert "Traceback" not in publisher.stderr
+
+    def test_reader_that_went_away(self, shell: Shell, unique: str) -> None:
+        read_end, write_end = os.pipe()
+        subscriber = shell.subscribe(unique, stdout=write_end)
+        os.close(write_end)
+        os.close(read_end)
+        shell.publish("-t", unique, "-m", "one")
+        assert subscriber.end() == 0
+        assert "BrokenPipe" not in subscriber.stderr
+        assert "Traceback" not in subscriber.stderr
+
+    def test_debug_log_is_about_mqtt(self, shell: Shell, unique: str) -> None:
+        publisher = shell.start("pub", "-d", "-t", unique, "-m", "x")
+        assert publisher.end() == 0
+        assert "transitions" not in publisher.stderr
+
+    @pytest.mark.parametrize("script", ["pub", "sub"])
+    def test_nobody_there(self, script: str, no_broker: Shell, impatient: str) -> None:
+        url = f"mqtt://127.0.0.1:{free_port()}"
+        arguments = ["-m", "x"] if script == "pub" else []
+        command = no_broker.start(script, "--url", url, "-c", impatient, "-t", "a", *arguments)
+        assert command.end() == 1
+        assert f"CRITICAL - Connection to '{url}' failed" in command.stderr
+        assert "❌ Connection failed" in command.stderr
+        assert "Traceback" not in command.stderr
+
+    @pytest.mark.parametrize("url", ["127.0.0.1", "http://127.0.0.1:1"])
+    def test_wrong_scheme(self, url: str, no_broker: Shell, impatient: str) -> None:
+        command = no_broker.start("pub", "--url", url, "-c", impatient, "-t", "a", "-m", "x")
+        assert command.end() == 1
+        assert "❌ Connection failed" in command.stderr
+
+    def test_refused(self, broker_process: StartBroker, impatient: str, no_broker: Shell) -> None:
+        broker = broker_process({"plugins": {}}, mosquitto=None)
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        command = no_broker.start("pub", "--url", url, "-c", impatient, "-t", "a", "-m", "x")
+        assert command.end() == 1
+        assert "❌ Connection failed" in command.stderr
+
+    def test_wildcard_topic(self, shell: Shell) -> None:
+        publisher = shell.start("pub", "-t", "a/#", "-m", "x")
+        assert publisher.end() == 1
+        assert "❌ Publishing failed" in publisher.stderr
+        assert "Traceback" not in publisher.stderr
+
+    def test_lost_broker(
+        self, broker_process: StartBroker, impatient: str, no_broker: Shell, unique: str
+    ) -> None:
+        broker = broker_process()
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        subscriber = no_broker.subscribe(unique, "--url", url, "-c", impatient)
+        broker.stop()
+        assert subscriber.end() == 1
+        assert "❌" in subscriber.stderr
+        assert "Traceback" not in subscriber.stderr
+
+
+class TestWill:
+    def options(self, topic: str, *more: str) -> list[str]:
+        return ["--will-topic", topic, "--will-message", "lost", *more]
+
+    def test_lost_client(self, shell: Shell, unique: str) -> None:
+        watcher = shell.subscribe(f"{unique}/will", "-n", "1", "-q", "1")
+        client = shell.subscribe(unique, *self.options(f"{unique}/will", "--will-qos", "1"))
+        client.process.kill()
+        assert watcher.end() == 0
+        assert watcher.stdout == b"lost\n"
+
+    def test_retained(self, shell: Shell, unique: str) -> None:
+        watcher = shell.subscribe(f"{unique}/will", "-n", "1")
+        client = shell.subscribe(unique, *self.options(f"{unique}/will", "--will-retain"))
+        client.process.kill()
+        assert watcher.end() == 0
+        late = shell.start("sub", "-t", f"{unique}/will", "-n", "1")
+        assert late.end() == 0
+        assert late.stdout == b"lost\n"
+        shell.publish("-t", f"{unique}/will", "-n", "-r")
+
+    def test_interrupted_client_leaves_no_will(self, shell: Shell, unique: str) -> None:
+        watcher = shell.subscribe(f"{unique}/will", "-n", "1")
+        client = shell.subscribe(unique, *self.options(f"{unique}/will"))
+        client.send(signal.SIGINT)
+        assert client.end() == 0
+        shell.publish("-t", f"{unique}/will", "-m", "marker")
+        assert watcher.end() == 0
+        assert watcher.stdout == b"marker\n"

@@ -1,0 +1,87 @@
+// Drives any number of mqtt.js clients by JSON lines: requests on stdin, answers and messages on
+// stdout. A request is {"id", "op", "client", ...}; its answer is {"id"} or {"id", "error"}.
+// A received message is {"client", "topic", "payload" (base64), "qos", "retain"}.
+import { createInterface } from "node:readline";
+import mqtt from "mqtt";
+
+const clients = new Map();
+
+function write(value) {
+  process.stdout.write(JSON.stringify(value) + "\n");
+}
+
+function connect({ client, port, clientId, clean, username, will, protocolVersion }) {
+  return new Promise((resolve, reject) => {
+    const connection = mqtt.connect({
+      host: "127.0.0.1",
+      port,
+      clientId,
+      clean,
+      username,
+      protocolVersion: protocolVersion ?? 4,
+      reconnectPeriod: 0,
+      resubscribe: false,
+      will: will && { ...will, payload: Buffer.from(will.payload, "base64") },
+    });
+    clients.set(client, connection);
+    connection.on("message", (topic, payload, packet) =>
+      write({
+        client,
+        topic,
+        payload: payload.toString("base64"),
+        qos: packet.qos,
+        retain: packet.retain,
+      }),
+    );
+    connection.once("connect", (connack) => resolve({ sessionPresent: connack.sessionPresent }));
+    connection.once("error", reject);
+    connection.once("close", () => reject(new Error("closed")));
+  });
+}
+
+async function subscribe({ client, filter, qos }) {
+  const granted = await clients.get(client).subscribeAsync(filter, { qos });
+  return { granted: granted.map((one) => one.qos) };
+}
+
+async function unsubscribe({ client, filter }) {
+  await clients.get(client).unsubscribeAsync(filter);
+  return {};
+}
+
+async function publish({ client, topic, payload, qos, retain }) {
+  const body = Buffer.from(payload, "base64");
+  await clients.get(client).publishAsync(topic, body, { qos, retain });
+  return {};
+}
+
+async function disconnect({ client }) {
+  const connection = clients.get(client);
+  clients.delete(client);
+  await connection.endAsync();
+  return {};
+}
+
+function abort({ client }) {
+  const connection = clients.get(client);
+  clients.delete(client);
+  return new Promise((resolve) => {
+    connection.once("close", () => resolve({}));
+    connection.stream.destroy();
+  });
+}
+
+const operations = { connect, subscribe, unsubscribe, publish, disconnect, abort };
+
+async function serve(request) {
+  try {
+    const result = await operations[request.op](request);
+    write({ id: request.id, ...result });
+  } catch (error) {
+    write({ id: request.id, error: String(error) });
+  }
+}
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => serve(JSON.parse(line)))
+  .on("close", () => process.exit(0));

@@ -1,0 +1,1 @@
+"""Helpers of the tests: brokers as subprocesses, raw MQTT peers, wire cases."""

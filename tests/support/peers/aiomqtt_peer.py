@@ -1,0 +1,81 @@
+"""aiomqtt: the asyncio client on top of paho-mqtt."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+from .base import LIMIT, Message, Peer
+
+
+class AiomqttPeer(Peer):
+    """The client of the aiomqtt project."""
+
+    _client: Any = None
+    _reader: "asyncio.Task[None] | None" = None
+
+    async def connect(self) -> None:
+        """Connect and start to collect messages."""
+        import aiomqtt
+
+        options = self.options
+        will = None
+        if given := options.will:
+            will = aiomqtt.Will(given.topic, given.payload, given.qos, given.retain)
+        self._client = aiomqtt.Client(
+            "127.0.0.1",
+            options.port,
+            identifier=options.client_id,
+            username=options.username,
+            clean_session=options.clean,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            will=will,
+            timeout=LIMIT,
+        )
+        await self._client.__aenter__()
+        self._reader = asyncio.create_task(self._read())
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Subscribe and wait for SUBACK."""
+        granted = await self._client.subscribe(topic_filter, qos)
+        assert tuple(granted) == (qos,)
+
+    async def publish(
+        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+    ) -> None:
+        """Publish and wait for the acknowledgement."""
+        await self._client.publish(topic, payload, qos, retain)
+
+    async def disconnect(self) -> None:
+        """Send DISCONNECT and close."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            await self._stop_reader()
+            await client.__aexit__(None, None, None)
+
+    async def abort(self) -> None:
+        """Shut the socket down under the client."""
+        import aiomqtt
+
+        if self._client is not None:
+            client, self._client = self._client, None
+            await self._stop_reader()
+            with contextlib.suppress(OSError, AttributeError):
+                client._client.socket().shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.__aexit__(None, None, None)
+
+    async def _read(self) -> None:
+        async for message in self._client.messages:
+            self.inbox.put_nowait(
+                Message(
+                    str(message.topic), bytes(message.payload), message.qos, bool(message.retain)
+                )
+            )
+
+    async def _stop_reader(self) -> None:
+        assert self._reader is not None
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+        self._reader = None

@@ -1,0 +1,92 @@
+"""What the tests ask of a client, whichever project it comes from."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LIMIT = 30.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as the client saw it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+    def __repr__(self) -> str:
+        """Show long payloads by their length."""
+        payload = self.payload if len(self.payload) < 80 else f"<{len(self.payload)} bytes>"
+        return f"Message({self.topic!r}, {payload!r}, qos={self.qos}, retain={self.retain})"
+
+
+@dataclass(frozen=True)
+class Will:
+    """A will to connect with."""
+
+    topic: str
+    payload: bytes
+    qos: int = 0
+    retain: bool = False
+
+
+@dataclass(frozen=True)
+class PeerOptions:
+    """How a client connects. The user name makes persistent sessions possible everywhere."""
+
+    port: int
+    client_id: str
+    clean: bool = True
+    will: Will | None = None
+    username: str = "interop"
+
+
+class Peer(ABC):
+    """One client. Messages that arrive are kept until ``receive`` takes them."""
+
+    def __init__(self, options: PeerOptions) -> None:
+        """Remember how to connect."""
+        self.options = options
+        self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Connect and wait for CONNACK."""
+
+    @abstractmethod
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Subscribe (once per connection) and wait for SUBACK."""
+
+    @abstractmethod
+    async def publish(
+        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+    ) -> None:
+        """Publish and wait for the acknowledgement that the QoS asks for."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """Send DISCONNECT and close."""
+
+    @abstractmethod
+    async def abort(self) -> None:
+        """Vanish without DISCONNECT."""
+
+    async def resume(self, topic_filter: str, qos: int) -> None:  # noqa: ARG002
+        """Connect to a session that has this subscription, without subscribing again."""
+        await self.connect()
+
+    async def publish_all(self, topic: str, payloads: Sequence[bytes], qos: int) -> None:
+        """Publish lines of text in order."""
+        for payload in payloads:
+            await self.publish(topic, payload, qos)
+
+    async def receive(self) -> Message:
+        """Return the next message."""
+        return await asyncio.wait_for(self.inbox.get(), LIMIT)
+
+    async def receive_many(self, count: int) -> list[Message]:
+        """Return the next ``count`` messages."""
+        return [await self.receive() for _ in range(count)]

@@ -1,0 +1,128 @@
+"""mosquitto_pub and mosquitto_sub: a process per publication, a process per subscription."""
+
+import asyncio
+import contextlib
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .base import LIMIT, Message, Peer
+
+_FORMAT = "=%q|%r|%x|%t"
+_MESSAGE = re.compile(rb"=(\d)\|(\d)\|([0-9a-f]*)\|(.*)", re.DOTALL)
+_LINE_LIMIT = 64 << 20
+
+
+class MosquittoPeer(Peer):
+    """The command line clients of Mosquitto."""
+
+    _process: asyncio.subprocess.Process | None = None
+    _reader: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Start mosquitto_sub now if a will needs a connection; else wait for ``subscribe``."""
+        if self.options.will is not None:
+            await self.subscribe(f"{self.options.client_id}/unused", 0)
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Start mosquitto_sub and wait until it reports its SUBACK."""
+        if self._process is not None:
+            msg = "mosquitto_sub subscribes once"
+            raise RuntimeError(msg)
+        self._process = await asyncio.create_subprocess_exec(
+            "stdbuf",  # else the report of the SUBACK stays in a buffer
+            "-oL",
+            "mosquitto_sub",
+            *self._arguments("-t", topic_filter, "-q", str(qos), "-d", "-F", _FORMAT),
+            *self._session_arguments(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=_LINE_LIMIT,
+        )
+        subscribed = asyncio.Event()
+        self._reader = asyncio.create_task(self._read(self._process, subscribed))
+        await asyncio.wait_for(subscribed.wait(), LIMIT)
+
+    async def resume(self, topic_filter: str, qos: int) -> None:
+        """Subscribe again: mosquitto_sub cannot connect without it."""
+        await self.subscribe(topic_filter, qos)
+
+    async def publish(
+        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+    ) -> None:
+        """Run mosquitto_pub for one message."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "payload"
+            file.write_bytes(payload)
+            source = ["-f", str(file)] if payload else ["-n"]
+            more = ["-r"] if retain else []
+            await self._publish(topic, qos, [*source, *more], b"")
+
+    async def publish_all(self, topic: str, payloads: Sequence[bytes], qos: int) -> None:
+        """Run mosquitto_pub once, a line of its input per message."""
+        lines = b"".join(payload + b"\n" for payload in payloads)
+        await self._publish(topic, qos, ["-l"], lines)
+
+    async def disconnect(self) -> None:
+        """Ask mosquitto_sub to end: it sends DISCONNECT."""
+        if self._process is not None:
+            self._process.terminate()
+            await self._end()
+
+    async def abort(self) -> None:
+        """Kill mosquitto_sub."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._end()
+
+    async def _publish(self, topic: str, qos: int, source: list[str], data: bytes) -> None:
+        process = await asyncio.create_subprocess_exec(
+            "mosquitto_pub",
+            *("-h", "127.0.0.1", "-p", str(self.options.port), "-u", self.options.username),
+            *("-i", f"{self.options.client_id}-pub", "-t", topic, "-q", str(qos), *source),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(data), LIMIT)
+        if process.returncode or output:
+            msg = f"mosquitto_pub: status {process.returncode}: {output.decode()}"
+            raise AssertionError(msg)
+
+    async def _read(self, process: asyncio.subprocess.Process, subscribed: asyncio.Event) -> None:
+        assert process.stdout is not None
+        while line := await process.stdout.readline():
+            if match := _MESSAGE.fullmatch(line.rstrip(b"\n")):
+                qos, retain, payload, topic = match.groups()
+                self.inbox.put_nowait(
+                    Message(
+                        topic.decode(), bytes.fromhex(payload.decode()), int(qos), retain == b"1"
+                    )
+                )
+            elif line.startswith(b"Subscribed "):
+                subscribed.set()
+
+    async def _end(self) -> None:
+        assert self._process is not None
+        assert self._reader is not None
+        await asyncio.wait_for(self._process.wait(), LIMIT)
+        await self._reader
+        self._process = self._reader = None
+
+    def _arguments(self, *more: str) -> list[str]:
+        options = self.options
+        return [
+            *("-h", "127.0.0.1", "-p", str(options.port)),
+            *("-i", options.client_id, "-u", options.username, *more),
+        ]
+
+    def _session_arguments(self) -> list[str]:
+        arguments = [] if self.options.clean else ["-c"]
+        if will := self.options.will:
+            arguments += ["--will-topic", will.topic, "--will-qos", str(will.qos)]
+            arguments += ["--will-payload", will.payload.decode()]
+            arguments += ["--will-retain"] if will.retain else []
+        return arguments

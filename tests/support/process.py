@@ -1,0 +1,167 @@
+"""A broker as a subprocess: ours, or mosquitto for cross-checking the tests."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+START_LIMIT = 20.0
+STOP_LIMIT = 20.0
+BAD_SIGNS = ("Traceback", "Sanitizer", "runtime error:")
+_PORT_ATTEMPTS = 5
+
+
+class BrokerStartError(RuntimeError):
+    """The broker ended instead of starting; the text holds its log."""
+
+
+def broker_kind() -> str:
+    """Return which broker the tests run against: ``amqtt`` or ``mosquitto``."""
+    kind = os.environ.get("AMQTT_TEST_BROKER", "amqtt")
+    if kind not in ("amqtt", "mosquitto"):
+        msg = f"AMQTT_TEST_BROKER={kind!r}, not 'amqtt' or 'mosquitto'"
+        raise ValueError(msg)
+    return kind
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which a subprocess imports the ``amqtt`` that we import."""
+    spec = importlib.util.find_spec("amqtt")
+    if spec is None or spec.origin is None:
+        return dict(os.environ)
+    path = [str(Path(spec.origin).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+class BrokerProcess:
+    """A running broker with one TCP listener on the loopback interface."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], mosquitto: str) -> None:
+        """Start it; ``config`` is for ours, ``mosquitto`` holds configuration lines for that."""
+        self._folder = folder
+        self._config = config
+        self._mosquitto = mosquitto
+        for attempt in range(_PORT_ATTEMPTS):
+            self.port = free_port()
+            self._log = folder / f"broker-{attempt}.log"
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    self._command(),
+                    cwd=folder,
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            if self._wait_until_it_accepts():
+                return
+            if not self._port_was_taken():
+                break
+        self.kill()
+        msg = f"the broker does not start:\n{self.log_tail()}"
+        raise BrokerStartError(msg)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Return whether the process is there."""
+        return self._process.poll() is None
+
+    def log(self) -> str:
+        """Return everything the broker has written to stdout and stderr."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def log_tail(self, lines: int = 40) -> str:
+        """Return the last lines of the log."""
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End it by SIGTERM and check that it ended well and logged nothing bad."""
+        if self.running:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            status = self._process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            msg = f"the broker ignores SIGTERM for {STOP_LIMIT} s:\n{self.log_tail()}"
+            raise AssertionError(msg) from None
+        self.check(status)
+
+    def check(self, status: int = 0) -> None:
+        """Raise AssertionError for a bad exit status or a bad sign in the log."""
+        text = self.log()
+        for sign in BAD_SIGNS:
+            at = text.find(sign)
+            if at >= 0:
+                msg = f"{sign!r} in the broker's log:\n{text[max(0, at - 1000) : at + 4000]}"
+                raise AssertionError(msg)
+        if status != 0:
+            msg = f"the broker ended with status {status}:\n{self.log_tail()}"
+            raise AssertionError(msg)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+
+    def _command(self) -> list[str]:
+        if broker_kind() == "mosquitto":
+            path = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+            file = self._folder / "mosquitto.conf"
+            file.write_text(
+                f"listener {self.port} 127.0.0.1\n"
+                "allow_anonymous true\n"
+                "queue_qos0_messages true\n"
+                "max_queued_messages 0\n"
+                "set_tcp_nodelay true\n"
+                "log_type error\nlog_type warning\n" + self._mosquitto
+            )
+            return [path, "-c", str(file)]
+        file = self._folder / "broker.yaml"
+        listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
+        file.write_text(yaml.safe_dump({"listeners": {"default": listener}, **self._config}))
+        return [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(file)]
+
+    def _wait_until_it_accepts(self) -> bool:
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline and self.running:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                # A stranger may sit on the port: then our broker cannot have bound it.
+                return self.running and not self._port_was_taken()
+        return False
+
+    def _port_was_taken(self) -> bool:
+        return "address already in use" in self.log().lower()
+
+
+class StartBroker(Protocol):
+    """The ``broker_process`` fixture."""
+
+    def __call__(
+        self, config: dict[str, Any] | None = None, *, mosquitto: str | None = ""
+    ) -> BrokerProcess:
+        """Start a broker of the test's own."""

@@ -1,0 +1,234 @@
+"""A raw MQTT peer: sends bytes, and says exactly which bytes must come back."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+DEFAULT_TIMEOUT = float(os.environ.get("AMQTT_TEST_TIMEOUT", "10"))
+PINGREQ = b"\xc0\x00"
+PINGRESP = b"\xd0\x00"
+DISCONNECT = b"\xe0\x00"
+CONNACK_ACCEPTED = b"\x20\x02\x00\x00"
+_SHOWN = 200
+
+
+class WireError(AssertionError):
+    """The peer did not do what was expected of it."""
+
+
+def show(data: bytes) -> str:
+    """Return ``data`` in hexadecimal, shortened when it is long."""
+    text = data[:_SHOWN].hex(" ")
+    return f"[{len(data)} bytes] {text}" + (" ..." if len(data) > _SHOWN else "")
+
+
+def string(value: str | bytes) -> bytes:
+    """Return an MQTT string field: two bytes of length, then the text."""
+    raw = value.encode() if isinstance(value, str) else value
+    return len(raw).to_bytes(2, "big") + raw
+
+
+def packet(first: int, body: bytes = b"") -> bytes:
+    """Return a whole control packet: first byte, remaining length, body."""
+    length = bytearray()
+    rest = len(body)
+    while True:
+        rest, digit = divmod(rest, 128)
+        length.append(digit | (0x80 if rest else 0))
+        if not rest:
+            return bytes([first]) + bytes(length) + body
+
+
+def connect(
+    client_id: str,
+    *,
+    keep_alive: int = 60,
+    clean: bool = True,
+    username: str | None = None,
+    will: tuple[str, bytes] | None = None,
+) -> bytes:
+    """Return a CONNECT packet of MQTT 3.1.1."""
+    flags = (0x02 if clean else 0) | (0x04 if will else 0) | (0x80 if username is not None else 0)
+    body = string("MQTT") + bytes([4, flags]) + keep_alive.to_bytes(2, "big") + string(client_id)
+    if will:
+        body += string(will[0]) + string(will[1])
+    if username is not None:
+        body += string(username)
+    return packet(0x10, body)
+
+
+def publish(
+    topic: str | bytes,
+    payload: bytes = b"",
+    *,
+    qos: int = 0,
+    packet_id: int | None = None,
+    retain: bool = False,
+    dup: bool = False,
+) -> bytes:
+    """Return a PUBLISH packet of MQTT 3.1.1."""
+    first = 0x30 | (0x08 if dup else 0) | qos << 1 | (0x01 if retain else 0)
+    ident = b"" if packet_id is None else packet_id.to_bytes(2, "big")
+    return packet(first, string(topic) + ident + payload)
+
+
+def subscribe(packet_id: int, *filters: tuple[str, int]) -> bytes:
+    """Return a SUBSCRIBE packet of MQTT 3.1.1."""
+    body = b"".join(string(text) + bytes([qos]) for text, qos in filters)
+    return packet(0x82, packet_id.to_bytes(2, "big") + body)
+
+
+def suback(packet_id: int, *codes: int) -> bytes:
+    """Return a SUBACK packet of MQTT 3.1.1."""
+    return packet(0x90, packet_id.to_bytes(2, "big") + bytes(codes))
+
+
+def ack(first: int, packet_id: int) -> bytes:
+    """Return PUBACK (0x40), PUBREC (0x50), PUBREL (0x62), PUBCOMP (0x70) or UNSUBACK (0xB0)."""
+    return packet(first, packet_id.to_bytes(2, "big"))
+
+
+class WireClient:
+    """One TCP connection to a broker, driven byte by byte.
+
+    Every expectation has a time limit and says what it saw instead.
+    """
+
+    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
+        """Open the connection; ``receive_buffer`` makes the kernel hold little for us."""
+        self._socket = socket.socket()
+        if receive_buffer is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._socket.settimeout(DEFAULT_TIMEOUT)
+        self._socket.connect(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._pending = bytearray()
+        self._closed_by_peer = False
+
+    def __enter__(self) -> "WireClient":
+        """Return the client."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drop the connection."""
+        self.abort()
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; a peer that has closed is left for ``expect_close`` to notice."""
+        self._socket.settimeout(DEFAULT_TIMEOUT)
+        try:
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            self._closed_by_peer = True
+
+    def read(self, count: int, limit: float = DEFAULT_TIMEOUT) -> bytes:
+        """Return exactly the next ``count`` bytes."""
+        deadline = time.monotonic() + limit
+        while len(self._pending) < count:
+            if not self._fill(deadline):
+                msg = f"closed or silent after {show(bytes(self._pending))}, wanted {count} bytes"
+                raise WireError(msg)
+        data = bytes(self._pending[:count])
+        del self._pending[:count]
+        return data
+
+    def read_packet(self, limit: float = DEFAULT_TIMEOUT) -> bytes:
+        """Return the next whole control packet."""
+        head = bytearray(self.read(2, limit))
+        while head[-1] & 0x80:
+            if len(head) > 4:
+                msg = f"remaining length of more than four bytes: {show(bytes(head))}"
+                raise WireError(msg)
+            head += self.read(1, limit)
+        length = sum((byte & 0x7F) << 7 * at for at, byte in enumerate(head[1:]))
+        return bytes(head) + self.read(length, limit)
+
+    def expect(self, data: bytes, limit: float = DEFAULT_TIMEOUT) -> None:
+        """Require exactly ``data`` as the next bytes."""
+        deadline = time.monotonic() + limit
+        while len(self._pending) < len(data):
+            if self._pending != data[: len(self._pending)] or not self._fill(deadline):
+                break
+        got = bytes(self._pending[: len(data)])
+        if got != data:
+            state = "closed by the peer" if self._closed_by_peer else "open"
+            msg = f"expected {show(data)}\n     got {show(got)}\nconnection {state}"
+            raise WireError(msg)
+        del self._pending[: len(data)]
+
+    def expect_set(self, packets: Sequence[bytes], limit: float = DEFAULT_TIMEOUT) -> None:
+        """Require these packets next, in any order."""
+        left = list(packets)
+        while left:
+            got = self.read_packet(limit)
+            if got not in left:
+                wanted = "\n         ".join(show(one) for one in left)
+                msg = f"expected one of {wanted}\n     got {show(got)}"
+                raise WireError(msg)
+            left.remove(got)
+
+    def expect_close(self, limit: float = DEFAULT_TIMEOUT) -> None:
+        """Require that the peer closes, with nothing more sent before."""
+        deadline = time.monotonic() + limit
+        while self._fill(deadline) and not self._pending:
+            pass
+        if self._pending:
+            msg = f"expected close, got {show(bytes(self._pending))}"
+            raise WireError(msg)
+        if not self._closed_by_peer:
+            msg = f"expected close, still open after {limit} s"
+            raise WireError(msg)
+
+    def ping(self, limit: float = DEFAULT_TIMEOUT) -> None:
+        """Require PINGRESP as the answer to PINGREQ: nothing else was on its way."""
+        self.send(PINGREQ)
+        self.expect(PINGRESP, limit)
+
+    def abort(self) -> None:
+        """Drop the TCP connection without DISCONNECT."""
+        self._socket.close()
+
+    def shutdown(self, how: int) -> None:
+        """Close one direction of the connection."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(how)
+
+    # -- short forms of whole exchanges -------------------------------------------------
+
+    def login(self, packet_bytes: bytes) -> "WireClient":
+        """Send a CONNECT packet and require that it is accepted."""
+        self.send(packet_bytes)
+        self.expect(CONNACK_ACCEPTED)
+        return self
+
+    def subscribe(self, topic_filter: str, qos: int = 0, packet_id: int = 1) -> "WireClient":
+        """Subscribe and require that the QoS is granted."""
+        self.send(subscribe(packet_id, (topic_filter, qos)))
+        self.expect(suback(packet_id, qos))
+        return self
+
+    def _fill(self, deadline: float) -> bool:
+        """Read what is there; return False at the time limit or when the peer has closed."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        self._socket.settimeout(left)
+        try:
+            data = self._socket.recv(1 << 20)
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._closed_by_peer = True
+            return False
+        self._pending += data
+        return True
