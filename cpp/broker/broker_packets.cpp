@@ -1,4 +1,5 @@
 // What the broker does on each packet of a client.
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -7,6 +8,28 @@
 #include "topic/filter.hpp"
 
 namespace amqtt {
+namespace {
+
+std::size_t character_count(std::string_view utf8) noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// Why a Client Identifier is refused, or nullptr.
+const char* identifier_problem(const connect_packet& packet) noexcept {
+    if (packet.version == protocol_version::v3_1) {
+        const std::size_t count = character_count(packet.client_id);
+        return count < 1 || count > 23 ? "refused: MQTT 3.1 wants 1 to 23 characters as client "
+                                         "identifier"
+                                       : nullptr;
+    }
+    // An identifier of ours could never be resumed by its client (3.1.1: MQTT-3.1.3-8).
+    return packet.client_id.empty() && !packet.clean_start
+               ? "refused: empty client identifier without Clean Session"
+               : nullptr;
+}
+
+}  // namespace
 
 // -- CONNECT
 
@@ -16,15 +39,11 @@ void broker::handle(client& c, const connect_packet& packet) {
         refuse(c, reason_code::unsupported_protocol_version, "refused: MQTT 5.0 is not served yet");
         return;
     }
-    if (packet.client_id.empty()) {
-        // An identifier of ours could never be resumed by its client (3.1.1: MQTT-3.1.3-8).
-        if (!packet.clean_start || packet.version == protocol_version::v3_1) {
-            refuse(c, reason_code::client_identifier_not_valid,
-                   "refused: empty client identifier without Clean Session");
-            return;
-        }
-        c.request->client_id = sessions_.new_client_id();
+    if (const char* problem = identifier_problem(packet)) {
+        refuse(c, reason_code::client_identifier_not_valid, problem);
+        return;
     }
+    if (packet.client_id.empty()) c.request->client_id = sessions_.new_client_id();
     c.phase = client_phase::deciding;
     c.ticket = ++last_ticket_;
     switch (hooks_.authenticate(c, c.ticket)) {
