@@ -8,7 +8,7 @@ import os
 import select
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from amqtt import _core
 
@@ -271,4 +271,4 @@ def client_reactor(loop: asyncio.AbstractEventLoop) -> ClientReactor:
     if reactor is None or reactor.loop is not loop:
         reactor = ClientReactor(loop)
         _reactors[key] = reactor
-    return cast("ClientReactor", reactor)
+    return reactor

@@ -7,6 +7,7 @@ import errno
 import logging
 import weakref
 from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,7 @@ from amqtt.session import (
 from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -238,19 +239,20 @@ class MQTTClient:
         # Before the command: the connection may be made and lost before this task runs again.
         self._connection_lost = asyncio.get_running_loop().create_future()
         number, answer = reactor.ticket(self._handle)
-        reactor.engine.connect(
-            self._handle,
-            number,
-            host=target.host,
-            port=target.port,
-            client_id=self.client_id,
-            clean_session=bool(session.clean_session),
-            keep_alive=self.config.keep_alive or 0,
-            ping_after=session.keep_alive,
-            user_name=session.username,
-            password=_as_bytes(session.password),
-            will=self._will(),
-        )
+        with self._refusing_bad_values(reactor, number):
+            reactor.engine.connect(
+                self._handle,
+                number,
+                host=target.host,
+                port=target.port,
+                client_id=self.client_id,
+                clean_session=bool(session.clean_session),
+                keep_alive=self.config.keep_alive or 0,
+                ping_after=session.keep_alive,
+                user_name=session.username,
+                password=_as_bytes(session.password),
+                will=self._will(),
+            )
         try:
             return_code, session_present = await asyncio.wait_for(
                 reactor.wait(self._handle, number, answer), self.config.connection_timeout
@@ -475,7 +477,8 @@ class MQTTClient:
             and self._unconfirmed_bytes < _UNCONFIRMED_BYTES
         ):
             reactor = self._require_reactor()
-            reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain)
+            with self._refusing_bad_values(reactor, 0):
+                reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain)
             return
         self._unconfirmed_messages = self._unconfirmed_bytes = 0
         await self._request("publish", topic, message, QOS_0, retain)
@@ -532,11 +535,8 @@ class MQTTClient:
             reactor = self._require_reactor()
             connection = self._connection_lost
             number, answer = reactor.ticket(self._handle)
-            try:
+            with self._refusing_bad_values(reactor, number):
                 getattr(reactor.engine, command)(self._handle, number, *arguments)
-            except ValueError as error:
-                reactor.drop(number)
-                raise ClientError(str(error)) from error
             try:
                 return await reactor.wait(self._handle, number, answer)
             except EngineError as error:
@@ -548,6 +548,15 @@ class MQTTClient:
                     await asyncio.wait((connection,))
                 if self._connection_lost is connection:
                     self._connected_state.clear()
+
+    @contextmanager
+    def _refusing_bad_values(self, reactor: ClientReactor, number: int) -> Iterator[None]:
+        """Turn what the engine finds wrong with a command into a ClientError."""
+        try:
+            yield
+        except (ValueError, OverflowError) as error:
+            reactor.drop(number)
+            raise ClientError(str(error)) from error
 
     async def _wait_connected(self) -> None:
         if self._connected_state.is_set():

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 from amqtt.client import MQTTClient
-
 from benchmarks.python.async_driver import AsyncDriver
 from benchmarks.python.driver import HOST, KEEP_ALIVE, Job
 

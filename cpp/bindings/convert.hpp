@@ -46,14 +46,29 @@ class buffer_view {
     Py_buffer buffer_{};
 };
 
-// The longest payload beside a topic that fits a packet.
+// Refuses what has no place in a field with two length bytes, or is no MQTT text.
+inline const std::string& require_field(const char* name, const std::string& value) {
+    if (value.size() > 65'535) {
+        throw py::value_error(std::string(name).append(" is longer than 65,535 bytes"));
+    }
+    return value;
+}
+
+inline const std::string& require_text(const char* name, const std::string& value) {
+    if (value.find('\0') != std::string::npos) {
+        throw py::value_error(std::string(name).append(" has a null character"));
+    }
+    return require_field(name, value);
+}
+
 inline message_ptr to_message(std::string_view topic, const py::object& payload, qos level,
                               bool retain) {
+    // What Remaining Length can count, and what of it the other fields may take.
     static constexpr std::size_t largest_packet = 268'435'455;
-    static constexpr std::size_t fields = 2 + 2 + 5;  // topic length, packet identifier, v5 header
+    static constexpr std::size_t other_fields = 2 + 2 + 5;
     const buffer_view data(payload);
-    if (topic.size() > 65'535) throw py::value_error("topic is longer than 65,535 bytes");
-    if (topic.size() + data.bytes().size() + fields > largest_packet) {
+    require_text("topic", std::string(topic));
+    if (topic.size() + data.bytes().size() + other_fields > largest_packet) {
         throw py::value_error("message is too large for an MQTT packet");
     }
     return message::create(topic, data.bytes(), level, retain);

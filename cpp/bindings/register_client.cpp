@@ -66,15 +66,17 @@ connect_settings settings_from(std::string host, std::uint16_t port, std::string
     connect_settings settings;
     settings.host = std::move(host);
     settings.port = port;
-    settings.client_id = std::move(client_id);
+    settings.client_id = require_text("client identifier", client_id);
     settings.clean_session = clean_session;
     settings.keep_alive = keep_alive;
     settings.ping_after = ping_after;
-    settings.user_name = std::move(user_name);
-    if (password) settings.password = std::string(*password);
+    if (user_name) settings.user_name = require_text("user name", *user_name);
+    if (password) settings.password = require_field("password", std::string(*password));
     if (will) {
         const auto& [topic, payload, level, retain] = *will;
-        settings.will = will_settings{topic, payload, to_qos(level), retain};
+        settings.will = will_settings{require_text("topic of the will", topic),
+                                      require_field("payload of the will", payload),
+                                      to_qos(level), retain};
     }
     return settings;
 }
@@ -128,7 +130,8 @@ void register_client(py::module_& module) {
                const std::vector<std::pair<std::string, int>>& filters) {
                 subscribe_command command{ticket, {}};
                 for (const auto& [filter, level] : filters)
-                    command.filters.emplace_back(filter, to_qos(level));
+                    command.filters.emplace_back(require_text("topic filter", filter),
+                                                 to_qos(level));
                 engine.send({client, std::move(command)});
             },
             py::arg("client"), py::arg("ticket"), py::arg("filters"))
@@ -136,6 +139,8 @@ void register_client(py::module_& module) {
             "unsubscribe",
             [](client_engine& engine, client_handle client, std::uint64_t ticket,
                std::vector<std::string> filters) {
+                for (const std::string& filter : filters)
+                    require_text("topic filter", filter);
                 engine.send({client, unsubscribe_command{ticket, std::move(filters)}});
             },
             py::arg("client"), py::arg("ticket"), py::arg("filters"))

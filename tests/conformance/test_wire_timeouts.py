@@ -22,8 +22,8 @@ def test_keep_alive(broker: BrokerProcess, unique: str) -> None:
         sub.login(connect(f"{unique}s", keep_alive=0)).subscribe(topic)
         alive.login(connect(f"{unique}a", keep_alive=1, will=(topic, b"not me")))
         silent.login(connect(f"{unique}c", keep_alive=1, will=(topic, b"gone")))
-        for _ in range(4):
-            time.sleep(0.9)
+        for _ in range(8):
+            time.sleep(0.45)
             alive.ping()
         silent.expect_close(8)
         sub.expect(publish(topic, b"gone"))

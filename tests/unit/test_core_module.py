@@ -1,0 +1,78 @@
+"""The compiled module: what it exports, and that `_core.pyi` describes it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import amqtt
+from amqtt import _core
+
+STUB = Path(amqtt.__file__).parent / "_core.pyi"
+
+
+def stub_classes() -> dict[str, ast.ClassDef]:
+    tree = ast.parse(STUB.read_text(encoding="utf-8"))
+    assert all(isinstance(node, ast.ClassDef) for node in tree.body)
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def public_names(thing: object) -> set[str]:
+    return {name for name in vars(thing) if not name.startswith("_")}
+
+
+def methods_of(stub: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads an ELF symbol table")
+def test_module_exports_its_init_function_only() -> None:
+    nm = shutil.which("nm")
+    assert nm, "nm is missing: install binutils"
+    listing = subprocess.run(
+        [nm, "-D", "--defined-only", str(_core.__file__)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    symbols = {line.split()[-1] for line in listing.splitlines()}
+    assert symbols == {"PyInit__core"}
+
+
+def test_stub_has_the_classes_of_the_module() -> None:
+    assert set(stub_classes()) == public_names(_core)
+
+
+@pytest.mark.parametrize("name", sorted(stub_classes()))
+def test_stub_has_the_methods_of_the_class(name: str) -> None:
+    cls = getattr(_core, name)
+    described = {method for method in methods_of(stub_classes()[name]) if method != "__init__"}
+    assert described == public_names(cls)
+
+
+def signature_parameters(doc: str) -> list[str]:
+    """Read the parameter names from the first line of a docstring that pybind11 wrote."""
+    call = doc.splitlines()[0]
+    function = ast.parse(f"def {call}: ...").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    return parameter_names(function)
+
+
+def parameter_names(function: ast.FunctionDef) -> list[str]:
+    arguments = function.args
+    positional = [a.arg for a in arguments.posonlyargs + arguments.args]
+    return positional[1:] + [a.arg for a in arguments.kwonlyargs]  # without self
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, method) for name, stub in stub_classes().items() for method in methods_of(stub)],
+)
+def test_stub_has_the_parameters_of_the_method(name: str, method: str) -> None:
+    doc = inspect.getdoc(getattr(getattr(_core, name), method))
+    assert doc
+    assert signature_parameters(doc) == parameter_names(methods_of(stub_classes()[name])[method])
