@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -57,7 +59,9 @@ class Output:
         self._parts: list[bytes] = []
         self._size = 0
         self._flush_handle: asyncio.Handle | None = None
+        self._watched: int | None = None
         self.error: OSError | None = None
+        self._watch_reader()
 
     def write(self, payload: bytes) -> None:
         """Write a payload and a newline, at the latest when the event loop goes on.
@@ -92,20 +96,43 @@ class Output:
             self._stream.write(data)
             self._stream.flush()
         except OSError as error:
-            self.error = error
-            self._discard()
+            self._fail(error)
             raise
+
+    def close(self) -> None:
+        """Stop watching the reader; what was written is not flushed."""
+        if self._watched is not None:
+            asyncio.get_running_loop().remove_reader(self._watched)
+            self._watched = None
+
+    def _watch_reader(self) -> None:
+        """Notice the end of a pipe's reader without a message to write."""
+        with contextlib.suppress(OSError, NotImplementedError):
+            descriptor = self._stream.fileno()
+            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                # The write end of a pipe becomes readable by an error only: nobody reads any more.
+                asyncio.get_running_loop().add_reader(descriptor, self._reader_went_away)
+                self._watched = descriptor
+
+    def _reader_went_away(self) -> None:
+        self._fail(BrokenPipeError())
+        self._cancel_writer()
 
     def _flush_later(self) -> None:
         self._flush_handle = None
         try:
             self.flush()
         except OSError:
-            if self._writer is not None:
-                self._writer.cancel()
+            self._cancel_writer()
 
-    def _discard(self) -> None:
-        """Let the interpreter flush what is left in its buffer when it exits."""
+    def _cancel_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+
+    def _fail(self, error: OSError) -> None:
+        self.error = error
+        self.close()
+        # The interpreter flushes what is left in its buffer when it exits.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)
@@ -133,6 +160,8 @@ async def print_messages(client: MQTTClient, max_count: int | None, stream: Bina
     except (OSError, asyncio.CancelledError):
         if output.error is None:
             raise
+    finally:
+        output.close()
     if output.error is None:
         return complete
     if not isinstance(output.error, BrokenPipeError):

@@ -32,6 +32,7 @@ class reader {
         return value;
     }
     std::uint32_t u32() noexcept {
+        if (!need(4)) return 0;
         const std::uint32_t high = u16();
         return (high << 16) | u16();
     }

@@ -48,7 +48,7 @@ void packet_feed::drop_tail_packet() {
     tail_head_ += tail_packet_;
     tail_packet_ = 0;
     if (tail_head_ < tail_.size()) return;
-    tail_ = {};
+    tail_ = std::vector<std::uint8_t>();  // assigning {} would keep the memory
     tail_head_ = 0;
 }
 

@@ -3,7 +3,7 @@
 import time
 
 from support.process import BrokerProcess, broker_kind
-from support.wire import WireClient, connect, publish
+from support.wire import DISCONNECT, WireClient, connect, publish
 
 
 def test_keep_alive(broker: BrokerProcess, unique: str) -> None:
@@ -25,9 +25,10 @@ def test_keep_alive(broker: BrokerProcess, unique: str) -> None:
         for _ in range(8):
             time.sleep(0.45)
             alive.ping()
+        alive.send(DISCONNECT)
+        alive.expect_close()
         silent.expect_close(8)
         sub.expect(publish(topic, b"gone"))
-        alive.ping()
         sub.ping()
 
 

@@ -330,7 +330,6 @@ class TestEnds:
         subscriber = shell.subscribe(unique, stdout=write_end)
         os.close(write_end)
         os.close(read_end)
-        shell.publish("-t", unique, "-m", "one")
         assert subscriber.end() == 0
         assert "BrokenPipe" not in subscriber.stderr
         assert "Traceback" not in subscriber.stderr

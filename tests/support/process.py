@@ -1,17 +1,17 @@
 """A broker as a subprocess: ours, or mosquitto for cross-checking the tests."""
 
-import importlib.util
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
+
+from support.python import python_command, python_environment
 
 START_LIMIT = 20.0
 STOP_LIMIT = 20.0
@@ -40,15 +40,6 @@ def free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment in which a subprocess imports the ``amqtt`` that we import."""
-    spec = importlib.util.find_spec("amqtt")
-    if spec is None or spec.origin is None:
-        return dict(os.environ)
-    path = [str(Path(spec.origin).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
-
-
 class BrokerProcess:
     """A running broker with one TCP listener on the loopback interface."""
 
@@ -64,7 +55,7 @@ class BrokerProcess:
                 self._process = subprocess.Popen(
                     self._command(),
                     cwd=folder,
-                    env=_environment(),
+                    env=python_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -140,7 +131,7 @@ class BrokerProcess:
         file = self._folder / "broker.yaml"
         listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
         file.write_text(yaml.safe_dump({"listeners": {"default": listener}, **self._config}))
-        return [sys.executable, "-m", "amqtt.scripts.broker_script", "-c", str(file)]
+        return [*python_command(), "-m", "amqtt.scripts.broker_script", "-c", str(file)]
 
     def _wait_until_it_accepts(self) -> bool:
         deadline = time.monotonic() + START_LIMIT

@@ -127,10 +127,10 @@ bytes connect(const connect_spec& what) {
     }
     if (!what.user_name.empty()) payload = payload + string_field(what.user_name);
     if (!what.password.empty()) payload = payload + string_field(what.password);
-    const bytes head = string_field(what.version == 3 ? "MQIsdp" : "MQTT") +
-                       bytes{static_cast<std::uint8_t>(what.version),
-                             static_cast<std::uint8_t>(flags)} +
-                       u16_field(what.keep_alive);
+    const bytes head =
+        string_field(what.version == 3 ? "MQIsdp" : "MQTT") +
+        bytes{static_cast<std::uint8_t>(what.version), static_cast<std::uint8_t>(flags)} +
+        u16_field(what.keep_alive);
     return packet(0x10, what.version == 5 ? head + bytes{0} + payload : head + payload);
 }
 

@@ -111,6 +111,10 @@ def start(client: QueueClient, stream: Any, count: int | None = None) -> asyncio
     return asyncio.ensure_future(sub_script.print_messages(client, count, stream))  # type: ignore[arg-type]
 
 
+def no_descriptor() -> int:
+    raise io.UnsupportedOperation("fileno")
+
+
 async def until_quiet() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
@@ -128,7 +132,7 @@ async def test_message_is_readable_at_once(pipe: Pipe, client: QueueClient) -> N
 
 
 async def test_messages_that_arrive_together_are_written_together(client: QueueClient) -> None:
-    stream = Mock()
+    stream = Mock(fileno=no_descriptor)
     for _ in range(1000):
         client.queue.put_nowait(b"x")
     assert await start(client, stream, 1000) is True
@@ -140,7 +144,7 @@ async def test_much_output_is_not_collected(
     client: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sub_script, "_FLUSH_SIZE", 10)
-    stream = Mock()
+    stream = Mock(fileno=no_descriptor)
     for _ in range(100):
         client.queue.put_nowait(b"12345")
     await start(client, stream, 100)
@@ -150,10 +154,17 @@ async def test_much_output_is_not_collected(
 
 
 async def test_reader_that_went_away_is_no_error(pipe: Pipe, client: QueueClient) -> None:
+    pipe.close_reader()
+    client.queue.put_nowait(b"one")
+    assert await start(client, pipe.stream) is True
+
+
+async def test_reader_that_goes_away_is_noticed_without_a_message(
+    pipe: Pipe, client: QueueClient
+) -> None:
     task = start(client, pipe.stream)
     await until_quiet()
     pipe.close_reader()
-    client.queue.put_nowait(b"one")
     assert await task is True
 
 
@@ -173,7 +184,7 @@ async def test_other_output_errors_are_raised(pipe: Pipe, client: QueueClient) -
 
 
 async def test_cancelling(client: QueueClient) -> None:
-    task = start(client, Mock())
+    task = start(client, Mock(fileno=no_descriptor))
     await until_quiet()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -133,12 +133,7 @@ TEST_F(OutputQueue, GathersNoMoreThanThereAreSlices) {
 }
 
 TEST_F(OutputQueue, MayBeConsumedUpToAnyByte) {
-    const std::string whole =
-        "heads"
-        "SHARED PAYLOAD"
-        "more"
-        "SECOND"
-        "tail";
+    const std::string whole = "headsSHARED PAYLOADmoreSECONDtail";
     for (std::size_t first = 0; first <= whole.size(); ++first) {
         for (std::size_t second = first; second <= whole.size(); ++second) {
             queue.append(as_bytes("heads"));
@@ -275,7 +270,8 @@ TEST_F(OutputQueue, BehavesLikeAStringUnderRandomUse) {
         }
         ASSERT_EQ(queue.size(), model.size());
         ASSERT_EQ(queue.empty(), model.empty());
-        if (round % 16 == 0) ASSERT_TRUE(contents(queue) == model) << "round " << round;
+        if (round % 16 != 0) continue;
+        ASSERT_TRUE(contents(queue) == model) << "round " << round;
     }
 }
 

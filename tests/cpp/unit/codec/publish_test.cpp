@@ -1,0 +1,280 @@
+#include "codec/publish.hpp"
+
+#include <gtest/gtest.h>
+
+#include "codec/writer.hpp"
+#include "support/packets.hpp"
+
+namespace amqtt {
+namespace {
+
+using test::byte_string;
+using test::hex;
+using test::outcome;
+
+// The whole packet, as the two parts in which it is sent.
+byte_string encoded(const publish_packet& packet, protocol_version version) {
+    byte_string out(publish_header_size(packet, version));
+    const std::uint8_t* end = write_publish_header(out.data(), packet, version);
+    EXPECT_EQ(end, out.data() + out.size());
+    out.insert(out.end(), packet.payload.begin(), packet.payload.end());
+    EXPECT_EQ(out.size(), publish_size(packet, version));
+    return out;
+}
+
+struct publish_example {
+    const char* v3;
+    const char* v5;
+    qos level;
+    bool dup, retain;
+    std::uint16_t packet_id;
+    const char* topic;
+    const char* payload;
+};
+
+const publish_example examples[] = {
+    {"30 05 00 03 'a/b'", "30 06 00 03 'a/b' 00", qos::at_most_once, false, false, 0, "a/b", ""},
+    {"30 05 00 01 't' 'pl'", "30 06 00 01 't' 00 'pl'", qos::at_most_once, false, false, 0, "t",
+     "pl"},
+    {"31 05 00 01 't' 'pl'", "31 06 00 01 't' 00 'pl'", qos::at_most_once, false, true, 0, "t",
+     "pl"},
+    {"32 07 00 01 't' 00 0A 'pl'", "32 08 00 01 't' 00 0A 00 'pl'", qos::at_least_once, false,
+     false, 10, "t", "pl"},
+    {"3A 05 00 01 't' FF FF", "3A 06 00 01 't' FF FF 00", qos::at_least_once, true, false, 65'535,
+     "t", ""},
+    {"34 06 00 01 't' 00 01 'p'", "34 07 00 01 't' 00 01 00 'p'", qos::exactly_once, false, false,
+     1, "t", "p"},
+    {"3D 06 00 01 't' 01 02 'p'", "3D 07 00 01 't' 01 02 00 'p'", qos::exactly_once, true, true,
+     258, "t", "p"},
+    {"30 03 00 01 '/'", "30 04 00 01 '/' 00", qos::at_most_once, false, false, 0, "/", ""},
+};
+
+// 3.1.1:MQTT-2.3.1-5@server 5.0:MQTT-2.2.1-2@server
+TEST(Publish, IsDecodedAndEncoded) {
+    for (const publish_example& e : examples) {
+        for (const protocol_version version : test::all_versions) {
+            SCOPED_TRACE(testing::Message() << e.v3 << " version " << int(version));
+            const byte_string packet = hex(has_properties(version) ? e.v5 : e.v3);
+            const frame cut = test::frame_of(packet);
+            const auto p = decode_publish(cut.flags, cut.body, version);
+            ASSERT_TRUE(p) << p.error().what;
+            EXPECT_EQ(p->level, e.level);
+            EXPECT_EQ(p->dup, e.dup);
+            EXPECT_EQ(p->retain, e.retain);
+            EXPECT_EQ(p->packet_id, e.packet_id);
+            EXPECT_EQ(p->topic, e.topic);
+            EXPECT_EQ(as_text(p->payload), e.payload);
+            EXPECT_TRUE(p->props.empty());
+            EXPECT_EQ(encoded(*p, version), packet);
+        }
+    }
+}
+
+// 3.1.1:MQTT-3.3.1-2@server 3.1.1:MQTT-3.3.1-4@server 5.0:MQTT-3.3.1-4@server
+TEST(Publish, ChecksAllFlags) {
+    for (const protocol_version version : test::all_versions) {
+        for (std::uint8_t flags = 0; flags < 16; ++flags) {
+            const int level = (flags >> 1) & 3;
+            const bool bad = level == 3 || (level == 0 && (flags & 0x08));
+            EXPECT_EQ(outcome(decode_publish(flags, hex("00 01 't' 00 01 00"), version)),
+                      bad ? reason_code::malformed_packet : reason_code::success)
+                << +flags;
+        }
+    }
+}
+
+TEST(Publish, PayloadMayHoldAnyBytes) {
+    const byte_string body = hex("00 01 't' 00 FF C0 80");
+    const auto p = decode_publish(0, body, protocol_version::v3_1_1);
+    ASSERT_TRUE(p);
+    EXPECT_EQ(test::to_bytes(p->payload), hex("00 FF C0 80"));
+    EXPECT_EQ(p->payload.data(), body.data() + 3) << "a view, not a copy";
+}
+
+struct bad_publish {
+    const char* name;
+    std::uint8_t flags;
+    const char* body;
+};
+
+constexpr bad_publish bad_in_every_version[] = {
+    {"no topic", 0, ""},
+    {"half a length", 0, "00"},
+    {"topic longer than the packet", 0, "00 05 't'"},
+    {"no packet identifier", 2, "00 01 't'"},
+    {"half a packet identifier", 4, "00 01 't' 00"},
+    {"U+0000", 0, "00 01 00 00"},
+    {"surrogate", 0, "00 03 ED A0 80 00"},
+    {"cut UTF-8", 0, "00 01 C3 00"},
+    {"#", 0, "00 01 '#' 00"},
+    {"+ in a level", 0, "00 03 'a/+' 00"},
+    {"+ in a word", 0, "00 03 'a+b' 00"},
+};
+
+// 3.1.1:MQTT-3.3.2-1@server 3.1.1:MQTT-3.3.2-2@server 3.1.1:MQTT-4.7.3-2@server
+TEST(Publish, OfTheWrongShapeIsMalformed) {
+    for (const bad_publish& c : bad_in_every_version) {
+        for (const protocol_version version : test::all_versions) {
+            EXPECT_EQ(outcome(decode_publish(c.flags, hex(c.body), version)),
+                      reason_code::malformed_packet)
+                << c.name;
+        }
+    }
+}
+
+// 3.1.1:MQTT-4.7.3-1@server
+TEST(Publish, MayLackATopicInVersion5Only) {
+    EXPECT_EQ(outcome(decode_publish(0, hex("00 00"), protocol_version::v3_1)),
+              reason_code::malformed_packet);
+    EXPECT_EQ(outcome(decode_publish(0, hex("00 00"), protocol_version::v3_1_1)),
+              reason_code::malformed_packet);
+    const byte_string body = hex("00 00 03 23 00 07 'x'");
+    const auto p = decode_publish(0, body, protocol_version::v5_0);
+    ASSERT_TRUE(p);
+    EXPECT_TRUE(p->topic.empty());
+    EXPECT_EQ(p->props.integer(property_id::topic_alias, 0), 7U);
+    EXPECT_EQ(as_text(p->payload), "x");
+}
+
+TEST(Publish, IsEncodedWithoutATopicInVersion5) {
+    publish_packet packet;
+    packet.payload = as_bytes("x");
+    EXPECT_EQ(encoded(packet, protocol_version::v5_0), hex("30 04 00 00 00 'x'"));
+}
+
+// 3.1.1:MQTT-2.3.1-1@server 5.0:MQTT-2.2.1-3@server
+TEST(Publish, PacketIdentifierZeroIsAProtocolError) {
+    for (const protocol_version version : test::all_versions) {
+        for (const std::uint8_t flags : {2, 4, 10, 13}) {
+            EXPECT_EQ(outcome(decode_publish(flags, hex("00 01 't' 00 00 00"), version)),
+                      reason_code::protocol_error);
+        }
+    }
+}
+
+TEST(Publish, PropertiesOfVersion5AreChecked) {
+    const std::pair<const char*, reason_code> cases[] = {
+        {"00 01 't'", reason_code::malformed_packet},
+        {"00 01 't' 02 01", reason_code::malformed_packet},
+        {"00 01 't' 03 01 01", reason_code::malformed_packet},
+        {"00 01 't' 03 21 00 01", reason_code::malformed_packet},
+        {"00 01 't' 02 01 02", reason_code::protocol_error},
+        {"00 01 't' 04 01 00 01 00", reason_code::protocol_error},
+        {"00 01 't' 80 00", reason_code::malformed_packet},
+        {"00 01 't' 04 0B 01 0B 02", reason_code::success},
+    };
+    for (const auto& [body, expected] : cases)
+        EXPECT_EQ(outcome(decode_publish(0, hex(body), protocol_version::v5_0)), expected) << body;
+}
+
+TEST(Publish, KnowsItsSizeAtEveryLengthOfRemainingLength) {
+    for (const std::size_t remaining :
+         {127U, 128U, 16'383U, 16'384U, 2'097'151U, 2'097'152U, 3'000'000U}) {
+        for (const protocol_version version : test::all_versions) {
+            const std::size_t head = has_properties(version) ? 6 : 5;  // topic and identifier
+            const byte_string payload(remaining - head, 'x');
+            publish_packet packet;
+            packet.topic = "t";
+            packet.level = qos::at_least_once;
+            packet.packet_id = 1;
+            packet.payload = payload;
+            const byte_string whole = encoded(packet, version);
+            const frame cut = test::frame_of(whole);
+            EXPECT_EQ(cut.body.size(), remaining);
+            const auto p = decode_publish(cut.flags, cut.body, version);
+            ASSERT_TRUE(p);
+            EXPECT_TRUE(test::to_bytes(p->payload) == payload);
+        }
+    }
+}
+
+TEST(Publish, TakesTheLongestTopic) {
+    const std::string topic(65'535, 't');
+    publish_packet packet;
+    packet.topic = topic;
+    const byte_string whole = encoded(packet, protocol_version::v3_1_1);
+    const auto p = decode_publish(0, test::body_of(whole), protocol_version::v3_1_1);
+    ASSERT_TRUE(p);
+    EXPECT_EQ(p->topic, topic);
+}
+
+constexpr packet_type ack_types[] = {packet_type::puback, packet_type::pubrec, packet_type::pubrel,
+                                     packet_type::pubcomp};
+
+// 3.1.1:MQTT-2.2.2-1@server
+TEST(Ack, IsWrittenByteForByte) {
+    const std::pair<packet_type, const char*> cases[] = {{packet_type::puback, "40"},
+                                                         {packet_type::pubrec, "50"},
+                                                         {packet_type::pubrel, "62"},
+                                                         {packet_type::pubcomp, "70"}};
+    const auto written = [](packet_type type, reason_code code, protocol_version version) {
+        byte_string out(ack_size_max);
+        out.resize(write_ack(out.data(), type, 0x1234, code, version));
+        return out;
+    };
+    for (const auto& [type, first] : cases) {
+        for (const protocol_version version : test::all_versions) {
+            EXPECT_EQ(written(type, reason_code::success, version),
+                      test::concat(hex(first), hex("02 12 34")));
+        }
+        EXPECT_EQ(written(type, reason_code::not_authorized, protocol_version::v3_1_1),
+                  test::concat(hex(first), hex("02 12 34")));
+        EXPECT_EQ(written(type, reason_code::not_authorized, protocol_version::v5_0),
+                  test::concat(hex(first), hex("03 12 34 87")));
+    }
+}
+
+TEST(Ack, IsDecodedInAllItsForms) {
+    struct {
+        const char* body;
+        reason_code code;
+        bool v5_only;
+    } const cases[] = {
+        {"00 07", reason_code::success, false},
+        {"00 07 00", reason_code::success, true},
+        {"00 07 92", reason_code::packet_identifier_not_found, true},
+        {"00 07 10 00", reason_code::no_matching_subscribers, true},
+        {"00 07 80 06 1F 00 03 'why'", reason_code::unspecified_error, true},
+        {"00 07 00 07 26 00 01 'n' 00 01 'v'", reason_code::success, true},
+    };
+    for (const packet_type type : ack_types) {
+        for (const auto& c : cases) {
+            SCOPED_TRACE(c.body);
+            const byte_string body = hex(c.body);
+            const auto p = decode_ack(type, body, protocol_version::v5_0);
+            ASSERT_TRUE(p);
+            EXPECT_EQ(p->type, type);
+            EXPECT_EQ(p->packet_id, 7);
+            EXPECT_EQ(p->code, c.code);
+            EXPECT_EQ(p->props.empty(), body.size() < 5);
+            for (const protocol_version version :
+                 {protocol_version::v3_1, protocol_version::v3_1_1}) {
+                EXPECT_EQ(outcome(decode_ack(type, body, version)),
+                          c.v5_only ? reason_code::malformed_packet : reason_code::success);
+            }
+        }
+    }
+}
+
+TEST(Ack, OfTheWrongShapeIsRefused) {
+    for (const packet_type type : ack_types) {
+        for (const protocol_version version : test::all_versions) {
+            EXPECT_EQ(outcome(decode_ack(type, {}, version)), reason_code::malformed_packet);
+            EXPECT_EQ(outcome(decode_ack(type, hex("00"), version)), reason_code::malformed_packet);
+            EXPECT_EQ(outcome(decode_ack(type, hex("00 00"), version)),
+                      reason_code::protocol_error);
+        }
+        for (const char* body : {"00 07 00 01", "00 07 00 00 00", "00 07 00 03 23 00 01",
+                                 "00 07 00 06 1F 00 03 'wh'", "00 07 00 80 00"}) {
+            EXPECT_EQ(outcome(decode_ack(type, hex(body), protocol_version::v5_0)),
+                      reason_code::malformed_packet)
+                << body;
+        }
+        EXPECT_EQ(outcome(decode_ack(type, hex("00 07 00 08 1F 00 01 'a' 1F 00 01 'b'"),
+                                     protocol_version::v5_0)),
+                  reason_code::protocol_error);
+    }
+}
+
+}  // namespace
+}  // namespace amqtt

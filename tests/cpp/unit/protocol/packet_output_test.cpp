@@ -1,0 +1,141 @@
+#include "protocol/packet_output.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <gtest/gtest.h>
+
+#include "support/wire.hpp"
+
+namespace amqtt::test {
+namespace {
+
+constexpr protocol_version v3 = protocol_version::v3_1_1;
+
+bytes take_all(output_queue& out) {
+    bytes all;
+    std::array<bytes_view, 3> slices;
+    while (!out.empty()) {
+        const std::size_t count = out.gather(slices);
+        for (std::size_t i = 0; i < count; ++i) {
+            all.insert(all.end(), slices[i].begin(), slices[i].end());
+            out.consume(slices[i].size());
+        }
+    }
+    return all;
+}
+
+std::size_t segment_count(const output_queue& out) {
+    std::array<bytes_view, 16> slices;
+    return out.gather(slices);
+}
+
+class packet_output : public testing::Test {
+  protected:
+    void append(const message_ptr& m, qos level, std::uint16_t packet_id, bool share) {
+        append_publish(
+            out_, v3,
+            {m->topic(), m->payload(), level, false, false, packet_id, share ? m : nullptr});
+    }
+
+    block_pool pool_;
+    output_queue out_{pool_};
+};
+
+TEST_F(packet_output, writes_flags_and_packet_identifier) {
+    append_publish(out_, v3, {"a/b", as_bytes("xyz"), qos::exactly_once, true, true, 0x1234, {}});
+    EXPECT_EQ(take_all(out_), wire("3d 0a 00 03 'a/b' 12 34 'xyz'"));
+    append_publish(out_, v3, {"a/b", {}, qos::at_most_once, false, false, 0, {}});
+    EXPECT_EQ(take_all(out_), wire("30 05 00 03 'a/b'"));
+}
+
+TEST_F(packet_output, writes_an_empty_property_list_for_5_0) {
+    append_publish(out_, protocol_version::v5_0,
+                   {"t", as_bytes("p"), qos::at_least_once, false, false, 2, {}});
+    EXPECT_EQ(take_all(out_), wire("32 07 00 01 't' 00 02 00 'p'"));
+}
+
+TEST_F(packet_output, copies_small_payloads_into_one_block) {
+    const message_ptr m = message::create("t", as_bytes("small"), qos::at_least_once, false);
+    append(m, qos::at_least_once, 1, true);
+    append(m, qos::at_least_once, 2, true);
+    EXPECT_EQ(segment_count(out_), 1U);
+    const bytes expected = publish({.topic = "t", .payload = "small", .level = 1, .packet_id = 1}) +
+                           publish({.topic = "t", .payload = "small", .level = 1, .packet_id = 2});
+    EXPECT_EQ(take_all(out_), expected);
+}
+
+TEST_F(packet_output, sends_large_payloads_from_the_message) {
+    for (const std::size_t size :
+         {copied_payload_max, copied_payload_max + 1, std::size_t{90'000}}) {
+        const std::string payload(size, 'p');
+        message_ptr m = message::create("t", as_bytes(payload), qos::at_most_once, false);
+        const std::uint8_t* stored = m->payload().data();
+        append(m, qos::at_most_once, 0, true);
+        m.reset();  // the output holds it
+        std::array<bytes_view, 4> slices;
+        const std::size_t count = out_.gather(slices);
+        const bool shared = size > copied_payload_max;
+        EXPECT_EQ(count, shared ? 2U : 1U);
+        if (shared) {
+            EXPECT_EQ(slices[1].data(), stored);
+        }
+        EXPECT_EQ(take_all(out_), publish({.topic = "t", .payload = payload}));
+    }
+}
+
+TEST_F(packet_output, copies_a_large_payload_nobody_keeps) {
+    std::string payload(50'000, 'p');
+    append_publish(out_, v3, {"t", as_bytes(payload), qos::at_most_once, false, false, 0, {}});
+    const bytes expected = publish({.topic = "t", .payload = payload});
+    std::fill(payload.begin(), payload.end(), '!');
+    EXPECT_EQ(take_all(out_), expected);
+}
+
+TEST_F(packet_output, takes_the_longest_topic) {
+    const std::string topic(65'535, 't');
+    for (const std::size_t size : {0U, 10U, 5'000U, 70'000U}) {
+        const std::string payload(size, 'p');
+        const message_ptr m = message::create(topic, as_bytes(payload), qos::at_most_once, false);
+        for (const bool share : {false, true}) {
+            append(m, qos::exactly_once, 3, share);
+            EXPECT_EQ(take_all(out_),
+                      publish({.topic = topic, .payload = payload, .level = 2, .packet_id = 3}));
+        }
+    }
+}
+
+TEST_F(packet_output, keeps_the_order_of_copied_and_shared_parts) {
+    bytes expected;
+    for (unsigned i = 0; i < 300; ++i) {
+        const std::size_t size = i % 3 == 0 ? 5'000 + i : i;
+        const std::string payload(size, static_cast<char>('a' + i % 26));
+        const message_ptr m = message::create("t", as_bytes(payload), qos::at_least_once, false);
+        const auto id = static_cast<std::uint16_t>(i + 1);
+        append(m, qos::at_least_once, id, true);
+        append_ack(out_, v3, packet_type::pubrel, id, reason_code::success);
+        expected = expected +
+                   publish({.topic = "t", .payload = payload, .level = 1, .packet_id = i + 1}) +
+                   pubrel(i + 1);
+    }
+    EXPECT_EQ(out_.size(), expected.size());
+    EXPECT_EQ(take_all(out_), expected);
+}
+
+TEST_F(packet_output, writes_acknowledgements_of_every_version) {
+    for (const auto version : {protocol_version::v3_1, v3}) {
+        append_ack(out_, version, packet_type::puback, 0xABCD, reason_code::success);
+        append_ack(out_, version, packet_type::pubrec, 1, reason_code::not_authorized);
+        append_ack(out_, version, packet_type::pubrel, 2, reason_code::success);
+        append_ack(out_, version, packet_type::pubcomp, 3, reason_code::success);
+        EXPECT_EQ(take_all(out_), wire("40 02 ab cd 50 02 00 01 62 02 00 02 70 02 00 03"));
+    }
+    append_ack(out_, protocol_version::v5_0, packet_type::puback, 1, reason_code::success);
+    append_ack(out_, protocol_version::v5_0, packet_type::pubrec, 1, reason_code::not_authorized);
+    append_ack(out_, protocol_version::v5_0, packet_type::pubrel, 1,
+               reason_code::packet_identifier_not_found);
+    EXPECT_EQ(take_all(out_), wire("40 02 00 01 50 03 00 01 87 62 03 00 01 92"));
+}
+
+}  // namespace
+}  // namespace amqtt::test
