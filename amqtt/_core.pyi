@@ -15,7 +15,16 @@ class BrokerEngine:
         event_log: bool,
     ) -> None: ...
     def listen(
-        self, name: str, host: str, port: int, max_connections: int
+        self,
+        *,
+        name: str,
+        host: str,
+        port: int,
+        unix_path: str,
+        unix_mode: int | None,
+        max_connections: int,
+        tls: dict[str, str | bool] | None,
+        websocket: tuple[str, list[str]] | None,
     ) -> list[tuple[str, int]]: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

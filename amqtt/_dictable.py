@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from amqtt._hydrate import ConfigValueError, describe_value
@@ -89,3 +89,31 @@ def check_range(config: Dictable, name: str, least: int, most: int | None = None
 def is_qos(value: Any) -> bool:
     """Tell whether a value is a quality of service."""
     return isinstance(value, int) and not isinstance(value, bool) and QOS_0 <= value <= QOS_2
+
+
+def plugins_by_path(plugins: Any) -> dict[str, Any] | None:
+    """Make one dictionary of a list of plugins.
+
+    Args:
+        plugins: a list of paths and of mappings of path to options; later entries win. A
+            dictionary and None are returned as they are.
+
+    Returns:
+        Options by path.
+
+    Raises:
+        ConfigValueError: the list holds something else.
+
+    """
+    if plugins is None or isinstance(plugins, dict):
+        return plugins
+    by_path: dict[str, Any] = {}
+    for index, item in enumerate(plugins):
+        if isinstance(item, str):
+            by_path[item] = {}
+        elif isinstance(item, Mapping):
+            by_path.update(item)
+        else:
+            problem = f"expected text or a mapping, found {describe_value(item)}"
+            raise ConfigValueError(f"plugins.{index}", problem)
+    return by_path

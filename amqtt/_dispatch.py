@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import dacite
+
+from amqtt._dictable import Dictable, check_range
+from amqtt._hydrate import hydrate
 from amqtt.errors import PluginLoadError
 
 if TYPE_CHECKING:
@@ -15,6 +19,31 @@ _ANONYMOUS_AUTH = "amqtt.plugins.authentication.AnonymousAuthPlugin"
 _EVENT_LOGGER = "amqtt.plugins.logging_amqtt.EventLoggerPlugin"
 _PACKET_LOGGER = "amqtt.plugins.logging_amqtt.PacketLoggerPlugin"
 _BROKER_SYS = "amqtt.plugins.sys.broker.BrokerSysPlugin"
+
+
+_O = TypeVar("_O")
+
+
+@dataclass
+class _NoOptions:
+    """The options of a plugin that has none."""
+
+
+@dataclass
+class _AnonymousAuthOptions:
+    """The options of `AnonymousAuthPlugin`."""
+
+    allow_anonymous: bool = True
+
+
+@dataclass
+class _BrokerSysOptions(Dictable):
+    """The options of `BrokerSysPlugin`."""
+
+    sys_interval: int = 20
+
+    def __post_init__(self) -> None:
+        check_range(self, "sys_interval", 0)
 
 
 @dataclass
@@ -59,27 +88,33 @@ def broker_policy(plugins: Mapping[str, Any] | None, logger: logging.Logger) -> 
     for path, options in plugins.items():
         if path == _ANONYMOUS_AUTH:
             policy.authenticate_anonymous = True
-            policy.allow_anonymous = _allow_anonymous(path, options)
+            auth = _read_options(_AnonymousAuthOptions, path, options)
+            policy.allow_anonymous = auth.allow_anonymous
         elif path == _EVENT_LOGGER:
+            _read_options(_NoOptions, path, options)
             policy.event_log = True
         elif path == _BROKER_SYS:
+            _read_options(_BrokerSysOptions, path, options)
             logger.info("BrokerSysPlugin: the $SYS topics are not published in this version")
-        elif path != _PACKET_LOGGER:
-            msg = f"Plugin '{path}' is not available in this version"
-            raise PluginLoadError(msg)
+        else:
+            _check_packet_logger(path, options)
     return policy
 
 
-def _allow_anonymous(path: str, options: Any) -> bool:
-    options = {key.replace("-", "_"): value for key, value in (options or {}).items()}
-    allow = options.pop("allow_anonymous", True)
-    if options:
-        msg = f"Plugin '{path}' has no option {', '.join(map(repr, options))}"
+def _read_options(options_class: type[_O], path: str, options: Any) -> _O:
+    """Make the options of a plugin; None means that none are given."""
+    try:
+        return hydrate(options_class, {} if options is None else options, "options")
+    except (dacite.DaciteError, ValueError) as error:
+        msg = f"Plugin '{path}': {error}"
+        raise PluginLoadError(msg) from error
+
+
+def _check_packet_logger(path: str, options: Any) -> None:
+    if path != _PACKET_LOGGER:
+        msg = f"Plugin '{path}' is not available in this version"
         raise PluginLoadError(msg)
-    if not isinstance(allow, bool):
-        msg = f"Plugin '{path}': 'allow_anonymous' must be true or false, not {allow!r}"
-        raise PluginLoadError(msg)
-    return allow
+    _read_options(_NoOptions, path, options)
 
 
 def check_client_plugins(plugins: Mapping[str, Any] | None) -> None:
@@ -89,10 +124,8 @@ def check_client_plugins(plugins: Mapping[str, Any] | None) -> None:
         plugins: options by the dotted path of the plugin class; None means entry points.
 
     Raises:
-        PluginLoadError: a plugin is not available in this version.
+        PluginLoadError: a plugin is not available in this version, or an option is wrong.
 
     """
-    for path in plugins or {}:
-        if path != _PACKET_LOGGER:
-            msg = f"Plugin '{path}' is not available in this version"
-            raise PluginLoadError(msg)
+    for path, options in (plugins or {}).items():
+        _check_packet_logger(path, options)

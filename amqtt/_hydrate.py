@@ -53,6 +53,8 @@ class ConfigKeyError(dacite.UnexpectedDataError):
         name = str(key).replace("-", "_").lower()
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are: {', '.join(known)}"
+        if not known:
+            hint = "there are none here"
         return f"{_join(path, key)}: unknown key, {hint}"
 
     def __str__(self) -> str:

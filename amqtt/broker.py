@@ -6,14 +6,15 @@ import asyncio
 import errno
 import logging
 import os
+import ssl
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from transitions import Machine
 
 from amqtt import _core
 from amqtt._bridge import EventPump, end_engine
 from amqtt._dispatch import broker_policy
+from amqtt._states import BrokerTransitions
+from amqtt._topics import check_topic_name
 from amqtt.contexts import (
     Action,
     BaseContext,
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
+_UNIX = "unix:"
 
 
 class RetainedApplicationMessage(ApplicationMessage):
@@ -120,13 +122,14 @@ class Broker:
         self._engine: _core.BrokerEngine | None = None
         self._end: weakref.finalize[..., Any] | None = None
         self._addresses: dict[str, list[tuple[str, int]]] = {}
-        self.transitions = _machine(self.states)
+        self.transitions = BrokerTransitions()
 
     @property
     def addresses(self) -> dict[str, list[tuple[str, int]]]:
         """Where the broker listens: host and port of every socket, by name of the listener.
 
-        The way to learn the port of a listener that binds port 0.
+        The way to learn the port of a listener that binds port 0. Of a Unix socket the host is
+        `unix:` and its path, and the port is 0.
         """
         return {name: list(bound) for name, bound in self._addresses.items()}
 
@@ -153,14 +156,43 @@ class Broker:
             raise BrokerError(msg) from error
         self.transitions.starting_success()
 
+    def check_listeners(self) -> None:
+        """Check the addresses of the listeners as far as that needs no socket.
+
+        Raises:
+            BrokerError: a listener cannot be opened as it is configured.
+
+        """
+        for name, listener in self.listeners_config.items():
+            if listener.bind is None or listener.type is ListenerType.EXTERNAL:
+                continue
+            if listener.ssl and not listener.certfile:
+                msg = f"listener '{name}': ssl is on, but 'certfile' and 'keyfile' are not set"
+                raise BrokerError(msg)
+            if listener.bind.startswith(_UNIX):
+                if listener.bind == _UNIX:
+                    msg = f"listener '{name}': bind '{_UNIX}' names no file"
+                    raise BrokerError(msg)
+                continue
+            try:
+                self._split_bindaddr_port(listener.bind, DEFAULT_PORTS[listener.type])
+            except ValueError as error:
+                msg = f"listener '{name}': {error}"
+                raise BrokerError(msg) from error
+
     async def _start_engine(self) -> None:
+        self.check_listeners()
         engine = self._new_engine()
         addresses = {}
         for name, listener in self.listeners_config.items():
             if listener.bind is None:
                 continue
-            # Off the loop: a host name may have to be resolved.
-            addresses[name] = await asyncio.to_thread(self._listen, engine, name, listener)
+            try:
+                # Off the loop: a host name may have to be resolved.
+                addresses[name] = await asyncio.to_thread(self._listen, engine, name, listener)
+            except Exception:
+                engine.stop()  # those that are open are not to wait for the garbage collector
+                raise
             self.logger.info(
                 "Listener '%s' bind to %s (max_connections=%d)",
                 name,
@@ -191,16 +223,33 @@ class Broker:
     def _listen(
         self, engine: _core.BrokerEngine, name: str, listener: ListenerConfig
     ) -> list[tuple[str, int]]:
-        if listener.type is not ListenerType.TCP or listener.ssl:
-            kind = f"{listener.type}{' with ssl' if listener.ssl else ''}"
-            msg = f"listener '{name}': type {kind} is not available in this version"
+        if listener.type is ListenerType.EXTERNAL:
+            msg = f"listener '{name}': type external is not available in this version"
             raise BrokerError(msg)
-        host, port = self._split_bindaddr_port(listener.bind or "", DEFAULT_PORTS["tcp"])
+        bind, host, port = listener.bind or "", "", 0
+        is_unix = bind.startswith(_UNIX)
+        if not is_unix:
+            host, port = self._split_bindaddr_port(bind, DEFAULT_PORTS[listener.type])
         try:
-            return engine.listen(name, host.strip("[]"), port, max(0, listener.max_connections))
+            return engine.listen(
+                name=name,
+                host=host.strip("[]"),
+                port=port,
+                unix_path=bind.removeprefix(_UNIX) if is_unix else "",
+                unix_mode=int(listener.unix_mode, 8) if listener.unix_mode else None,
+                max_connections=max(0, listener.max_connections),
+                tls=_tls_options(listener) if listener.ssl else None,
+                websocket=(listener.ws_path or "", listener.ws_origins or [])
+                if listener.type is ListenerType.WS
+                else None,
+            )
         except OSError as error:
-            msg = f"listener '{name}' cannot bind to {listener.bind} (port {port}): "
-            raise OSError(error.errno, msg + _reason(error)) from error
+            where = bind if is_unix else f"{bind} (port {port})"
+            msg = f"listener '{name}' cannot bind to {where}: {_reason(error)}"
+            raise OSError(error.errno, msg) from error
+        except ValueError as error:
+            msg = f"listener '{name}': {error}"
+            raise BrokerError(msg) from error
 
     @staticmethod
     def _split_bindaddr_port(port_str: str, default_port: int) -> tuple[str, int]:
@@ -263,10 +312,12 @@ class Broker:
                 subscription.
 
         Raises:
+            MQTTError: the topic is empty, has a wildcard, or is no MQTT text.
             BrokerError: the broker is not running.
             ValueError: `qos` is out of range, or the message is too large for MQTT.
 
         """
+        check_topic_name(topic)
         if self._engine is None:
             msg = f"Broker instance can't publish: it is {self.transitions.state}"
             raise BrokerError(msg)
@@ -277,20 +328,27 @@ class Broker:
             logging.getLogger(name).log(level, "%s", text)
 
 
+def _tls_options(listener: ListenerConfig) -> dict[str, str | bool]:
+    cafile, capath = listener.cafile, listener.capath
+    if not (cafile or capath or listener.cadata):
+        # Python knows where this system keeps them, whatever OpenSSL the engine came with.
+        paths = ssl.get_default_verify_paths()
+        cafile, capath = paths.cafile, paths.capath
+    return {
+        "certfile": str(listener.certfile),
+        "keyfile": str(listener.keyfile),
+        "cafile": str(cafile or ""),
+        "capath": str(capath or ""),
+        "cadata": str(listener.cadata or ""),
+        "min_version": str(listener.tls_min_version),
+        "ciphers": listener.tls_ciphers or "",
+        "require_client_certificate": listener.tls_require_client_certificate,
+    }
+
+
 def _as_mapping(plugins: Any) -> dict[str, Any] | None:
     # BrokerConfig has made a dictionary of every style of configuration.
     return plugins if plugins is None else dict(plugins)
-
-
-def _machine(states: list[str]) -> Any:
-    machine = Machine(states=states, initial="new")
-    machine.add_transition("start", ["new", "stopped", "not_started"], "starting")
-    machine.add_transition("starting_fail", "starting", "not_started")
-    machine.add_transition("starting_success", "starting", "started")
-    machine.add_transition("shutdown", "started", "stopping")
-    machine.add_transition("stopping_success", "stopping", "stopped")
-    machine.add_transition("stopping_failure", "stopping", "not_stopped")
-    return machine
 
 
 def _reason(error: OSError) -> str:

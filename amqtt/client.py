@@ -14,8 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
 from amqtt._dispatch import check_client_plugins
+from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
-from amqtt.errors import ClientError, ConnectError, MQTTError
+from amqtt.errors import ClientError, ConnectError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 from amqtt.session import (
     ApplicationMessage,
@@ -75,6 +76,17 @@ class ClientContext(BaseContext):
         self.config: ClientConfig | None = None
 
 
+class _Handler:
+    """The connection, for those who want to lose it."""
+
+    def __init__(self, client: MQTTClient) -> None:
+        self._client = client
+
+    async def stop(self) -> None:
+        """Drop the connection without DISCONNECT, as a failing network does."""
+        await self._client._drop_connection()
+
+
 @dataclass(frozen=True)
 class _Target:
     """Where a URI leads to."""
@@ -99,6 +111,9 @@ class MQTTClient:
         config: the configuration.
         session: what is known of the connection; None before the first `connect()`.
         client_tasks: what pending calls of `deliver_message()` wait for.
+        reconnected: a coroutine function that is called each time the client has connected again
+            by itself, after a loss of the connection; None for nothing. Its argument tells
+            whether the broker had kept the session: if not, the subscriptions are gone.
 
     Raises:
         dacite.DaciteError: the dictionary has an unknown key or a value of a wrong type.
@@ -120,6 +135,7 @@ class MQTTClient:
         self.session: Session | None = None
         self.additional_headers: dict[str, Any] = {}
         self.client_tasks: deque[asyncio.Future[Any]] = deque()
+        self.reconnected: Callable[[bool], Awaitable[None]] | None = None
         self._reactor: ClientReactor | None = None
         self._handle = 0
         self._release: weakref.finalize[..., Any] | None = None
@@ -166,12 +182,13 @@ class MQTTClient:
         """
         if self._connected_state.is_set():
             await self.disconnect()
+        else:
+            await self._stop_reconnecting()
         self.additional_headers = additional_headers or {}
         if cleansession is not None:
             self.config.cleansession = cleansession
         self.session = self._new_session(uri, cafile, capath, cadata)
-        self._no_more_connections.clear()
-        return await self._attempt(self._connect_once, first=True)
+        return await self._attempt(first=True)
 
     async def reconnect(self, cleansession: bool | None = None) -> int:
         """Connect again after the connection was lost, with the same session object.
@@ -197,26 +214,40 @@ class MQTTClient:
             return CONNECTION_ACCEPTED
         if cleansession:
             self.session.clean_session = cleansession
-        return await self._attempt(self._reconnect_until_given_up)
+        code = await self._attempt(first=False)
+        kept = "was kept" if self.session.parent else "is new"
+        self.logger.info("Reconnected to broker, the session %s", kept)
+        return code
 
-    async def _attempt(self, connect: Callable[[], Awaitable[int]], *, first: bool = False) -> int:
+    async def _attempt(self, *, first: bool) -> int:
+        """Connect, repeatedly; calls that wait for the connection wait until this has ended."""
+        self._no_more_connections.clear()
         try:
-            return await connect()
+            if first:
+                return await self._connect_first()
+            return await self._reconnect_until_given_up()
         except asyncio.CancelledError as cancelled:
             self._abandon_connection()
             msg = "Future or Task was cancelled"
             raise _ConnectCancelledError(msg) from cancelled
+        finally:
+            if not self._connected_state.is_set():
+                self._no_more_connections.set()
+
+    async def _connect_first(self) -> int:
+        try:
+            return await self._connect_once()
         except ConnectError as error:
-            if not first or not self.config.auto_reconnect or _is_permanent(error):
+            if not self.config.auto_reconnect or _is_permanent(error):
                 raise
             self.logger.warning("%s; trying again", error)
-        return await self._attempt(self._reconnect_until_given_up)
+        return await self._reconnect_until_given_up()
 
     async def _reconnect_until_given_up(self) -> int:
         retries = 2 if self.config.reconnect_retries is None else self.config.reconnect_retries
         longest = self.config.reconnect_max_interval or 10
         attempt = 0
-        while True:
+        while not self._connected_state.is_set():  # by another call of reconnect(), that is
             attempt += 1
             try:
                 return await self._connect_once()
@@ -231,6 +262,7 @@ class MQTTClient:
                     raise failure from (error.__cause__ or error)
             # 2**attempt would grow without end with unlimited retries.
             await asyncio.sleep(min(longest, 2 ** min(attempt, 16)))
+        return CONNECTION_ACCEPTED
 
     async def _connect_once(self) -> int:
         session = self._require_session()
@@ -300,11 +332,10 @@ class MQTTClient:
         session.cadata = cadata or connection.cadata
         session.username = target.username
         session.password = target.password
-        session.clean_session = True if self.config.cleansession is None else (
-            self.config.cleansession
-        )
+        session.clean_session = self.config.cleansession is not False
         # When to ping; the broker is told keep_alive itself.
-        session.keep_alive = max(0, (self.config.keep_alive or 0) - (self.config.ping_delay or 0))
+        if self.config.keep_alive:
+            session.keep_alive = max(1, self.config.keep_alive - (self.config.ping_delay or 0))
         if self.config.will is not None:
             session.will_flag = True
             session.will_topic = self.config.will.topic
@@ -321,7 +352,7 @@ class MQTTClient:
         return session.will_topic, payload, session.will_qos or QOS_0, bool(session.will_retain)
 
     async def disconnect(self) -> None:
-        """Send DISCONNECT and close the connection.
+        """Send DISCONNECT and close the connection, or stop trying to connect again.
 
         Pending calls of `deliver_message()` return None; messages that have been received can
         still be taken.
@@ -329,7 +360,8 @@ class MQTTClient:
         await self.cancel_tasks()
         session = self.session
         if session is None or not session.transitions.is_connected() or self._reactor is None:
-            self.logger.warning("Client session is not currently connected, ignoring call")
+            self.logger.warning("Client session is not currently connected")
+            await self._stop_reconnecting()
             return
         if self._disconnect_task is not None:
             self._disconnect_task.cancel()
@@ -342,6 +374,24 @@ class MQTTClient:
         if self._connection_lost is not None:
             self._connection_lost.cancel()
         self._reactor.fail_all(self._handle, "the client has disconnected")
+
+    async def _stop_reconnecting(self) -> None:
+        """End what tries to connect again after a loss, if that goes on."""
+        monitor = self._disconnect_task
+        if monitor is not None and not monitor.done() and monitor is not asyncio.current_task():
+            monitor.cancel()
+            await asyncio.wait((monitor,))
+
+    async def _drop_connection(self) -> None:
+        reactor = self._require_reactor()
+        number, answer = reactor.ticket(self._handle)
+        reactor.engine.abort(self._handle, number)
+        await reactor.wait(self._handle, number, answer)
+        self.connection_lost("the connection was dropped")
+
+    @property
+    def _handler(self) -> _Handler | None:
+        return None if self.session is None else _Handler(self)
 
     async def cancel_tasks(self) -> None:
         """End all pending calls of `deliver_message()`; they return None."""
@@ -364,9 +414,20 @@ class MQTTClient:
             except ClientError as error:
                 self.logger.warning("Gave up reconnecting: %s", error)
             else:
+                await self._tell_reconnected(bool(session.parent))
                 return
         self._give_up()
         await self.cancel_tasks()
+
+    async def _tell_reconnected(self, session_present: bool) -> None:
+        if self.reconnected is None:
+            return
+        try:
+            await self.reconnected(session_present)
+        except ClientError as error:  # most likely the connection is lost for good
+            self.logger.warning("What was to follow the reconnection failed: %s", error)
+        except Exception:
+            self.logger.exception("What was to follow the reconnection failed")
 
     def _give_up(self) -> None:
         self._no_more_connections.set()
@@ -433,7 +494,7 @@ class MQTTClient:
         Raises:
             ClientError: `qos` is out of range, or the client is not connected and does not try
                 to be.
-            MQTTError: the topic is empty or has a wildcard (MQTT-3.3.2-2).
+            MQTTError: the topic is empty, has a wildcard, or is no MQTT text (MQTT-3.3.2-2).
             TypeError: the payload is not bytes.
             asyncio.TimeoutError: the acknowledgement did not come in time.
 
@@ -442,9 +503,7 @@ class MQTTClient:
         if not isinstance(message, bytes | bytearray):
             msg = f"the payload must be bytes or bytearray, not {type(message).__name__}"
             raise TypeError(msg)
-        if not topic or "#" in topic or "+" in topic:
-            msg = f"[MQTT-3.3.2-2] '{topic}' is no topic name: it is empty or has a wildcard"
-            raise MQTTError(msg)
+        check_topic_name(topic)
         await self._wait_connected()
         if qos == QOS_0:
             await self._publish_unacknowledged(topic, message, retain)

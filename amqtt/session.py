@@ -7,8 +7,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from transitions import MachineError
-
+from amqtt._states import StateMachine
 from amqtt.errors import AMQTTError
 
 if TYPE_CHECKING:
@@ -119,17 +118,17 @@ class OutgoingApplicationMessage(ApplicationMessage):
         self.direction = OUTGOING
 
 
-class SessionTransitions:
+class SessionTransitions(StateMachine):
     """Keep the state of a session and the times of its last changes.
 
     The states are `new`, `connected` and `disconnected`. Times are whole seconds since the epoch.
     """
 
-    __slots__ = ("last_connect_time", "last_disconnect_time", "state")
+    __slots__ = ("last_connect_time", "last_disconnect_time")
 
     def __init__(self) -> None:
         """Begin in the state `new`."""
-        self.state = "new"
+        super().__init__()
         self.last_connect_time: int | None = None
         self.last_disconnect_time: int | None = None
 
@@ -143,10 +142,7 @@ class SessionTransitions:
             transitions.MachineError: the session is connected already.
 
         """
-        if self.state == "connected":
-            msg = f"Can't trigger event connect from state {self.state}!"
-            raise MachineError(msg)
-        self.state = "connected"
+        self._enter("connect", ("new", "disconnected"), "connected")
         self.last_connect_time = int(time.time())
         self.last_disconnect_time = None
         return True
@@ -161,10 +157,6 @@ class SessionTransitions:
         self.state = "disconnected"
         self.last_disconnect_time = int(time.time())
         return True
-
-    def is_new(self) -> bool:
-        """Tell whether the session was never connected."""
-        return self.state == "new"
 
     def is_connected(self) -> bool:
         """Tell whether the session is connected."""

@@ -1,4 +1,4 @@
-"""Run Python's life cycle tests on an engine that was built with AddressSanitizer.
+"""Run tests of life cycles and transports on an engine that was built with AddressSanitizer.
 
     python tests/sanitized.py build/asan
 
@@ -17,7 +17,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = ["tests/integration/test_lifecycle.py"]
+TESTS = [
+    "tests/integration/test_lifecycle.py",
+    "tests/integration/test_transports.py",
+    "tests/integration/test_transport_tls.py",
+    "tests/integration/test_transport_websocket.py",
+]
 
 # Types, functions and strings that pybind11 registers for the life of the interpreter.
 _REGISTRATION = re.compile(r"PyInit__core|pybind11::(class_|cpp_function|module_|detail::get_)")
@@ -63,7 +68,9 @@ def main(build: Path) -> int:
             "PYTHONMALLOC": "malloc",
             # libstdc++ too: ASan looks for it before the engine is loaded.
             "LD_PRELOAD": f"{compiler_library('libasan.so')} {compiler_library('libstdc++.so')}",
-            "ASAN_OPTIONS": f"detect_leaks=1:exitcode=0:log_path={folder / 'asan'}",
+            # The slow unwinder sees whose call of OpenSSL it was.
+            "ASAN_OPTIONS": "detect_leaks=1:exitcode=0:fast_unwind_on_malloc=0:"
+            f"malloc_context_size=20:log_path={folder / 'asan'}",
             "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={folder / 'asan'}",
         }
         # -S: without it the editable installation would come before PYTHONPATH.

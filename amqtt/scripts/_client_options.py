@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from amqtt._hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
 from amqtt.errors import ClientError, PluginError, PluginLoadError
 from amqtt.mqtt.constants import QOS_0, QOS_2
@@ -37,14 +38,20 @@ UrlOption = Annotated[
     ),
 ]
 ClientIdOption = Annotated[
-    str | None, typer.Option("-i", "--client-id", help="Client id; else tool, pid and host name.")
+    str | None,
+    typer.Option(
+        "-i",
+        "--client-id",
+        help="Client id; else tool, pid and host name, and the session ends with the connection.",
+    ),
 ]
 QosOption = Annotated[int, typer.Option("-q", "--qos", help="Quality of service: 0, 1 or 2.")]
 KeepAliveOption = Annotated[
     int | None, typer.Option("-k", min=0, max=65535, help="Keep-alive in seconds.")
 ]
 CleanSessionOption = Annotated[
-    bool, typer.Option("--clean-session", help="Begin with a new session.")
+    bool,
+    typer.Option("--clean-session", help="Begin with a new session, which ends with the command."),
 ]
 CaFileOption = Annotated[
     str | None, typer.Option("--ca-file", help="File of certificates to trust.")
@@ -77,7 +84,8 @@ class ClientOptions:
         client_id: client id; None means tool, process id and host name.
         keep_alive: seconds; None and 0 mean the configured value.
         url: URI of the broker; None means the configured one.
-        clean_session: whether to begin with a new session.
+        clean_session: whether to begin with a new session; without `client_id` that is so anyway,
+            for nobody could come back to the session.
         ca_file: file of certificates to trust.
         ca_path: folder of certificates to trust.
         ca_data: certificates to trust, in PEM form.
@@ -131,7 +139,10 @@ class ClientOptions:
                 fail("'will-retain' only valid if 'will_message' and 'will_topic' are specified.")
             return None
         check_qos("will-qos", self.will_qos)
-        return WillConfig(self.will_topic, self.will_message, self.will_qos, self.will_retain)
+        try:
+            return WillConfig(self.will_topic, self.will_message, self.will_qos, self.will_retain)
+        except ConfigValueError as error:
+            fail(f"'will-{error.path}': {error.problem}")
 
     @contextlib.asynccontextmanager
     async def connected(self, config: ClientConfig) -> AsyncIterator[MQTTClient]:
@@ -150,12 +161,14 @@ class ClientOptions:
         try:
             await client.connect(
                 uri=self.url,
-                cleansession=self.clean_session,
+                cleansession=self.clean_session or not self.client_id,
                 cafile=self.ca_file,
                 capath=self.ca_path,
                 cadata=self.ca_data,
                 additional_headers=_parse_headers(self.extra_headers_json),
             )
+        except asyncio.CancelledError:  # what a cancelled connect raises is a ConnectError too
+            raise
         except (ClientError, ValueError, OSError, asyncio.TimeoutError) as error:
             logger.critical("Connection to '%s' failed: %r", url, error)
             fail(f"Connection failed: {explain(error)}")

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Protocol, TypeVar
 
@@ -20,6 +21,9 @@ from amqtt.utils import load_yaml_config
 
 LOG_FORMAT = "[%(asctime)s] :: %(levelname)s - %(message)s"
 DEBUG_LOG_FORMAT = "[%(asctime)s] %(name)s:%(lineno)d :: %(levelname)s - %(message)s"
+
+SAME_REQUEST_TIME = 1.0
+"""Seconds after a signal in which another one is the same request to stop."""
 
 _C = TypeVar("_C", covariant=True)
 
@@ -94,8 +98,6 @@ def configure_logging(debug: bool, debug_format: str = LOG_FORMAT) -> None:
         level=logging.DEBUG if debug else logging.INFO,
         format=debug_format if debug else LOG_FORMAT,
     )
-    # Each state change would be several lines that say nothing about MQTT.
-    logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
 def load_config(config_class: ConfigClass[_C], config_file: str | Path) -> _C:
@@ -138,37 +140,58 @@ def _explain_yaml(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
 
 
-@contextlib.contextmanager
-def signals_handled(callback: Callable[[], None]) -> Iterator[None]:
-    """Call back on SIGINT and SIGTERM while a block runs inside an event loop.
+class StopSignals:
+    """Take SIGINT and SIGTERM for a request to stop, while a block runs that runs event loops.
 
-    The second signal ends the process at once, with status 1.
-
-    Args:
-        callback: what the first signal calls, on the event loop.
-
+    A signal within a second of the first belongs to it: some senders signal the process and also
+    its group. A later one ends the process at once, with status 1. After a block that a signal
+    has ended, signals are ignored: the process is about to exit.
     """
-    loop = asyncio.get_running_loop()
-    received = False
 
-    def handle() -> None:
-        nonlocal received
-        if received:
+    def __init__(self) -> None:
+        """Prepare; the signals are handled from the beginning of the block."""
+        self._first: float | None = None
+        self._notify: Callable[[], object] | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    @property
+    def received(self) -> bool:
+        """Whether a signal has come."""
+        return self._first is not None
+
+    def __enter__(self) -> StopSignals:
+        """Begin to handle the signals; only in the main thread."""
+        # Not the loop's own handlers: they go with the loop, and a second signal comes later.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ignore the signals from now on, or put back what handled them before."""
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_IGN if self.received else handler)
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Call back on the running event loop when a signal comes, or has come already.
+
+        Args:
+            callback: what the first signal calls.
+
+        """
+        loop = asyncio.get_running_loop()
+        self._notify = lambda: loop.call_soon_threadsafe(callback)
+        if self.received:
+            self._notify()
+
+    def _handle(self, *_: object) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+            if self._notify is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: it has stopped
+                    self._notify()
+        elif now - self._first > SAME_REQUEST_TIME:
             os._exit(1)
-        received = True
-        callback()
-
-    installed = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Loops without signal handlers raise KeyboardInterrupt as Python does everywhere.
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, handle)
-            installed.append(number)
-    try:
-        yield
-    finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
 
 
 def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -178,23 +201,18 @@ def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
         main: the coroutine function.
 
     """
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_until_signal(main))
+    with StopSignals() as signals:
+        asyncio.run(_until_signal(main, signals))
 
 
-async def _until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _until_signal(
+    main: Callable[[], Coroutine[Any, Any, None]], signals: StopSignals
+) -> None:
     task = asyncio.ensure_future(main())
-    interrupted = False
-
-    def interrupt() -> None:
-        nonlocal interrupted
-        interrupted = True
-        task.cancel()
-
-    with signals_handled(interrupt):
-        try:
-            await task
-        except (Exception, asyncio.CancelledError):
-            # What a cancelled call raises is a consequence of the signal, no error of its own.
-            if not interrupted:
-                raise
+    signals.call(task.cancel)
+    try:
+        await task
+    except (Exception, asyncio.CancelledError):
+        # What a cancelled call raises is a consequence of the signal, no error of its own.
+        if not signals.received:
+            raise

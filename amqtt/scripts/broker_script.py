@@ -14,13 +14,13 @@ from amqtt.errors import BrokerError, PluginError, PluginLoadError
 from amqtt.scripts._common import (
     DEBUG_LOG_FORMAT,
     DebugOption,
+    StopSignals,
     VersionOption,
     configure_logging,
     explain,
     fail,
     load_config,
     make_app,
-    signals_handled,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def broker_main(
         asyncio.run(_check(config, source))
         typer.echo(f"{source}: ok")
     else:
-        asyncio.run(_serve(config, source))
+        with StopSignals() as signals:
+            asyncio.run(_serve(config, source, signals))
 
 
 def _make_broker(config: BrokerConfig, source: str) -> Broker:
@@ -83,20 +84,24 @@ def _make_broker(config: BrokerConfig, source: str) -> Broker:
 
 
 async def _check(config: BrokerConfig, source: str) -> None:
-    _make_broker(config, source)
+    broker = _make_broker(config, source)
+    try:
+        broker.check_listeners()
+    except BrokerError as error:
+        fail(f"Broker failed to start: {explain(error)} (configured in {source})")
 
 
-async def _serve(config: BrokerConfig, source: str) -> None:
+async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> None:
     """Run the broker until a signal arrives."""
     stop = asyncio.Event()
-    with signals_handled(stop.set):
-        broker = _make_broker(config, source)
-        try:
-            await broker.start()
-        except BrokerError as error:
-            fail(f"Broker failed to start: {explain(error)}")
-        await stop.wait()
-        await broker.shutdown()
+    signals.call(stop.set)
+    broker = _make_broker(config, source)
+    try:
+        await broker.start()
+    except BrokerError as error:
+        fail(f"Broker failed to start: {explain(error)}")
+    await stop.wait()
+    await broker.shutdown()
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ async def print_messages(client: MQTTClient, max_count: int | None, stream: Bina
 
     Args:
         client: a client with subscriptions.
-        max_count: number of messages; None and 0 mean without end.
+        max_count: number of messages; None means without end.
         stream: where to print them.
 
     Returns:
@@ -171,7 +171,7 @@ async def print_messages(client: MQTTClient, max_count: int | None, stream: Bina
 
 async def _copy_messages(client: MQTTClient, output: Output, max_count: int | None) -> bool:
     count = 0
-    while not max_count or count < max_count:
+    while max_count is None or count < max_count:
         message = await client.deliver_message()
         if message is None:
             return False
@@ -198,6 +198,24 @@ async def subscribe(client: MQTTClient, topics: list[str], qos: int) -> None:
             logger.info("%s Subscribed to '%s'", client.client_id, topic)
 
 
+async def keep_subscribed(client: MQTTClient, topics: list[str], qos: int) -> None:
+    """Subscribe, and again whenever the client comes back to a broker without its session.
+
+    Args:
+        client: a connected client.
+        topics: topic filters.
+        qos: quality of service.
+
+    """
+
+    async def reconnected(session_present: bool) -> None:
+        if not session_present:
+            await subscribe(client, topics, qos)
+
+    await subscribe(client, topics, qos)
+    client.reconnected = reconnected
+
+
 @app.command(name="amqtt_sub", help="Subscribe at an MQTT broker and print what arrives.")
 def subscribe_main(
     url: options.UrlOption = None,
@@ -206,7 +224,7 @@ def subscribe_main(
     ] = None,
     client_id: options.ClientIdOption = None,
     max_count: Annotated[
-        int | None, typer.Option("-n", help="Stop after this number of messages.")
+        int | None, typer.Option("-n", min=1, help="Stop after this number of messages.")
     ] = None,
     qos: options.QosOption = QOS_0,
     topics: Annotated[
@@ -255,7 +273,7 @@ def subscribe_main(
     async def receive() -> None:
         async with client_options.connected(config) as client:
             try:
-                await subscribe(client, topics, qos)
+                await keep_subscribed(client, topics, qos)
                 complete = await print_messages(client, max_count, sys.stdout.buffer)
             except (ClientError, MQTTError, AMQTTError, OSError, ValueError) as error:
                 fail(explain(error))

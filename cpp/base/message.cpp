@@ -5,13 +5,16 @@
 
 namespace amqtt {
 
-message_ptr message::create(std::string_view topic, bytes_view payload, qos level, bool retain) {
-    void* memory = ::operator new(sizeof(message) + topic.size() + payload.size());
-    auto* created = new (memory) message(static_cast<std::uint32_t>(topic.size()),
-                                         static_cast<std::uint32_t>(payload.size()), level, retain);
-    auto* data = reinterpret_cast<char*>(created + 1);
-    if (!topic.empty()) std::memcpy(data, topic.data(), topic.size());
-    if (!payload.empty()) std::memcpy(data + topic.size(), payload.data(), payload.size());
+message_ptr message::create(std::string_view topic, bytes_view payload, qos level, bool retain,
+                            bytes_view properties, std::optional<instant> expires_at) {
+    const std::size_t size = topic.size() + payload.size() + properties.size();
+    void* memory = ::operator new(sizeof(message) + size);
+    auto* created = new (memory) message(topic, payload, level, retain, properties, expires_at);
+    auto* place = reinterpret_cast<char*>(created + 1);
+    for (const std::string_view part : {topic, as_text(payload), as_text(properties)}) {
+        if (!part.empty()) std::memcpy(place, part.data(), part.size());
+        place += part.size();
+    }
     return message_ptr(created);
 }
 

@@ -4,23 +4,29 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include "base/bytes.hpp"
 #include "base/qos.hpp"
+#include "base/time.hpp"
 
 namespace amqtt {
 
 class message;
 using message_ptr = boost::intrusive_ptr<const message>;
 
-// Immutable; topic and payload live in the same allocation as the header. References may be
-// held by several threads.
+// Immutable; topic, payload and properties live in the same allocation as the header. References
+// may be held by several threads.
 class message {
   public:
-    static message_ptr create(std::string_view topic, bytes_view payload, qos level, bool retain);
+    // properties: those of MQTT 5.0 that travel with the message unaltered, encoded.
+    // expires_at: when it must not be delivered any more.
+    static message_ptr create(std::string_view topic, bytes_view payload, qos level, bool retain,
+                              bytes_view properties = {},
+                              std::optional<instant> expires_at = std::nullopt);
 
     message(const message&) = delete;
     message& operator=(const message&) = delete;
@@ -29,15 +35,26 @@ class message {
     bytes_view payload() const noexcept {
         return as_bytes({data() + topic_size_, payload_size_});
     }
+    bytes_view properties() const noexcept {
+        return as_bytes({data() + topic_size_ + payload_size_, properties_size_});
+    }
+    const std::optional<instant>& expires_at() const noexcept { return expires_at_; }
+    bool is_expired(instant now) const noexcept { return expires_at_ && *expires_at_ <= now; }
     // The QoS and RETAIN flag it was published with.
     qos level() const noexcept { return qos_; }
     bool retain() const noexcept { return retain_; }
     // What it counts for in queues that are bounded in bytes.
-    std::size_t size() const noexcept { return topic_size_ + payload_size_; }
+    std::size_t size() const noexcept { return topic_size_ + payload_size_ + properties_size_; }
 
   private:
-    message(std::uint32_t topic_size, std::uint32_t payload_size, qos level, bool retain) noexcept
-        : topic_size_(topic_size), payload_size_(payload_size), qos_(level), retain_(retain) {}
+    message(std::string_view topic, bytes_view payload, qos level, bool retain,
+            bytes_view properties, std::optional<instant> expires_at) noexcept
+        : topic_size_(static_cast<std::uint32_t>(topic.size())),
+          payload_size_(static_cast<std::uint32_t>(payload.size())),
+          properties_size_(static_cast<std::uint32_t>(properties.size())),
+          qos_(level),
+          retain_(retain),
+          expires_at_(expires_at) {}
     ~message() = default;
 
     const char* data() const noexcept { return reinterpret_cast<const char*>(this + 1); }
@@ -50,8 +67,10 @@ class message {
     mutable std::atomic<std::uint32_t> references_{0};
     std::uint32_t topic_size_;
     std::uint32_t payload_size_;
+    std::uint32_t properties_size_;
     qos qos_;
     bool retain_;
+    std::optional<instant> expires_at_;
 };
 
 }  // namespace amqtt

@@ -37,10 +37,10 @@ broker_settings settings_from(double connect_timeout, std::size_t max_packet_siz
 }
 
 py::tuple to_python(const log_record& record) {
-    return py::make_tuple(static_cast<int>(record.level), record.logger,
-                          py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-                              record.text.data(), static_cast<Py_ssize_t>(record.text.size()),
-                              "backslashreplace")));
+    return py::make_tuple(
+        static_cast<int>(record.level), record.logger,
+        py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+            record.text.data(), static_cast<Py_ssize_t>(record.text.size()), "backslashreplace")));
 }
 
 // A list of log records and whether more events have come.
@@ -72,12 +72,32 @@ py::dict to_python(const engine_status& status) {
     return all;
 }
 
+tls_settings to_tls_settings(const py::dict& options) {
+    const auto text = [&](const char* name) { return options[name].cast<std::string>(); };
+    tls_settings tls;
+    tls.certfile = text("certfile");
+    tls.keyfile = text("keyfile");
+    tls.cafile = text("cafile");
+    tls.capath = text("capath");
+    tls.cadata = text("cadata");
+    tls.min_version = text("min_version");
+    tls.ciphers = text("ciphers");
+    tls.require_client_certificate = options["require_client_certificate"].cast<bool>();
+    return tls;
+}
+
 py::list listen(broker_engine& engine, const std::string& name, const std::string& host,
-                std::uint16_t port, std::size_t max_connections) {
+                std::uint16_t port, const std::string& unix_path,
+                std::optional<unsigned int> unix_mode, std::size_t max_connections,
+                const std::optional<py::dict>& tls,
+                const std::optional<std::pair<std::string, std::vector<std::string>>>& websocket) {
+    listener_settings settings{name, host, port, max_connections, unix_path, unix_mode, {}, {}};
+    if (tls) settings.tls = to_tls_settings(*tls);
+    if (websocket) settings.websocket = websocket_settings{websocket->first, websocket->second};
     std::vector<bound_address> bound;
     {
         const py::gil_scoped_release release;  // a host name may have to be resolved
-        bound = engine.listen({name, host, port, max_connections});
+        bound = engine.listen(settings);
     }
     py::list addresses;
     for (const bound_address& address : bound)
@@ -105,8 +125,9 @@ void register_broker(py::module_& module) {
              py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
              py::arg("max_qos"), py::arg("authenticate_anonymous"), py::arg("allow_anonymous"),
              py::arg("event_log"))
-        .def("listen", &listen, py::arg("name"), py::arg("host"), py::arg("port"),
-             py::arg("max_connections"))
+        .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
+             py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"), py::arg("tls"),
+             py::arg("websocket"))
         .def("start", &broker_engine::start, py::call_guard<py::gil_scoped_release>())
         .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
         .def(
@@ -114,8 +135,8 @@ void register_broker(py::module_& module) {
             [](broker_engine& engine, std::string_view topic, const py::object& payload,
                std::optional<int> qos_level, bool retain) {
                 const auto level = to_optional_qos(qos_level);
-                engine.publish(to_message(topic, payload, level.value_or(qos::at_most_once), retain),
-                               level);
+                engine.publish(
+                    to_message(topic, payload, level.value_or(qos::at_most_once), retain), level);
             },
             py::arg("topic"), py::arg("payload"), py::arg("qos"), py::arg("retain"))
         .def("status",

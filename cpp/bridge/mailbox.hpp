@@ -43,7 +43,7 @@ class mailbox {
             items_.swap(batch_);
             bytes_ = 0;
         }
-        const std::size_t last = std::min(batch_.size(), next_ + most);
+        const std::size_t last = next_ + std::min(batch_.size() - next_, most);
         while (next_ < last)
             into.push_back(std::move(batch_[next_++]));
         return next_ < batch_.size();

@@ -1,8 +1,12 @@
 #include "broker/broker.hpp"
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
+
+#include "topic/filter.hpp"
 
 namespace amqtt {
 
@@ -10,7 +14,7 @@ broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_) {}
+      outbox_(settings_, stats_, now_) {}
 
 broker::~broker() {
     // The entries of the trie belong to the sessions.
@@ -74,6 +78,12 @@ void broker::timer_fired(timer& t) {
         drop_session(*static_cast<session*>(t.owner));
         return;
     }
+    if (t.kind == will_delay) {
+        auto& s = *static_cast<session*>(t.owner);
+        const auto will = std::exchange(s.delayed_will, std::nullopt);
+        publish_will(&s, *will);
+        return;
+    }
     client& c = *static_cast<client*>(t.owner);
     switch (t.kind) {
         case connect_timeout:
@@ -109,9 +119,10 @@ void broker::decide(std::uint64_t ticket, bool allowed, instant now) {
         refuse(c, reason_code::not_authorized, "refused: authentication failed");
         return;
     }
+    c.connection.restart_keep_alive(now);
     admit(c);
     // What came in behind the CONNECT waits in the connection.
-    if (process(c)) c.network->resume_reading();
+    if (c.phase == client_phase::connected && process(c)) c.network->resume_reading();
 }
 
 void broker::publish(std::string_view topic, bytes_view payload, std::optional<qos> level,
@@ -132,13 +143,35 @@ void broker::shutdown(instant now) {
     }
 }
 
-void broker::distribute(publication& p) {
-    for (const route& r : router_.routes_of(p.topic())) {
-        if (outbox_.deliver(*r.subscriber, p, r.granted) == delivery_result::dropped) {
-            count_drop(*r.subscriber);
+bool broker::distribute(publication& p) {
+    const topic_routes& found = router_.routes_of(p.topic());
+    const bool wanted = !found.empty();
+    bool own_copy = false;
+    for (const route& r : found.routes) {
+        if (r.has_no_local && r.subscriber == p.publisher()) {
+            own_copy = true;
+            continue;
+        }
+        if (outbox_.deliver(r, p) == delivery_result::dropped) count_drop(*r.subscriber);
+    }
+    for (shared_group* group : found.groups)
+        distribute_to_group(*group, p);
+    if (own_copy) {
+        const auto own = router_.own_route(p.topic(), *p.publisher());
+        if (own && outbox_.deliver(*own, p) == delivery_result::dropped) {
+            count_drop(*own->subscriber);
         }
     }
     if (p.retain()) store_retained(p);
+    return wanted;
+}
+
+void broker::distribute_to_group(shared_group& group, publication& p) {
+    const qos level = p.level_for(qos::exactly_once);
+    const subscription* member = group.choose(settings_.shared, level, p.publisher(), nullptr);
+    if (member && outbox_.deliver_shared(*member, p) == delivery_result::dropped) {
+        count_drop(*member->subscriber);
+    }
 }
 
 void broker::store_retained(publication& p) {
@@ -149,11 +182,16 @@ void broker::store_retained(publication& p) {
     }
 }
 
-void broker::publish_will(const will_message& will) {
+void broker::publish_will(const session* publisher, const will_message& will) {
     if (will.topic.starts_with('$')) return;  // not for clients to publish to
     publication p(will.topic, as_bytes(will.payload), will.level, will.retain);
+    p.set_publisher(publisher);
+    p.set_forwarded(will.forwarded);
+    if (will.expiry_interval) p.set_expiry(*will.expiry_interval, now_);
     distribute(p);
 }
+
+// -- the end of connections and sessions
 
 void broker::end(client& c, reason_code reason, will_action action) {
     if (c.phase == client_phase::closing) return;
@@ -166,23 +204,68 @@ void broker::end(client& c, reason_code reason, will_action action) {
         session& s = *std::exchange(c.state, nullptr);
         s.connection = nullptr;
         --stats_.clients_connected;
-        if (s.clean) {
-            drop_session(s);
-        } else if (settings_.session_expiry) {
-            s.expiry.kind = session_expiry;
-            timers_.set(s.expiry, now_ + *settings_.session_expiry);
-        }
-        // Moved out first: publishing must find a client that is gone for good.
-        const auto will = std::exchange(c.request->will, std::nullopt);
-        if (will && action == will_action::publish) publish_will(*will);
+        if (action == will_action::discard) c.request->will.reset();
+        leave(s, std::move(c.request->will));
         if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
     }
+    if (!c.connection.output().empty()) outbox::request_flush(c);
     c.network->close_soon();
 }
 
+duration broker::expiry_of(const session& s) const noexcept {
+    const duration own = s.expiry_interval == never_expires
+                             ? duration::max()
+                             : duration(std::chrono::seconds(s.expiry_interval));
+    return settings_.session_expiry ? std::min(own, *settings_.session_expiry) : own;
+}
+
+// The connection is gone: what becomes of its will and of the session (5.0: MQTT-3.1.3-9).
+void broker::leave(session& s, std::optional<will_message> will) {
+    const duration expiry = expiry_of(s);
+    if (will && will->delay > 0 && expiry > duration{0}) {
+        s.will_delay.kind = will_delay;
+        timers_.set(s.will_delay, now_ + std::chrono::seconds(will->delay));
+        s.delayed_will = std::move(will);
+    } else if (will) {
+        publish_will(&s, *will);
+    }
+    if (expiry == duration{0}) {
+        drop_session(s);
+    } else if (expiry != duration::max()) {
+        s.expiry.kind = session_expiry;
+        timers_.set(s.expiry, now_ + expiry);
+    }
+}
+
 void broker::drop_session(session& s) {
+    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(&s, *will);
+    hand_over_shared(s);
     router_.unsubscribe_all(s);
     sessions_.remove(s);
+}
+
+// Messages of shared subscriptions that this member will not acknowledge any more go to another
+// (section 4.8.2 of 5.0): those that were not sent, and those sent at QoS 1.
+void broker::hand_over_shared(session& s) {
+    std::vector<queued_message> left;
+    s.inflight().for_each([&](inflight_entry& entry) {
+        if (entry.shared && entry.state == inflight_state::awaiting_puback) {
+            left.push_back({entry.content, qos::at_least_once, entry.retain, nullptr, true});
+        }
+    });
+    while (!s.queue().empty()) {
+        queued_message m = s.queue().pop_front();
+        if (m.shared) left.push_back(std::move(m));
+    }
+    for (queued_message& m : left) {
+        for (auto& [name, own] : s.subscriptions()) {
+            shared_group* group = router_.find_group(name);
+            if (!group || !matches(group->filter, m.content->topic())) continue;
+            const subscription* member = group->choose(settings_.shared, m.level, nullptr, &s);
+            if (member) outbox_.redeliver(*member, m);
+            break;
+        }
+    }
 }
 
 void broker::count_drop(const session& s) {

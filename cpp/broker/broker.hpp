@@ -62,7 +62,13 @@ class broker {
     session_registry& sessions() noexcept { return sessions_; }
 
   private:
-    enum timer_kind : std::uint8_t { connect_timeout, decision_timeout, keep_alive, session_expiry };
+    enum timer_kind : std::uint8_t {
+        connect_timeout,
+        decision_timeout,
+        keep_alive,
+        session_expiry,
+        will_delay,
+    };
     enum class will_action : std::uint8_t { publish, discard };
 
     bool process(client& c);
@@ -79,20 +85,29 @@ class broker {
     void refuse(client& c, reason_code code, const char* why);
     session& session_for(client& c, bool& present);
     void take_over(session& s);
+    properties connack_properties(const client& c) const;
     void puback_received(session& s, std::uint16_t packet_id);
-    void pubrec_received(client& c, std::uint16_t packet_id);
+    void pubrec_received(client& c, const ack_packet& packet);
     void pubrel_received(client& c, std::uint16_t packet_id);
     void pubcomp_received(session& s, std::uint16_t packet_id);
-    reason_code subscribe(session& s, const subscription_request& request);
-    void send_retained(session& s, const subscription_request& request);
+    // True if somebody was there to get it.
+    bool publish_from(client& c, const publish_packet& packet);
+    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
+                          bool& wants_retained);
+    void deliver_retained(const subscription& to);
 
-    void distribute(publication& p);
-    void publish_will(const will_message& will);
+    bool distribute(publication& p);
+    void distribute_to_group(shared_group& group, publication& p);
+    void publish_will(const session* publisher, const will_message& will);
     void store_retained(publication& p);
 
     // Ends the client's part in the broker: session, will, hooks. The transport closes later.
     void end(client& c, reason_code reason, will_action action);
+    void leave(session& s, std::optional<will_message> will);
+    // Ends a session that is not connected; its delayed will is published.
     void drop_session(session& s);
+    void hand_over_shared(session& s);
+    duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
     void count_drop(const session& s);
     void log(log_level level, const client& c, std::string_view text);

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "codec/connect.hpp"
+#include "protocol/server_connection.hpp"
+#include "session/session.hpp"
 #include "session/will.hpp"
 
 namespace amqtt {
@@ -16,6 +18,7 @@ struct connect_request {
           client_id(packet.client_id),
           clean_start(packet.clean_start),
           keep_alive(packet.keep_alive) {
+        read_properties(packet.props);
         if (packet.user_name) user_name.emplace(*packet.user_name);
         if (packet.password) password.emplace(as_text(*packet.password));
         if (packet.will) will.emplace(*packet.will);
@@ -28,6 +31,28 @@ struct connect_request {
     std::optional<std::string> user_name;
     std::optional<std::string> password;  // any bytes
     std::optional<will_message> will;
+
+    // MQTT 5.0; in MQTT 3 what their absence means.
+    bool id_was_assigned = false;
+    bool keep_alive_was_changed = false;  // to the longest the server admits
+    std::uint32_t session_expiry_interval = 0;
+    std::uint16_t receive_maximum = UINT16_MAX;
+    peer_limits limits;
+    std::string authentication_method;  // empty: none
+
+  private:
+    void read_properties(const properties& props) {
+        using id = property_id;
+        const std::uint32_t absent =
+            version == protocol_version::v5_0 || clean_start ? 0 : never_expires;
+        session_expiry_interval = props.integer(id::session_expiry_interval, absent);
+        receive_maximum =
+            static_cast<std::uint16_t>(props.integer(id::receive_maximum, UINT16_MAX));
+        limits.maximum_packet_size = props.integer(id::maximum_packet_size, UINT32_MAX);
+        limits.topic_alias_maximum =
+            static_cast<std::uint16_t>(props.integer(id::topic_alias_maximum, 0));
+        authentication_method = props.text(id::authentication_method);
+    }
 };
 
 }  // namespace amqtt

@@ -1,8 +1,18 @@
 #include "broker/outbox.hpp"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace amqtt {
+namespace {
+
+subscription_ids ids_of(const subscription& s) {
+    if (s.id == 0) return nullptr;
+    return std::make_shared<const std::vector<std::uint32_t>>(1, s.id);
+}
+
+}  // namespace
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
@@ -10,80 +20,196 @@ void outbox::request_flush(client& c) {
     c.network->flush_soon();
 }
 
-bool outbox::may_send(session& to, qos level) const noexcept {
-    return to.connection && to.connection->has_room(settings_) &&
-           (level == qos::at_most_once || to.inflight().size() < settings_.max_inflight_messages);
+std::size_t outbox::window_of(const session& to) const noexcept {
+    return std::min<std::size_t>(settings_.max_inflight_messages,
+                                 to.connection->request->receive_maximum);
 }
 
-delivery_result outbox::deliver(session& to, publication& p, qos granted) {
-    const qos level = p.level_for(granted);
-    if (to.queue().empty() && may_send(to, level)) {
-        if (level != qos::at_most_once) {
-            send(to, {p.share(), level, false});
-            return delivery_result::sent;
-        }
-        delivery d{p.topic(), p.payload(), level, false, false, 0, nullptr};
-        if (p.payload().size() > copied_payload_max) {
-            d.shared = p.share();
-            d.payload = d.shared->payload();
-        }
-        to.connection->connection.send_publish(d);
-        ++stats_.publish_sent;
-        request_flush(*to.connection);
+bool outbox::may_send(session& to, qos level) const noexcept {
+    if (!to.connection || to.resend_pending || !to.connection->has_room(settings_)) return false;
+    return level == qos::at_most_once ||
+           (to.quota_used < window_of(to) &&
+            to.inflight().size() < settings_.max_inflight_messages);
+}
+
+// -- new messages
+
+delivery_result outbox::deliver(const route& to, publication& p) {
+    const bool retain = to.retain_as_published && p.retain();
+    return deliver_to(*to.subscriber, p, to.granted,
+                      {p.level_for(to.granted), retain, to.ids, false});
+}
+
+delivery_result outbox::deliver_shared(const subscription& member, publication& p) {
+    const qos granted = member.options.level;
+    const bool retain = member.options.retain_as_published && p.retain();
+    const subscription_ids ids = ids_of(member);
+    return deliver_to(*member.subscriber, p, granted, {p.level_for(granted), retain, ids, true});
+}
+
+delivery_result outbox::deliver_to(session& to, publication& p, qos granted, const options& how) {
+    if (!to.queue().empty() || !may_send(to, how.level)) {
+        return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.shared}, granted);
+    }
+    if (how.level != qos::at_most_once) {
+        send(to, {p.share(), how.level, how.retain, how.ids, how.shared});
         return delivery_result::sent;
     }
-    const bool waits = to.connection || (granted != qos::at_most_once && !to.clean);
+    outgoing_publish packet;
+    packet.topic = p.topic();
+    packet.payload = p.payload();
+    packet.retain = how.retain;
+    packet.forwarded = p.forwarded();
+    packet.expiry_interval = p.expiry_interval();
+    packet.subscription_ids = view_of(how.ids);
+    message_ptr owner;
+    if (p.payload().size() > copied_payload_max) {
+        owner = p.share();
+        packet.payload = owner->payload();
+    }
+    if (!to.connection->connection.accepts(packet)) return delivery_result::not_wanted;
+    to.connection->connection.send_publish(packet, owner);
+    ++stats_.publish_sent;
+    request_flush(*to.connection);
+    return delivery_result::sent;
+}
+
+delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
+    const bool waits =
+        to.connection || (granted != qos::at_most_once && !to.ends_with_connection());
     if (!waits) return delivery_result::not_wanted;
-    if (to.queue().push({p.share(), level, false})) return delivery_result::queued;
+    if (to.queue().push(std::move(m))) return delivery_result::queued;
     ++stats_.publish_dropped;
     return delivery_result::dropped;
 }
 
-void outbox::deliver_retained(session& to, message_ptr m, qos granted) {
-    const qos level = lower_of(m->level(), granted);
-    if (to.queue().empty() && may_send(to, level)) {
-        send(to, {std::move(m), level, true});
+void outbox::deliver_retained(const subscription& to, message_ptr m) {
+    session& s = *to.subscriber;
+    const qos level = lower_of(m->level(), to.options.level);
+    queued_message queued{std::move(m), level, true, ids_of(to), false};
+    if (s.queue().empty() && may_send(s, level)) {
+        send(s, std::move(queued));
     } else {
-        to.queue().push_unbounded({std::move(m), level, true});
+        s.queue().push_unbounded(std::move(queued));
     }
+}
+
+delivery_result outbox::redeliver(const subscription& member, queued_message m) {
+    if (m.content->is_expired(now_)) return delivery_result::not_wanted;
+    session& s = *member.subscriber;
+    m.level = lower_of(m.content->level(), member.options.level);
+    m.ids = ids_of(member);
+    if (!s.queue().empty() || !may_send(s, m.level)) {
+        return enqueue(s, std::move(m), member.options.level);
+    }
+    send(s, std::move(m));
+    return delivery_result::sent;
+}
+
+// -- sending what is stored
+
+std::optional<std::uint32_t> outbox::seconds_left(const message& m) const noexcept {
+    if (!m.expires_at()) return std::nullopt;
+    const auto left = std::chrono::ceil<std::chrono::seconds>(*m.expires_at() - now_).count();
+    return static_cast<std::uint32_t>(std::max<std::int64_t>(left, 0));
+}
+
+outgoing_publish outbox::packet_of(const message& m, qos level, bool retain,
+                                   const subscription_ids& ids) const noexcept {
+    outgoing_publish packet;
+    packet.topic = m.topic();
+    packet.payload = m.payload();
+    packet.level = level;
+    packet.retain = retain;
+    packet.forwarded = m.properties();
+    packet.expiry_interval = seconds_left(m);
+    packet.subscription_ids = view_of(ids);
+    return packet;
 }
 
 void outbox::send(session& to, queued_message m) {
     client& c = *to.connection;
+    const outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
+    if (!c.connection.accepts(packet)) return;
     if (m.level == qos::at_most_once) {
-        c.connection.send_publish({m.content->topic(), m.content->payload(), m.level, m.retain,
-                                   false, 0, m.content});
+        c.connection.send_publish(packet, m.content);
     } else {
         // may_send() has kept the window far below the number of identifiers.
         const std::uint16_t packet_id = to.inflight().next_packet_id();
-        const auto& entry = to.inflight().add(packet_id, m.level, std::move(m.content), m.retain);
+        auto& entry = to.inflight().add(packet_id, m.level, std::move(m.content), m.retain);
+        entry.ids = std::move(m.ids);
+        entry.shared = m.shared;
+        ++to.quota_used;
         send_in_flight(c, entry, false);
     }
     ++stats_.publish_sent;
     request_flush(c);
 }
 
-void outbox::send_in_flight(client& c, const inflight_entry& entry, bool dup) {
-    if (entry.state == inflight_state::awaiting_pubcomp) {
-        c.connection.send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
-        return;
-    }
+void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
+    entry.sent = true;
+    entry.counts = true;
     const qos level = entry.state == inflight_state::awaiting_pubrec ? qos::exactly_once
                                                                      : qos::at_least_once;
-    c.connection.send_publish({entry.content->topic(), entry.content->payload(), level,
-                               entry.retain, dup, entry.packet_id, entry.content});
+    outgoing_publish packet = packet_of(*entry.content, level, entry.retain, entry.ids);
+    packet.dup = dup;
+    packet.packet_id = entry.packet_id;
+    c.connection.send_publish(packet, entry.content);
+    request_flush(c);
 }
 
 void outbox::resume(session& to) {
     client& c = *to.connection;
-    to.inflight().for_each([&](const inflight_entry& entry) { send_in_flight(c, entry, true); });
-    if (!to.inflight().empty()) request_flush(c);
+    to.quota_used = 0;
+    to.resend_pending = true;
+    to.inflight().for_each([&](inflight_entry& entry) {
+        entry.counts = false;
+        entry.sent = entry.state == inflight_state::awaiting_pubcomp;
+        if (!entry.sent) return;
+        c.connection.send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
+        request_flush(c);
+    });
+    pump(to);
+}
+
+// Sends again, in the first order, what the present connection has not seen yet and its Receive
+// Maximum admits.
+void outbox::resend(session& to) {
+    client& c = *to.connection;
+    const std::size_t window = window_of(to);
+    bool all_sent = true;
+    std::vector<std::uint16_t> not_for_peer;
+    to.inflight().for_each([&](inflight_entry& entry) {
+        if (entry.sent) return;
+        if (!c.connection.accepts(packet_of(*entry.content, qos::at_least_once, entry.retain,
+                                            entry.ids))) {
+            not_for_peer.push_back(entry.packet_id);
+        } else if (to.quota_used < window) {
+            ++to.quota_used;
+            send_in_flight(c, entry, true);
+        } else {
+            all_sent = false;
+        }
+    });
+    for (const std::uint16_t packet_id : not_for_peer)
+        to.inflight().remove(packet_id);
+    to.resend_pending = !all_sent;
+}
+
+void outbox::finish(session& to, std::uint16_t packet_id) {
+    const inflight_entry* entry = to.inflight().find(packet_id);
+    if (entry && entry->counts) --to.quota_used;
+    to.inflight().remove(packet_id);
     pump(to);
 }
 
 void outbox::pump(session& to) {
-    while (!to.queue().empty() && may_send(to, to.queue().front().level))
-        send(to, to.queue().pop_front());
+    if (to.resend_pending) resend(to);
+    // What was sent before comes first.
+    while (!to.resend_pending && !to.queue().empty() && may_send(to, to.queue().front().level)) {
+        queued_message next = to.queue().pop_front();
+        if (!next.content->is_expired(now_)) send(to, std::move(next));
+    }
 }
 
 }  // namespace amqtt

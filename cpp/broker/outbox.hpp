@@ -2,9 +2,12 @@
 // is full or its output is not keeping up.
 #pragma once
 
+#include <optional>
+
 #include "base/qos.hpp"
 #include "broker/client.hpp"
 #include "broker/publication.hpp"
+#include "broker/router.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
 #include "session/session.hpp"
@@ -14,36 +17,59 @@ namespace amqtt {
 enum class delivery_result : std::uint8_t {
     sent,
     queued,
-    not_wanted,  // the client is away and the subscription does not outlive that
+    not_wanted,  // expired, or the client is away and the subscription does not outlive that
     dropped,     // the queue is full
 };
 
 class outbox {
   public:
-    outbox(const broker_settings& settings, broker_stats& stats) noexcept
-        : settings_(settings), stats_(stats) {}
+    // now is the broker's present time.
+    outbox(const broker_settings& settings, broker_stats& stats, const instant& now) noexcept
+        : settings_(settings), stats_(stats), now_(now) {}
 
-    // A message for an established subscription: RETAIN is 0 (3.1.1: MQTT-3.3.1-9).
-    delivery_result deliver(session& to, publication& p, qos granted);
+    // A message for an established subscription: RETAIN is 0 unless Retain As Published is set
+    // (3.1.1: MQTT-3.3.1-9, 5.0: MQTT-3.3.1-12, -13).
+    delivery_result deliver(const route& to, publication& p);
+    // The same for the member of a shared subscription that was chosen.
+    delivery_result deliver_shared(const subscription& member, publication& p);
     // A retained message for a new subscription: RETAIN is 1 (3.1.1: MQTT-3.3.1-8). Never dropped:
     // the retained store bounds it.
-    void deliver_retained(session& to, message_ptr m, qos granted);
+    void deliver_retained(const subscription& to, message_ptr m);
+    // A message of a shared subscription whose member is gone.
+    delivery_result redeliver(const subscription& member, queued_message m);
 
     // Sends what is in flight again, then what is queued (3.1.1: MQTT-4.4.0-1, MQTT-4.6.0-1).
     void resume(session& to);
-    // Sends from the queue as far as window and output allow.
+    // The flow of a message is complete.
+    void finish(session& to, std::uint16_t packet_id);
+    // Sends as far as window and output allow.
     void pump(session& to);
 
     // Asks the transport to look at a client's output.
     static void request_flush(client& c);
 
   private:
+    struct options {
+        qos level;
+        bool retain;
+        const subscription_ids& ids;
+        bool shared;
+    };
+
     bool may_send(session& to, qos level) const noexcept;
+    std::size_t window_of(const session& to) const noexcept;
+    delivery_result deliver_to(session& to, publication& p, qos granted, const options& how);
+    delivery_result enqueue(session& to, queued_message m, qos granted);
     void send(session& to, queued_message m);
-    void send_in_flight(client& c, const inflight_entry& entry, bool dup);
+    void send_in_flight(client& c, inflight_entry& entry, bool dup);
+    void resend(session& to);
+    outgoing_publish packet_of(const message& m, qos level, bool retain,
+                               const subscription_ids& ids) const noexcept;
+    std::optional<std::uint32_t> seconds_left(const message& m) const noexcept;
 
     const broker_settings& settings_;
     broker_stats& stats_;
+    const instant& now_;
 };
 
 }  // namespace amqtt

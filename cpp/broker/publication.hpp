@@ -7,6 +7,8 @@
 
 namespace amqtt {
 
+class session;
+
 // A message on its way to subscribers. Views only, until somebody has to keep it.
 class publication {
   public:
@@ -15,9 +17,24 @@ class publication {
                 bool retain) noexcept
         : topic_(topic), payload_(payload), level_(level), retain_(retain) {}
 
+    // The properties of MQTT 5.0 that travel with it, encoded; they must outlive it.
+    void set_forwarded(bytes_view properties) noexcept { forwarded_ = properties; }
+    // It must not be delivered later than interval seconds from now on.
+    void set_expiry(std::uint32_t interval, instant now) noexcept {
+        expiry_interval_ = interval;
+        expires_at_ = now + std::chrono::seconds(interval);
+    }
+    // The client that published it, if one did.
+    void set_publisher(const session* publisher) noexcept { publisher_ = publisher; }
+
     std::string_view topic() const noexcept { return topic_; }
     bytes_view payload() const noexcept { return payload_; }
+    bytes_view forwarded() const noexcept { return forwarded_; }
     bool retain() const noexcept { return retain_; }
+    const std::optional<std::uint32_t>& expiry_interval() const noexcept {
+        return expiry_interval_;
+    }
+    const session* publisher() const noexcept { return publisher_; }
     qos level_for(qos granted) const noexcept {
         return level_ ? lower_of(*level_, granted) : granted;
     }
@@ -25,7 +42,8 @@ class publication {
     // The one stored copy, made on the first call.
     const message_ptr& share() {
         if (!shared_) {
-            shared_ = message::create(topic_, payload_, level_.value_or(qos::at_most_once), retain_);
+            shared_ = message::create(topic_, payload_, level_.value_or(qos::at_most_once), retain_,
+                                      forwarded_, expires_at_);
         }
         return shared_;
     }
@@ -33,8 +51,12 @@ class publication {
   private:
     std::string_view topic_;
     bytes_view payload_;
+    bytes_view forwarded_;
     std::optional<qos> level_;
     bool retain_;
+    std::optional<std::uint32_t> expiry_interval_;
+    std::optional<instant> expires_at_;
+    const session* publisher_ = nullptr;
     message_ptr shared_;
 };
 

@@ -1,6 +1,7 @@
 #include "broker/router.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace amqtt {
 namespace {
@@ -10,37 +11,84 @@ constexpr std::size_t cached_topics = 16 * 1024;
 // A longer topic is not worth its place.
 constexpr std::size_t cached_topic_size = 256;
 
-}  // namespace
-
-bool router::subscribe(session& subscriber, std::string_view filter,
-                       subscription_options options) {
-    ++generation_;
-    if (subscription* existing = subscriber.find_subscription(filter)) {
-        existing->options = options;
-        return false;
-    }
-    trie_.insert(subscriber.add_subscription(filter, options));
-    return true;
+void merge(route& into, const subscription& matched) {
+    into.granted = std::max(into.granted, matched.options.level);
+    into.retain_as_published |= matched.options.retain_as_published;
+    into.has_no_local |= matched.options.no_local;
+    if (matched.id == 0) return;
+    // Copied, because a message in a queue may hold the list of before.
+    auto ids = into.ids ? *into.ids : std::vector<std::uint32_t>();
+    ids.push_back(matched.id);
+    into.ids = std::make_shared<const std::vector<std::uint32_t>>(std::move(ids));
 }
 
-bool router::unsubscribe(session& subscriber, std::string_view filter) {
-    subscription* existing = subscriber.find_subscription(filter);
-    if (!existing) return false;
+}  // namespace
+
+bool router::subscribe(session& subscriber, std::string_view name, const parsed_filter& filter,
+                       subscription_options options, std::uint32_t id) {
     ++generation_;
-    trie_.remove(*existing);
-    subscriber.remove_subscription(filter);
+    subscription* existing = subscriber.find_subscription(name);
+    subscription& current = existing ? *existing : subscriber.add_subscription(name);
+    current.options = options;
+    current.id = id;
+    if (!existing) insert(current, filter);
+    return !existing;
+}
+
+void router::insert(subscription& added, const parsed_filter& filter) {
+    ++subscription_count_;
+    added.filter = filter.filter;
+    if (filter.share.empty()) {
+        trie_.insert(added);
+        return;
+    }
+    shared_group* group = find_group(added.name);
+    if (!group) {
+        auto fresh = std::make_unique<shared_group>(added.name, filter.filter);
+        group = fresh.get();
+        trie_.insert(*group);
+        groups_.emplace(std::string_view(group->name()), std::move(fresh));
+    }
+    group->add(added);
+}
+
+bool router::unsubscribe(session& subscriber, std::string_view name) {
+    subscription* existing = subscriber.find_subscription(name);
+    if (!existing) return false;
+    take_out(*existing);
+    subscriber.remove_subscription(name);
     return true;
 }
 
 void router::unsubscribe_all(session& subscriber) {
-    if (subscriber.subscriptions().empty()) return;
-    ++generation_;
-    for (auto& [filter, entry] : subscriber.subscriptions())
-        trie_.remove(*entry);
+    for (auto& [name, entry] : subscriber.subscriptions())
+        take_out(*entry);
     subscriber.subscriptions().clear();
 }
 
-std::span<const route> router::routes_of(std::string_view topic) {
+void router::take_out(subscription& existing) {
+    ++generation_;
+    --subscription_count_;
+    if (existing.node) {
+        trie_.remove(existing);
+        return;
+    }
+    const auto it = groups_.find(std::string_view(existing.name));
+    if (it == groups_.end()) return;
+    it->second->remove(existing);
+    if (!it->second->empty()) return;
+    // The key is a view of the group, so that must outlive the erasure.
+    const std::unique_ptr<shared_group> last = std::move(it->second);
+    groups_.erase(it);
+    trie_.remove(*last);
+}
+
+shared_group* router::find_group(std::string_view name) noexcept {
+    const auto it = groups_.find(name);
+    return it == groups_.end() ? nullptr : it->second.get();
+}
+
+const topic_routes& router::routes_of(std::string_view topic) {
     auto it = cache_.find(topic);
     if (it == cache_.end()) {
         if (cache_.size() >= cached_topics) cache_.clear();
@@ -57,23 +105,40 @@ std::span<const route> router::routes_of(std::string_view topic) {
     return cached.routes;
 }
 
-void router::find_routes(std::string_view topic, std::vector<route>& routes) {
-    routes.clear();
+void router::find_routes(std::string_view topic, topic_routes& found) {
+    found.routes.clear();
+    found.groups.clear();
     found_.clear();
     trie_.match(topic, found_);
     ++mark_;
     for (trie_entry* entry : found_) {
-        auto& matched = static_cast<subscription&>(*entry);
-        session& subscriber = *matched.subscriber;
-        if (subscriber.route_mark == mark_) {
-            qos& granted = routes[subscriber.route_index].granted;
-            granted = std::max(granted, matched.options.level);
+        if (entry->is_group) {
+            found.groups.push_back(static_cast<shared_group*>(entry));
             continue;
         }
-        subscriber.route_mark = mark_;
-        subscriber.route_index = static_cast<std::uint32_t>(routes.size());
-        routes.push_back({&subscriber, matched.options.level});
+        const auto& matched = static_cast<const subscription&>(*entry);
+        session& subscriber = *matched.subscriber;
+        if (subscriber.route_mark != mark_) {
+            subscriber.route_mark = mark_;
+            subscriber.route_index = static_cast<std::uint32_t>(found.routes.size());
+            found.routes.push_back({&subscriber, qos::at_most_once, false, false, nullptr});
+        }
+        merge(found.routes[subscriber.route_index], matched);
     }
+}
+
+std::optional<route> router::own_route(std::string_view topic, const session& publisher) {
+    found_.clear();
+    trie_.match(topic, found_);
+    std::optional<route> own;
+    for (trie_entry* entry : found_) {
+        if (entry->is_group) continue;
+        const auto& matched = static_cast<const subscription&>(*entry);
+        if (matched.subscriber != &publisher || matched.options.no_local) continue;
+        if (!own) own = route{matched.subscriber, qos::at_most_once, false, false, nullptr};
+        merge(*own, matched);
+    }
+    return own;
 }
 
 }  // namespace amqtt

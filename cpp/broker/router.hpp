@@ -3,7 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,38 +12,57 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "base/qos.hpp"
+#include "broker/shared_group.hpp"
 #include "session/session.hpp"
+#include "session/subscription_ids.hpp"
+#include "topic/filter.hpp"
 #include "topic/retained_store.hpp"
 #include "topic/subscription_trie.hpp"
 
 namespace amqtt {
 
 // A subscriber of a topic; once, however many of its subscriptions match, at the highest QoS
-// among them (3.1.1: MQTT-3.3.5-1).
+// among them (3.1.1: MQTT-3.3.5-1, 5.0: MQTT-3.3.4-2).
 struct route {
-    session* subscriber;
-    qos granted;
+    session* subscriber = nullptr;
+    qos granted = qos::at_most_once;
+    bool retain_as_published = false;
+    bool has_no_local = false;  // what it publishes itself goes another way, see own_route()
+    subscription_ids ids;
+};
+
+struct topic_routes {
+    std::vector<route> routes;
+    std::vector<shared_group*> groups;
+
+    bool empty() const noexcept { return routes.empty() && groups.empty(); }
 };
 
 class router {
   public:
-    // Adds or replaces a subscription; true if the filter is new to the session.
-    bool subscribe(session& subscriber, std::string_view filter, subscription_options options);
+    // Adds or replaces a subscription; true if it is new to the session. name is what the client
+    // calls it, filter the same taken apart.
+    bool subscribe(session& subscriber, std::string_view name, const parsed_filter& filter,
+                   subscription_options options, std::uint32_t id);
     // True if there was such a subscription.
-    bool unsubscribe(session& subscriber, std::string_view filter);
+    bool unsubscribe(session& subscriber, std::string_view name);
     void unsubscribe_all(session& subscriber);
 
     // Valid until the next subscribe, unsubscribe or routes_of().
-    std::span<const route> routes_of(std::string_view topic);
+    const topic_routes& routes_of(std::string_view topic);
+    // How a session gets what it publishes itself: subscriptions with No Local do not count.
+    std::optional<route> own_route(std::string_view topic, const session& publisher);
+    // The group of a shared subscription by its whole name, or null.
+    shared_group* find_group(std::string_view name) noexcept;
 
     retained_store& retained() noexcept { return retained_; }
     const retained_store& retained() const noexcept { return retained_; }
-    std::size_t subscription_count() const noexcept { return trie_.size(); }
+    std::size_t subscription_count() const noexcept { return subscription_count_; }
 
   private:
     struct cached_routes {
         std::uint64_t generation = 0;
-        std::vector<route> routes;
+        topic_routes routes;
     };
     struct text_hash {
         using is_transparent = void;
@@ -51,13 +71,18 @@ class router {
         }
     };
 
-    void find_routes(std::string_view topic, std::vector<route>& routes);
+    void insert(subscription& added, const parsed_filter& filter);
+    void take_out(subscription& existing);
+    void find_routes(std::string_view topic, topic_routes& found);
 
     subscription_trie trie_;
     retained_store retained_;
+    // Keys are views of the groups' name.
+    boost::unordered_flat_map<std::string_view, std::unique_ptr<shared_group>> groups_;
     // Routes of the topics published to lately, valid for the generation they carry.
     boost::unordered_flat_map<std::string, cached_routes, text_hash, std::equal_to<>> cache_;
-    std::uint64_t generation_ = 1;    // counts changes of subscriptions
+    std::size_t subscription_count_ = 0;
+    std::uint64_t generation_ = 1;  // counts changes of subscriptions
     std::uint64_t mark_ = 0;
     std::vector<trie_entry*> found_;  // scratch
 };

@@ -13,6 +13,7 @@ session& session_registry::create(std::string client_id) {
     auto fresh = std::make_unique<session>(std::move(client_id), limits_);
     session& created = *fresh;
     created.expiry.owner = &created;
+    created.will_delay.owner = &created;
     sessions_.emplace(std::string_view(created.client_id()), std::move(fresh));
     return created;
 }

@@ -10,6 +10,15 @@
 
 namespace amqtt {
 
+// Which member of a shared subscription gets a message. Members that are connected and have
+// room come first with each of them.
+enum class shared_strategy : std::uint8_t {
+    round_robin,
+    random,
+    hash_of_publisher,  // the same member for all messages of one client
+    sticky,             // the same member until it leaves
+};
+
 // What an administrator may set; the defaults are those of the configuration file.
 struct broker_settings {
     std::size_t max_packet_size = 268'435'460;
@@ -20,6 +29,11 @@ struct broker_settings {
     std::optional<duration> session_expiry;    // of a disconnected session; none: never
     std::uint32_t keep_alive_extra = 0;        // seconds added to 1.5 times keep alive
     qos max_qos = qos::exactly_once;           // highest QoS granted
+    std::uint16_t receive_maximum = UINT16_MAX;    // QoS 2 messages a client may have in flight
+    std::uint16_t topic_alias_maximum = 32;        // aliases a client may use
+    std::uint16_t sent_topic_alias_maximum = 256;  // aliases we use towards a client
+    std::uint16_t max_keep_alive = 0;              // seconds; 0: any, and none at all
+    shared_strategy shared = shared_strategy::round_robin;
     std::uint64_t random_seed = 0;             // of assigned client identifiers
     // Output of one connection above which messages wait in the session's queue instead.
     std::size_t output_high_water = 256 * 1024;

@@ -16,12 +16,15 @@ constexpr std::uint8_t clean_start_flag = 0x02;
 constexpr std::uint8_t reserved_flag = 0x01;
 constexpr std::uint8_t will_qos_shift = 3;
 
-std::optional<protocol_version> version_of(std::string_view name, std::uint8_t level) noexcept {
+std::optional<protocol_version> version_of(std::string_view name, int level) noexcept {
     if (name == "MQIsdp" && level == 3) return protocol_version::v3_1;
     if (name == "MQTT" && level == 4) return protocol_version::v3_1_1;
     if (name == "MQTT" && level == 5) return protocol_version::v5_0;
     return std::nullopt;
 }
+
+// Bridges of mosquitto and others set this bit of the level.
+constexpr std::uint8_t bridge_bit = 0x80;
 
 std::string_view name_of(protocol_version version) noexcept {
     return version == protocol_version::v3_1 ? "MQIsdp" : "MQTT";
@@ -60,11 +63,21 @@ result<will_fields> decode_will(reader& in, std::uint8_t flags, protocol_version
     }
     will.topic = in.utf8();
     will.payload = in.binary();
-    if (in.ok() && !is_topic_name(will.topic)) return malformed("Will Topic is no topic name");
+    if (in.ok() && !is_topic_name(will.topic)) {
+        return protocol_violation{reason_code::topic_name_invalid, "Will Topic is no topic name"};
+    }
+    if (const char* problem = response_topic_problem(will.props)) return protocol_error(problem);
     return will;
 }
 
 }  // namespace
+
+std::optional<protocol_version> requested_version(bytes_view connect_body) {
+    reader in(connect_body);
+    const std::string_view name = in.utf8();
+    const std::uint8_t level = in.u8();
+    return in.ok() ? version_of(name, level & ~bridge_bit) : std::nullopt;
+}
 
 result<connect_packet> decode_connect(bytes_view body) {
     reader in(body);
@@ -72,7 +85,7 @@ result<connect_packet> decode_connect(bytes_view body) {
     const std::uint8_t level = in.u8();
     if (!in.ok()) return malformed("truncated CONNECT");
     if (name != "MQTT" && name != "MQIsdp") return malformed("unknown protocol name");
-    const auto version = version_of(name, level);
+    const auto version = version_of(name, level & ~bridge_bit);
     if (!version) {
         return protocol_violation{reason_code::unsupported_protocol_version,
                                   "unsupported protocol level"};
@@ -97,6 +110,9 @@ result<connect_packet> decode_connect(bytes_view body) {
     if (field_is_there(flags, user_name_flag, in, *version)) packet.user_name = in.utf8();
     if (field_is_there(flags, password_flag, in, *version)) packet.password = in.binary();
     if (!in.ok()) return malformed("truncated or ill-formed CONNECT");
+    const bool data_alone = packet.props.contains(property_id::authentication_data) &&
+                            !packet.props.contains(property_id::authentication_method);
+    if (data_alone) return protocol_error("Authentication Data without Authentication Method");
     if (!in.at_end()) return malformed("bytes behind the payload of CONNECT");
     return packet;
 }

@@ -36,8 +36,12 @@ struct connect_packet {
 };
 
 // Decodes a CONNECT of any version. The violation is unsupported_protocol_version when the
-// name is MQTT or MQIsdp but the level is not one of theirs.
+// name is MQTT or MQIsdp but the level is not one of theirs. The bit that other brokers' bridges
+// set in the level is ignored.
 result<connect_packet> decode_connect(bytes_view body);
+
+// The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.
+std::optional<protocol_version> requested_version(bytes_view connect_body);
 
 // Appends a CONNECT. Strings and password must be at most 65,535 bytes.
 void encode(const connect_packet& packet, std::vector<std::uint8_t>& out);

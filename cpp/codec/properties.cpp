@@ -148,32 +148,35 @@ bytes_view properties::binary(property_id id) const noexcept {
     return value ? *value : bytes_view{};
 }
 
+void encode_property(const property& p, std::vector<std::uint8_t>& out) {
+    writer to(out);
+    const auto number = static_cast<std::uint8_t>(p.id);
+    to.u8(number);
+    const auto* integer = std::get_if<std::uint32_t>(&p.value);
+    switch (rules[number].type) {
+        case wire_type::byte: to.u8(static_cast<std::uint8_t>(*integer)); break;
+        case wire_type::u16: to.u16(static_cast<std::uint16_t>(*integer)); break;
+        case wire_type::u32: to.u32(*integer); break;
+        case wire_type::varint: to.varint(*integer); break;
+        case wire_type::utf8: to.utf8(std::get<std::string_view>(p.value)); break;
+        case wire_type::binary: to.binary(std::get<bytes_view>(p.value)); break;
+        case wire_type::pair: {
+            const auto& pair = std::get<user_property>(p.value);
+            to.utf8(pair.name);
+            to.utf8(pair.value);
+            break;
+        }
+        case wire_type::none: break;
+    }
+}
+
 void properties::encode(std::vector<std::uint8_t>& out) const {
     std::vector<std::uint8_t> body;
-    writer to(body);
-    for (const property& p : all_) {
-        const auto number = static_cast<std::uint8_t>(p.id);
-        to.u8(number);
-        const auto* integer = std::get_if<std::uint32_t>(&p.value);
-        switch (rules[number].type) {
-            case wire_type::byte: to.u8(static_cast<std::uint8_t>(*integer)); break;
-            case wire_type::u16: to.u16(static_cast<std::uint16_t>(*integer)); break;
-            case wire_type::u32: to.u32(*integer); break;
-            case wire_type::varint: to.varint(*integer); break;
-            case wire_type::utf8: to.utf8(std::get<std::string_view>(p.value)); break;
-            case wire_type::binary: to.binary(std::get<bytes_view>(p.value)); break;
-            case wire_type::pair: {
-                const auto& pair = std::get<user_property>(p.value);
-                to.utf8(pair.name);
-                to.utf8(pair.value);
-                break;
-            }
-            case wire_type::none: break;
-        }
-    }
-    writer whole(out);
-    whole.varint(static_cast<std::uint32_t>(body.size()));
-    whole.bytes(body);
+    for (const property& p : all_)
+        encode_property(p, body);
+    writer to(out);
+    to.varint(static_cast<std::uint32_t>(body.size()));
+    to.bytes(body);
 }
 
 }  // namespace amqtt

@@ -62,6 +62,9 @@ struct property {
     std::variant<std::uint32_t, std::string_view, bytes_view, user_property> value;
 };
 
+// Appends identifier and value.
+void encode_property(const property& p, std::vector<std::uint8_t>& out);
+
 // The properties of one packet, in the order they came in.
 class properties {
   public:

@@ -18,12 +18,66 @@ std::uint8_t* write_u16(std::uint8_t* place, std::size_t value) noexcept {
     return place;
 }
 
+std::uint8_t* write_u32(std::uint8_t* place, std::uint32_t value) noexcept {
+    return write_u16(write_u16(place, value >> 16), value & 0xFFFF);
+}
+
+constexpr std::uint8_t id_of(property_id id) noexcept {
+    return static_cast<std::uint8_t>(id);
+}
+
+// What Property Length counts.
+std::size_t properties_size(const outgoing_publish& packet) noexcept {
+    std::size_t size = packet.forwarded.size();
+    if (packet.expiry_interval) size += 5;
+    if (packet.topic_alias != 0) size += 3;
+    for (const std::uint32_t id : packet.subscription_ids)
+        size += 1 + varint_size(id);
+    return size;
+}
+
 // What Remaining Length counts.
-std::uint32_t publish_remaining(const publish_packet& packet, protocol_version version) noexcept {
+std::uint32_t publish_remaining(const outgoing_publish& packet,
+                                protocol_version version) noexcept {
     std::size_t size = 2 + packet.topic.size() + packet.payload.size();
     if (packet.level != qos::at_most_once) size += 2;
-    if (has_properties(version)) size += 1;
+    if (has_properties(version)) {
+        const std::size_t props = properties_size(packet);
+        size += varint_size(static_cast<std::uint32_t>(props)) + props;
+    }
     return static_cast<std::uint32_t>(size);
+}
+
+std::uint8_t* write_properties(std::uint8_t* place, const outgoing_publish& packet) noexcept {
+    place = write_varint(place, static_cast<std::uint32_t>(properties_size(packet)));
+    if (packet.expiry_interval) {
+        *place++ = id_of(property_id::message_expiry_interval);
+        place = write_u32(place, *packet.expiry_interval);
+    }
+    if (packet.topic_alias != 0) {
+        *place++ = id_of(property_id::topic_alias);
+        place = write_u16(place, packet.topic_alias);
+    }
+    for (const std::uint32_t id : packet.subscription_ids) {
+        *place++ = id_of(property_id::subscription_identifier);
+        place = write_varint(place, id);
+    }
+    if (!packet.forwarded.empty()) {
+        std::memcpy(place, packet.forwarded.data(), packet.forwarded.size());
+        place += packet.forwarded.size();
+    }
+    return place;
+}
+
+bool is_forwarded(property_id id) noexcept {
+    switch (id) {
+        case property_id::payload_format_indicator:
+        case property_id::content_type:
+        case property_id::response_topic:
+        case property_id::correlation_data:
+        case property_id::user_property: return true;
+        default: return false;
+    }
 }
 
 property_scope scope_of(packet_type type) noexcept {
@@ -52,7 +106,9 @@ result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
     if (!in.ok()) return malformed("truncated or ill-formed PUBLISH");
     const bool may_be_alias = has_properties(version) && packet.topic.empty();
     if (!is_topic_name(packet.topic) && !may_be_alias) {
-        return malformed("topic of PUBLISH is empty or has a wildcard");
+        return protocol_violation{packet.topic.empty() ? reason_code::protocol_error
+                                                       : reason_code::topic_name_invalid,
+                                  "topic of PUBLISH is empty or has a wildcard"};
     }
     if (packet.level != qos::at_most_once && packet.packet_id == 0) {
         return protocol_error("packet identifier of PUBLISH is 0");
@@ -61,33 +117,39 @@ result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
         auto props = properties::decode(in, property_scope::publish);
         if (!props) return props.error();
         packet.props = std::move(*props);
+        if (const char* problem = response_topic_problem(packet.props)) {
+            return protocol_error(problem);
+        }
     }
     packet.payload = in.rest();
     return packet;
 }
 
-std::size_t publish_header_size(const publish_packet& packet, protocol_version version) noexcept {
-    return publish_size(packet, version) - packet.payload.size();
+std::vector<std::uint8_t> forwarded_properties(const properties& received) {
+    std::vector<std::uint8_t> encoded;
+    for (const property& p : received.all()) {
+        if (is_forwarded(p.id)) encode_property(p, encoded);
+    }
+    return encoded;
 }
 
-std::size_t publish_size(const publish_packet& packet, protocol_version version) noexcept {
+std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept {
     const std::uint32_t remaining = publish_remaining(packet, version);
-    return 1 + varint_size(remaining) + remaining;
+    return 1 + varint_size(remaining) + remaining - packet.payload.size();
 }
 
-std::uint8_t* write_publish_header(std::uint8_t* place, const publish_packet& packet,
+std::uint8_t* write_publish_header(std::uint8_t* place, const outgoing_publish& packet,
                                    protocol_version version) noexcept {
-    std::uint8_t flags = static_cast<std::uint8_t>(to_byte(packet.level) << 1);
+    auto flags = static_cast<std::uint8_t>(to_byte(packet.level) << 1);
     if (packet.dup) flags |= dup_flag;
     if (packet.retain) flags |= retain_flag;
     *place++ = first_byte(packet_type::publish, flags);
     place = write_varint(place, publish_remaining(packet, version));
     place = write_u16(place, packet.topic.size());
-    std::memcpy(place, packet.topic.data(), packet.topic.size());
+    if (!packet.topic.empty()) std::memcpy(place, packet.topic.data(), packet.topic.size());
     place += packet.topic.size();
     if (packet.level != qos::at_most_once) place = write_u16(place, packet.packet_id);
-    if (has_properties(version)) *place++ = 0;
-    return place;
+    return has_properties(version) ? write_properties(place, packet) : place;
 }
 
 result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version) {

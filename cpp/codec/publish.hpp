@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -29,15 +31,30 @@ struct publish_packet {
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
                                       protocol_version version);
 
-// Length of everything before the payload, fixed header included. Properties are sent empty.
-std::size_t publish_header_size(const publish_packet& packet, protocol_version version) noexcept;
+// The properties that are forwarded unaltered (5.0: MQTT-3.3.2-4, -15 to -18, -20), encoded.
+std::vector<std::uint8_t> forwarded_properties(const properties& received);
 
-// Size of the whole packet; it must not exceed maximum_packet_size.
-std::size_t publish_size(const publish_packet& packet, protocol_version version) noexcept;
+// A PUBLISH to be sent.
+struct outgoing_publish {
+    std::string_view topic;  // may be empty when topic_alias is known to the receiver
+    bytes_view payload;
+    qos level = qos::at_most_once;
+    bool retain = false;
+    bool dup = false;
+    std::uint16_t packet_id = 0;  // not sent at QoS 0
+    // MQTT 5.0 only; in MQTT 3 they are not sent.
+    bytes_view forwarded;                                 // from forwarded_properties()
+    std::optional<std::uint32_t> expiry_interval;         // seconds that are left
+    std::span<const std::uint32_t> subscription_ids = {};
+    std::uint16_t topic_alias = 0;                        // 0: none
+};
+
+// Length of everything before the payload, fixed header included.
+std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept;
 
 // Writes everything before the payload at place, which has publish_header_size() bytes, and
 // returns the byte after it.
-std::uint8_t* write_publish_header(std::uint8_t* place, const publish_packet& packet,
+std::uint8_t* write_publish_header(std::uint8_t* place, const outgoing_publish& packet,
                                    protocol_version version) noexcept;
 
 // PUBACK, PUBREC, PUBREL and PUBCOMP differ in their type only.

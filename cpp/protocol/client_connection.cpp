@@ -12,15 +12,18 @@ void client_connection::connect(const connect_packet& packet, instant now) {
 
 result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr& content,
                                         instant now) {
-    delivery d{content->topic(), content->payload(), content->level(), content->retain(),
-               false,            0,                  content};
+    outgoing_publish d;
+    d.topic = content->topic();
+    d.payload = content->payload();
+    d.level = content->level();
+    d.retain = content->retain();
     if (content->level() != qos::at_most_once) {
         d.packet_id = state_.next_packet_id();
         if (d.packet_id == 0) return protocol_error("no free packet identifier");
         state_.inflight.add(d.packet_id, d.level, content, d.retain).ticket = ticket;
     }
     last_sent_ = now;
-    append_publish(output_, version_, d);
+    append_publish(output_, version_, d, content);
     return d.level == qos::at_most_once;
 }
 
@@ -155,9 +158,14 @@ void client_connection::resume(bool session_present) {
             }
             return;
         }
-        append_publish(output_, version_,
-                       {entry.content->topic(), entry.content->payload(), entry.content->level(),
-                        entry.retain, session_present, entry.packet_id, entry.content});
+        outgoing_publish again;
+        again.topic = entry.content->topic();
+        again.payload = entry.content->payload();
+        again.level = entry.content->level();
+        again.retain = entry.retain;
+        again.dup = session_present;
+        again.packet_id = entry.packet_id;
+        append_publish(output_, version_, again, entry.content);
     });
     for (const std::uint16_t packet_id : done) {
         completed_.push_back(state_.inflight.find(packet_id)->ticket);

@@ -3,37 +3,30 @@
 #include <cstring>
 #include <vector>
 
-#include "codec/publish.hpp"
-
 namespace amqtt {
 
-void append_publish(output_queue& out, protocol_version version, const delivery& d) {
-    publish_packet packet;
-    packet.topic = d.topic;
-    packet.payload = d.payload;
-    packet.level = d.level;
-    packet.retain = d.retain;
-    packet.dup = d.dup;
-    packet.packet_id = d.packet_id;
+void append_publish(output_queue& out, protocol_version version, const outgoing_publish& packet,
+                    const message_ptr& owner) {
+    const bytes_view payload = packet.payload;
     const std::size_t header = publish_header_size(packet, version);
-    const bool whole_fits = header + d.payload.size() <= block_pool::block_size;
-    if (whole_fits && (!d.shared || d.payload.size() <= copied_payload_max)) {
-        std::uint8_t* place = out.allocate(header + d.payload.size());
+    const bool whole_fits = header + payload.size() <= block_pool::block_size;
+    if (whole_fits && (!owner || payload.size() <= copied_payload_max)) {
+        std::uint8_t* place = out.allocate(header + payload.size());
         place = write_publish_header(place, packet, version);
-        if (!d.payload.empty()) std::memcpy(place, d.payload.data(), d.payload.size());
+        if (!payload.empty()) std::memcpy(place, payload.data(), payload.size());
         return;
     }
     if (header <= block_pool::block_size) {
         write_publish_header(out.allocate(header), packet, version);
-    } else {  // a topic of tens of kilobytes
+    } else {  // tens of kilobytes of topic or properties
         std::vector<std::uint8_t> encoded(header);
         write_publish_header(encoded.data(), packet, version);
         out.append(encoded);
     }
-    if (d.shared) {
-        out.append_shared(d.shared, d.payload);
+    if (owner) {
+        out.append_shared(owner, payload);
     } else {
-        out.append(d.payload);
+        out.append(payload);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "base/bytes.hpp"
+#include "base/message.hpp"
 #include "base/output_queue.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -17,6 +18,7 @@
 #include "codec/subscribe.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
+#include "protocol/topic_aliases.hpp"
 
 namespace amqtt {
 
@@ -28,6 +30,12 @@ struct need_input {};
 using server_event = std::variant<need_input, connect_packet, publish_packet, ack_packet,
                                   subscribe_packet, unsubscribe_packet, disconnect_packet,
                                   protocol_violation>;
+
+// What the peer has said in CONNECT about packets it is sent.
+struct peer_limits {
+    std::uint32_t maximum_packet_size = UINT32_MAX;
+    std::uint16_t topic_alias_maximum = 0;
+};
 
 class server_connection {
   public:
@@ -46,9 +54,18 @@ class server_connection {
     // Keeps the rest of the input for later, because next() is not to be called for now.
     void pause() { feed_.stash(); }
 
+    // Rules for what the peer is sent, and how many Topic Aliases it may use itself.
+    void set_limits(const peer_limits& peer, std::uint16_t own_topic_alias_maximum);
+
+    // Whether an accepting CONNACK is within the peer's Maximum Packet Size.
+    bool accepts_connack(const properties& props) const;
     // Accepts or refuses the CONNECT. A refusal in MQTT 3 without a fitting code sends nothing.
-    void send_connack(bool session_present, reason_code code);
-    void send_publish(const delivery& d) { append_publish(output_, version_, d); }
+    void send_connack(bool session_present, reason_code code, const properties& props = {});
+    // Whether the packet is no larger than the peer accepts (5.0: MQTT-3.1.2-24).
+    // more: bytes that are to have room besides.
+    bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;
+    // Precondition: accepts(packet). owner as for append_publish().
+    void send_publish(const outgoing_publish& packet, const message_ptr& owner);
     void send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
         append_ack(output_, version_, type, packet_id, code);
     }
@@ -61,8 +78,12 @@ class server_connection {
     const output_queue& output() const noexcept { return output_; }
     protocol_version version() const noexcept { return version_; }
     bool is_connected() const noexcept { return phase_ == phase::connected; }
+    // A CONNECT has come, which may be wrong but for its version.
+    bool version_is_known() const noexcept { return phase_ != phase::awaiting_connect; }
     std::size_t buffered_input() const noexcept { return feed_.buffered(); }
 
+    // The peer was kept waiting until now, so its silence does not count.
+    void restart_keep_alive(instant now) noexcept { last_received_ = now; }
     // When the peer will have been silent for 1.5 times keep_alive and extra seconds
     // (3.1.1: MQTT-3.1.2-24).
     instant keep_alive_deadline(std::uint16_t keep_alive, std::uint32_t extra) const noexcept {
@@ -75,13 +96,17 @@ class server_connection {
 
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
-    void append(const std::vector<std::uint8_t>& packet) { output_.append(packet); }
+    server_event decode_with_alias(const frame& packet);
+    void append(const std::vector<std::uint8_t>& packet);
 
     packet_feed feed_;
     output_queue output_;
     instant last_received_{0};
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;
+    std::uint32_t max_sent_size_ = UINT32_MAX;
+    received_aliases received_aliases_;
+    sent_aliases sent_aliases_;
 };
 
 }  // namespace amqtt

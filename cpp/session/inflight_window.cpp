@@ -6,6 +6,7 @@ namespace amqtt {
 namespace {
 
 constexpr std::size_t smallest_table = 8;
+constexpr std::size_t large_table = 1024;
 constexpr std::size_t id_count = 65'535;
 
 }  // namespace
@@ -14,8 +15,18 @@ std::uint16_t inflight_window::next_packet_id() {
     if (size_ == id_count) return 0;
     do {
         turn_ = turn_ == id_count ? 1 : static_cast<std::uint16_t>(turn_ + 1);
-    } while (find(turn_));
+    } while (is_taken(turn_));
     return turn_;
+}
+
+// While half of a large table is free an identifier whose slot is in use is passed over, so that
+// one message that is never acknowledged does not make it grow for all that come after it.
+bool inflight_window::is_taken(std::uint16_t packet_id) const noexcept {
+    if (slots_.empty()) return false;
+    const inflight_entry& entry = slots_[slot_of(packet_id)];
+    if (entry.state == inflight_state::unused) return false;
+    const bool half_free = slots_.size() >= large_table && size_ * 2 < slots_.size();
+    return entry.packet_id == packet_id || half_free;
 }
 
 inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr content,
@@ -31,6 +42,9 @@ inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message
     entry.state = level == qos::exactly_once ? inflight_state::awaiting_pubrec
                                              : inflight_state::awaiting_puback;
     entry.retain = retain;
+    entry.shared = false;
+    entry.sent = false;
+    entry.counts = false;
     entry.ticket = 0;
     if (last_ != 0) find(last_)->next = packet_id;
     if (first_ == 0) first_ = packet_id;
@@ -60,6 +74,7 @@ void inflight_window::remove(std::uint16_t packet_id) {
         last_ = entry->previous;
     }
     entry->content.reset();
+    entry->ids.reset();
     entry->state = inflight_state::unused;
     --size_;
 }

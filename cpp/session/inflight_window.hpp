@@ -7,6 +7,7 @@
 
 #include "base/message.hpp"
 #include "base/qos.hpp"
+#include "session/subscription_ids.hpp"
 
 namespace amqtt {
 
@@ -14,12 +15,17 @@ enum class inflight_state : std::uint8_t { unused, awaiting_puback, awaiting_pub
 
 struct inflight_entry {
     message_ptr content;         // null once PUBREC has come
+    subscription_ids ids;
     std::uint64_t ticket = 0;    // of the caller, for its own use
     std::uint16_t packet_id = 0;
     std::uint16_t previous = 0;  // packet identifiers, 0 at the ends
     std::uint16_t next = 0;
     inflight_state state = inflight_state::unused;
     bool retain = false;         // the RETAIN flag it is sent with
+    bool shared = false;         // it came by a shared subscription
+    // The owner's business: it went out on the present connection, as a PUBLISH there.
+    bool sent = false;
+    bool counts = false;
 };
 
 // Packet identifiers are handed out in turn from 1 to 65,535, skipping those in use; SUBSCRIBE
@@ -27,7 +33,7 @@ struct inflight_entry {
 // has no limit but that; how many messages may be in flight is the caller's decision.
 class inflight_window {
   public:
-    // An identifier that is not in use, or 0 when all are. It stays free until add() or reserve().
+    // An identifier that is not in use, or 0 when all are. It stays free until add().
     std::uint16_t next_packet_id();
 
     // Notes that a message was sent under an identifier from next_packet_id().
@@ -55,6 +61,7 @@ class inflight_window {
     std::size_t slot_of(std::uint16_t packet_id) const noexcept {
         return packet_id & (slots_.size() - 1);
     }
+    bool is_taken(std::uint16_t packet_id) const noexcept;
     void grow();
 
     // A power of two of slots, an entry in the slot of its identifier's low bits: identifiers

@@ -8,6 +8,7 @@
 
 #include "base/message.hpp"
 #include "base/qos.hpp"
+#include "session/subscription_ids.hpp"
 
 namespace amqtt {
 
@@ -15,6 +16,8 @@ struct queued_message {
     message_ptr content;
     qos level = qos::at_most_once;  // the QoS to deliver it with
     bool retain = false;            // the RETAIN flag to deliver it with
+    subscription_ids ids = nullptr;
+    bool shared = false;            // it came by a shared subscription
 };
 
 struct queue_limits {

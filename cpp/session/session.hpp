@@ -14,6 +14,7 @@
 #include "session/inflight_window.hpp"
 #include "session/message_queue.hpp"
 #include "session/packet_id_set.hpp"
+#include "session/will.hpp"
 #include "topic/subscription_trie.hpp"
 
 namespace amqtt {
@@ -21,10 +22,15 @@ namespace amqtt {
 class session;
 struct client;  // a network connection, see broker/client.hpp
 
+// A subscription of a session; shared ones are the business of broker/.
 struct subscription : trie_entry {
+    std::string name;  // the filter as the client gave it, `$share/...` included
     session* subscriber = nullptr;
     subscription_options options;
+    std::uint32_t id = 0;  // Subscription Identifier, 0: none
 };
+
+inline constexpr std::uint32_t never_expires = UINT32_MAX;
 
 class session {
   public:
@@ -36,11 +42,11 @@ class session {
     const std::string& client_id() const noexcept { return client_id_; }
 
     // The subscription of exactly this filter, or null (3.1.1: MQTT-3.10.4-1).
-    subscription* find_subscription(std::string_view filter) noexcept;
-    // Adds a subscription that is not there yet; the caller puts it into the trie.
-    subscription& add_subscription(std::string_view filter, subscription_options options);
-    // Removes a subscription that the caller has taken out of the trie.
-    void remove_subscription(std::string_view filter);
+    subscription* find_subscription(std::string_view name) noexcept;
+    // Adds a subscription that is not there yet; the caller routes it.
+    subscription& add_subscription(std::string_view name);
+    // Removes a subscription that the caller does not route any more.
+    void remove_subscription(std::string_view name);
     auto& subscriptions() noexcept { return subscriptions_; }
 
     inflight_window& inflight() noexcept { return inflight_; }
@@ -50,10 +56,19 @@ class session {
 
     // The connection it is on, or null while the client is away.
     client* connection = nullptr;
-    // Ends with its connection (Clean Session 1).
-    bool clean = true;
+    // Seconds it outlives its connection (Session Expiry Interval); in MQTT 3 that is 0 with
+    // Clean Session 1 and for ever otherwise.
+    std::uint32_t expiry_interval = 0;
+    bool ends_with_connection() const noexcept { return expiry_interval == 0; }
     // Fires when a disconnected session has expired.
     timer expiry;
+    // The will of a connection that is gone, while its delay lasts, and the timer of that.
+    std::optional<will_message> delayed_will;
+    timer will_delay;
+    // PUBLISHes sent on the present connection that still count against the peer's Receive Maximum.
+    std::size_t quota_used = 0;
+    // Messages in flight are still to be sent again on the present connection.
+    bool resend_pending = false;
 
     // Scratch of the router: where in the list of targets it stands, for the current match.
     std::uint64_t route_mark = 0;
@@ -61,7 +76,7 @@ class session {
 
   private:
     std::string client_id_;
-    // Keys are views of the subscriptions' filter.
+    // Keys are views of the subscriptions' name.
     boost::unordered_flat_map<std::string_view, std::unique_ptr<subscription>> subscriptions_;
     inflight_window inflight_;
     message_queue queue_;

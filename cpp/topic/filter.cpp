@@ -14,6 +14,18 @@ bool is_topic_filter(std::string_view filter) noexcept {
     return true;
 }
 
+std::optional<parsed_filter> parse_filter(std::string_view text) noexcept {
+    static constexpr std::string_view prefix = "$share/";
+    if (!text.starts_with(prefix)) {
+        return is_topic_filter(text) ? std::optional(parsed_filter{{}, text}) : std::nullopt;
+    }
+    const level_split split = split_level(text.substr(prefix.size()));
+    const bool good_name =
+        !split.level.empty() && split.level.find_first_of("+#") == std::string_view::npos;
+    if (!good_name || !split.more || !is_topic_filter(split.rest)) return std::nullopt;
+    return parsed_filter{split.level, split.rest};
+}
+
 bool matches(std::string_view filter, std::string_view topic) noexcept {
     const bool starts_wild = filter.starts_with('+') || filter.starts_with('#');
     if (topic.starts_with('$') && starts_wild) return false;

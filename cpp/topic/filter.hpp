@@ -1,6 +1,7 @@
 // Topic Filters and how they match (section 4.7).
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 namespace amqtt {
@@ -8,6 +9,16 @@ namespace amqtt {
 // '#' alone in the last level, '+' alone in its level, at least one character
 // (3.1.1: MQTT-4.7.1-2, -3, MQTT-4.7.3-1). The text must be valid UTF-8 already.
 bool is_topic_filter(std::string_view filter) noexcept;
+
+// A Topic Filter taken apart. The share name is empty for an ordinary subscription.
+struct parsed_filter {
+    std::string_view share;
+    std::string_view filter;
+};
+
+// Takes `$share/name/filter` apart (section 4.8.2 of 5.0); nothing when it, or any other filter,
+// has no valid syntax.
+std::optional<parsed_filter> parse_filter(std::string_view text) noexcept;
 
 // Wildcards at the start never match a topic that starts with '$' (3.1.1: MQTT-4.7.2-1).
 bool matches(std::string_view filter, std::string_view topic) noexcept;

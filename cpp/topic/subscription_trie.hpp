@@ -16,6 +16,7 @@ struct trie_node;
 // A filter in the trie. The owner derives from it what it needs and keeps it at one address.
 struct trie_entry {
     std::string filter;
+    bool is_group = false;      // for the owner, who keeps entries of two kinds
     trie_node* node = nullptr;  // set while in the trie
     std::uint32_t index = 0;    // position in that node's list
 };

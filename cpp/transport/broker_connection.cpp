@@ -12,30 +12,47 @@ constexpr auto linger_time = std::chrono::seconds(5);
 
 }  // namespace
 
-broker_connection::broker_connection(reactor& loop, broker& core, tcp::socket socket)
-    : loop_(loop), core_(core), stream_(std::move(socket)) {}
+broker_connection::broker_connection(reactor& loop, broker& core,
+                                     std::unique_ptr<stream> peer_stream)
+    : loop_(loop), core_(core), stream_(std::move(peer_stream)) {}
 
-void broker_connection::start(peer_info peer, std::function<void()> on_closed) {
+void broker_connection::start(peer_info peer, closed_handler on_closed) {
     on_closed_ = std::move(on_closed);
     client_ = core_.open(*this, std::move(peer), loop_.now());
-    wait_readable();
+    wait_to_read();
 }
 
-void broker_connection::wait_readable() {
-    if (waiting_readable_) return;
-    waiting_readable_ = true;
-    stream_.wait_readable([self = shared_from_this()](const error_code& error) {
-        self->waiting_readable_ = false;
+void broker_connection::wait_to_read(io_status wanted) {
+    if (std::exchange(waiting_to_read_, true)) return;
+    if (wanted == io_status::want_read && stream_->has_input()) {
+        loop_.post([self = shared_from_this()] {
+            self->waiting_to_read_ = false;
+            self->on_readable();
+        });
+        return;
+    }
+    stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
+        self->waiting_to_read_ = false;
         if (!error) self->on_readable();
     });
 }
 
 void broker_connection::on_readable() {
+    if (!stream_->is_open()) return;
+    io_status wanted = io_status::want_read;
     for (int i = 0; i < reads_per_turn && (reading_ || send_is_shut_); ++i) {
         const auto buffer = loop_.read_buffer();
-        const read_result got = stream_.read(buffer);
-        if (got.status == io_status::blocked) break;
-        if (got.status == io_status::failed || got.size == 0) {
+        const io_result got = stream_->read(buffer);
+        if (got.status == io_status::want_read || got.status == io_status::want_write) {
+            wanted = got.status;
+            break;
+        }
+        if (got.status == io_status::ended && !send_is_shut_) {
+            tell_broker();
+            close_soon();
+            return;
+        }
+        if (got.status != io_status::done || got.size == 0) {
             close();
             return;
         }
@@ -44,12 +61,13 @@ void broker_connection::on_readable() {
         // Less than there was room for: the socket is empty, so save the call that finds out.
         if (got.size < buffer.size()) break;
     }
-    if (reading_ || send_is_shut_) wait_readable();
+    if (stream_->has_output()) flush_soon();
+    if (reading_ || send_is_shut_) wait_to_read(wanted);
 }
 
 void broker_connection::resume_reading() {
     reading_ = true;
-    wait_readable();
+    wait_to_read();
 }
 
 void broker_connection::flush_soon() {
@@ -57,7 +75,7 @@ void broker_connection::flush_soon() {
 }
 
 void broker_connection::close_soon() {
-    closing_ = true;
+    if (std::exchange(closing_, true)) return;
     reading_ = false;
     linger_timer_.emplace(loop_.context(), linger_time);
     linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
@@ -68,44 +86,56 @@ void broker_connection::close_soon() {
 }
 
 void broker_connection::flush() {
-    if (!stream_.is_open()) return;
+    if (!stream_->is_open()) return;
     client_->flush_requested = false;
-    if (waiting_writable_ || send_is_shut_) return;
-    std::size_t sent = 0;
-    error_code error;
-    const io_status status = stream_.write(client_->connection.output(), sent, error);
-    if (status == io_status::failed) {
+    if (waiting_to_flush_ || send_is_shut_) return;
+    const io_result sent = write_queue(*stream_, client_->connection.output());
+    if (sent.status == io_status::failed) {
         close();
         return;
     }
-    if (sent > 0) core_.output_sent(*client_, sent);
-    if (status == io_status::blocked) {
-        waiting_writable_ = true;
-        stream_.wait_writable([self = shared_from_this()](const error_code& failure) {
-            self->waiting_writable_ = false;
-            if (!failure) self->flush();
-        });
+    if (sent.size > 0 && !broker_knows_) core_.output_sent(*client_, sent.size);
+    if (sent.status != io_status::done) {
+        wait_to_flush(sent.status);
     } else if (closing_) {
         linger();
     }
 }
 
+void broker_connection::wait_to_flush(io_status wanted) {
+    waiting_to_flush_ = true;
+    stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
+        self->waiting_to_flush_ = false;
+        if (!error) self->flush();
+    });
+}
+
 // Closing a socket that holds unread input resets the connection, and the peer might lose what
 // it was sent last. So: end our side, and read until the peer has ended its own.
 void broker_connection::linger() {
-    send_is_shut_ = true;
-    stream_.shutdown_send();
-    wait_readable();
+    const io_status status = stream_->shutdown_send();
+    if (status == io_status::failed) {
+        close();
+    } else if (status != io_status::done) {
+        wait_to_flush(status);
+    } else {
+        send_is_shut_ = true;
+        wait_to_read();
+    }
+}
+
+void broker_connection::tell_broker() {
+    if (!std::exchange(broker_knows_, true)) core_.closed(*client_, loop_.now());
 }
 
 void broker_connection::close() {
-    if (!stream_.is_open()) return;
-    stream_.close();
-    linger_timer_.reset();
+    if (!stream_->is_open()) return;
+    stream_->close();
     // The broker may ask to close a connection that is closed; that must find nothing to do.
-    core_.closed(*client_, loop_.now());
+    closing_ = true;
+    tell_broker();
     linger_timer_.reset();
-    on_closed_();
+    on_closed_(stream_->problem());
 }
 
 }  // namespace amqtt

@@ -3,10 +3,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "broker/broker.hpp"
 #include "transport/reactor.hpp"
-#include "transport/tcp_stream.hpp"
+#include "transport/stream.hpp"
 
 namespace amqtt {
 
@@ -16,10 +17,13 @@ class broker_connection : public link,
                           public flushable,
                           public std::enable_shared_from_this<broker_connection> {
   public:
-    broker_connection(reactor& loop, broker& core, tcp::socket socket);
+    // Is told what the peer did wrong below MQTT, if anything.
+    using closed_handler = std::function<void(const std::string& problem)>;
+
+    broker_connection(reactor& loop, broker& core, std::unique_ptr<stream> peer_stream);
 
     // on_closed runs once, when the socket is closed.
-    void start(peer_info peer, std::function<void()> on_closed);
+    void start(peer_info peer, closed_handler on_closed);
 
     void flush_soon() override;
     void close_soon() override;
@@ -30,21 +34,25 @@ class broker_connection : public link,
     void close();
 
   private:
-    void wait_readable();
+    void wait_to_read(io_status wanted = io_status::want_read);
+    void wait_to_flush(io_status wanted);
     void on_readable();
     void linger();
+    // The broker learns that the connection is over, or will be as soon as the peer was told.
+    void tell_broker();
 
     reactor& loop_;
     broker& core_;
-    tcp_stream stream_;
-    std::function<void()> on_closed_;
+    std::unique_ptr<stream> stream_;
+    closed_handler on_closed_;
     std::unique_ptr<client> client_;
     std::optional<asio::steady_timer> linger_timer_;  // bounds the time a close may take
-    bool waiting_readable_ = false;
-    bool waiting_writable_ = false;
+    bool waiting_to_read_ = false;
+    bool waiting_to_flush_ = false;
     bool reading_ = true;
     bool closing_ = false;
     bool send_is_shut_ = false;
+    bool broker_knows_ = false;
 };
 
 }  // namespace amqtt

@@ -3,10 +3,10 @@
 #include <future>
 #include <limits>
 #include <stdexcept>
+#include <unistd.h>
 #include <utility>
 
 #include <boost/unordered/unordered_flat_set.hpp>
-#include <unistd.h>
 
 #include "bridge/mailbox.hpp"
 #include "bridge/notifier.hpp"
@@ -31,7 +31,8 @@ struct broker_engine::parts {
     void start_on_thread();
     void stop_on_thread();
     void next_tick();
-    void accept(listener& from, tcp::socket socket, const tcp::endpoint& peer);
+    void accept(listener& from, std::unique_ptr<stream> peer_stream, const bound_address& peer);
+    void log_problem(const listener& at, const bound_address& peer, const std::string& problem);
     void run_commands();
 
     notifier readable;
@@ -51,11 +52,10 @@ struct broker_engine::parts {
 
 void broker_engine::parts::start_on_thread() {
     for (const auto& each : listeners) {
-        each->start(
-            [this, from = each.get()](tcp::socket socket, const tcp::endpoint& peer) {
-                accept(*from, std::move(socket), peer);
-            },
-            [this](const std::string& problem) { policy.log(log_level::error, problem); });
+        each->start([this, from = each.get()](
+                        std::unique_ptr<stream> peer_stream,
+                        const bound_address& peer) { accept(*from, std::move(peer_stream), peer); },
+                    [this](const std::string& problem) { policy.log(log_level::error, problem); });
     }
     next_tick();
 }
@@ -69,14 +69,23 @@ void broker_engine::parts::next_tick() {
     });
 }
 
-void broker_engine::parts::accept(listener& from, tcp::socket socket, const tcp::endpoint& peer) {
-    auto connection = std::make_shared<broker_connection>(loop, core, std::move(socket));
+void broker_engine::parts::accept(listener& from, std::unique_ptr<stream> peer_stream,
+                                  const bound_address& peer) {
+    auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
     connections.insert(connection);
-    connection->start({peer.address().to_string(), peer.port(), from.name()},
-                      [this, &from, weak = std::weak_ptr(connection)] {
-                          from.connection_ended();
-                          if (const auto ended = weak.lock()) connections.erase(ended);
-                      });
+    connection->start(
+        {peer.host, peer.port, from.name()},
+        [this, &from, peer, weak = std::weak_ptr(connection)](const std::string& problem) {
+            from.connection_ended();
+            if (const auto ended = weak.lock()) connections.erase(ended);
+            if (!problem.empty()) log_problem(from, peer, problem);
+        });
+}
+
+void broker_engine::parts::log_problem(const listener& at, const bound_address& peer,
+                                       const std::string& problem) {
+    policy.log(log_level::info, "client at " + peer.host + ":" + std::to_string(peer.port) +
+                                    " on listener '" + at.name() + "': " + problem);
 }
 
 void broker_engine::parts::stop_on_thread() {
@@ -119,8 +128,9 @@ broker_engine::~broker_engine() {
 
 broker_engine::parts& broker_engine::checked() const {
     if (::getpid() != process_) {
-        throw std::logic_error("this broker was made before a fork and belongs to the parent "
-                               "process; make a new one in this process");
+        throw std::logic_error(
+            "this broker was made before a fork and belongs to the parent "
+            "process; make a new one in this process");
     }
     return *parts_;
 }
@@ -142,7 +152,12 @@ void broker_engine::start() {
 void broker_engine::stop() {
     parts& p = checked();
     if (std::exchange(p.stopped, true)) return;
-    if (p.started) p.loop.post([&p] { p.stop_on_thread(); });
+    if (p.started) {
+        p.loop.post([&p] { p.stop_on_thread(); });
+    } else {
+        for (const auto& each : p.listeners)
+            each->close();
+    }
     p.loop.join();
 }
 

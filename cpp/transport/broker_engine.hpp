@@ -35,7 +35,8 @@ class broker_engine {
     broker_engine(const broker_engine&) = delete;
     broker_engine& operator=(const broker_engine&) = delete;
 
-    // Binds a listener; it accepts after start(). Throws std::system_error.
+    // Binds a listener; it accepts after start(). Throws std::system_error and
+    // tls_settings_error.
     std::vector<bound_address> listen(const listener_settings& settings);
     void start();
     // Closes listeners and connections and ends the thread. Does nothing the second time.

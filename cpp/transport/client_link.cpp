@@ -44,7 +44,7 @@ struct client_link::attempt {
     connect_command command;
     bool answered = false;  // the connect command
     tcp::resolver resolver;
-    tcp::socket socket;     // while connecting
+    tcp::socket socket;  // while connecting
     asio::steady_timer timer;
     std::optional<tcp_stream> stream;  // once connected
     std::optional<client_connection> connection;
@@ -92,14 +92,15 @@ void client_link::run(const connect_command& command) {
 void client_link::resolved(const std::shared_ptr<attempt>& a, const error_code& error,
                            const tcp::resolver::results_type& found) {
     if (error) {
-        lose(error.value(), "cannot resolve '" + a->command.settings.host + "': " + error.message());
+        lose(error.value(),
+             "cannot resolve '" + a->command.settings.host + "': " + error.message());
         return;
     }
-    asio::async_connect(a->socket, found,
-                        [self = shared_from_this(), a](const error_code& failure,
-                                                       const tcp::endpoint&) {
-                            if (self->current_ == a) self->transport_connected(a, failure);
-                        });
+    asio::async_connect(
+        a->socket, found,
+        [self = shared_from_this(), a](const error_code& failure, const tcp::endpoint&) {
+            if (self->current_ == a) self->transport_connected(a, failure);
+        });
 }
 
 void client_link::transport_connected(const std::shared_ptr<attempt>& a, const error_code& error) {
@@ -202,17 +203,18 @@ void client_link::wait_readable() {
     attempt& a = *current_;
     if (a.waiting_readable || a.paused) return;
     a.waiting_readable = true;
-    a.stream->wait_readable([self = shared_from_this(), a = current_](const error_code& error) {
-        a->waiting_readable = false;
-        if (!error && self->current_ == a) self->on_readable(a);
-    });
+    a.stream->wait(io_status::want_read,
+                   [self = shared_from_this(), a = current_](const error_code& error) {
+                       a->waiting_readable = false;
+                       if (!error && self->current_ == a) self->on_readable(a);
+                   });
 }
 
 void client_link::on_readable(const std::shared_ptr<attempt>& a) {
     for (int i = 0; i < reads_per_turn; ++i) {
         const auto buffer = loop_.read_buffer();
-        const read_result got = a->stream->read(buffer);
-        if (got.status == io_status::blocked) break;
+        const io_result got = a->stream->read(buffer);
+        if (got.status == io_status::want_read) break;
         if (got.status == io_status::failed) {
             lose(got.error.value(), got.error.message());
             return;
@@ -274,9 +276,9 @@ void client_link::perform(const client_subscribed& action) {
 }
 
 void client_link::perform(const publish_packet& packet) {
-    sink_({handle_, message_event{message::create(packet.topic, packet.payload, packet.level,
-                                                  packet.retain),
-                                  packet.packet_id, packet.dup}});
+    sink_({handle_,
+           message_event{message::create(packet.topic, packet.payload, packet.level, packet.retain),
+                         packet.packet_id, packet.dup}});
 }
 
 // -- output and time
@@ -291,14 +293,12 @@ void client_link::flush() {
     if (!a) return;
     a->flush_requested = false;
     if (!a->stream || a->waiting_writable) return;
-    std::size_t sent = 0;
-    error_code error;
-    const io_status status = a->stream->write(a->connection->output(), sent, error);
-    if (status == io_status::failed) {
-        lose(error.value(), error.message());
-    } else if (status == io_status::blocked) {
+    const io_result sent = write_queue(*a->stream, a->connection->output());
+    if (sent.status == io_status::failed) {
+        lose(sent.error.value(), sent.error.message());
+    } else if (sent.status != io_status::done) {
         a->waiting_writable = true;
-        a->stream->wait_writable([self = shared_from_this(), a](const error_code& failure) {
+        a->stream->wait(sent.status, [self = shared_from_this(), a](const error_code& failure) {
             a->waiting_writable = false;
             if (!failure && self->current_ == a) self->flush();
         });

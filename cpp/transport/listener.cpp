@@ -1,7 +1,14 @@
 #include "transport/listener.hpp"
 
+#include <cerrno>
+#include <cstring>
+#include <sys/stat.h>
 #include <system_error>
 #include <utility>
+
+#include "transport/tcp_stream.hpp"
+#include "transport/tls_stream.hpp"
+#include "transport/websocket_stream.hpp"
 
 namespace amqtt {
 namespace {
@@ -20,54 +27,106 @@ std::string text_of(const std::string& host, std::uint16_t port) {
     return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+// Only for endpoints of TCP.
+tcp::endpoint as_tcp(const asio::generic::stream_protocol::endpoint& endpoint) {
+    tcp::endpoint result;
+    result.resize(endpoint.size());
+    std::memcpy(result.data(), endpoint.data(), endpoint.size());
+    return result;
+}
+
 }  // namespace
 
 listener::listener(reactor& loop, listener_settings settings)
     : loop_(loop), settings_(std::move(settings)), retry_(loop.context()) {
-    if (settings_.host.empty()) {
-        const std::string port = std::to_string(settings_.port);
-        bind_all({tcp::v4(), settings_.port}, "0.0.0.0:" + port, false);
-        // A machine without IPv6 is served over IPv4.
-        const std::uint16_t chosen = acceptors_.front().local_endpoint().port();
-        try {
-            bind_all({tcp::v6(), chosen}, "[::]:" + port, true);
-        } catch (const std::system_error& error) {
-            if (error.code() != std::errc::address_family_not_supported &&
-                error.code() != std::errc::address_not_available) {
-                throw;
-            }
-        }
-        return;
+    if (settings_.tls) {
+        if (settings_.websocket) settings_.tls->protocol = "http/1.1";
+        tls_ = std::make_unique<tls_context>(*settings_.tls);
     }
+    if (!settings_.unix_path.empty()) {
+        bind_unix();
+    } else if (settings_.host.empty()) {
+        bind_every_interface();
+    } else {
+        bind_host();
+    }
+}
+
+void listener::bind_every_interface() {
+    const std::string port = std::to_string(settings_.port);
+    bind(tcp::endpoint(tcp::v4(), settings_.port), "0.0.0.0:" + port);
+    const std::uint16_t chosen = addresses().front().port;
+    try {
+        bind(tcp::endpoint(tcp::v6(), chosen), "[::]:" + port, true);
+    } catch (const std::system_error& error) {
+        // A machine without IPv6 is served over IPv4.
+        if (error.code() != std::errc::address_family_not_supported &&
+            error.code() != std::errc::address_not_available) {
+            throw;
+        }
+    }
+}
+
+void listener::bind_host() {
     const std::string text = text_of(settings_.host, settings_.port);
     error_code error;
-    tcp::resolver resolver(loop.context());
+    tcp::resolver resolver(loop_.context());
     const auto found = resolver.resolve(settings_.host, std::to_string(settings_.port),
                                         tcp::resolver::passive, error);
     if (error) fail(error, text);
     for (const auto& entry : found)
-        bind_all(entry.endpoint(), text, entry.endpoint().protocol() == tcp::v6());
+        bind(entry.endpoint(), text, entry.endpoint().protocol() == tcp::v6());
 }
 
-void listener::bind_all(const tcp::endpoint& endpoint, const std::string& text, bool v6_only) {
+void listener::bind_unix() {
+    const std::string& path = settings_.unix_path;
     error_code error;
-    tcp::acceptor acceptor(loop_.context());
-    acceptor.open(endpoint.protocol(), error);
-    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error && v6_only) acceptor.set_option(asio::ip::v6_only(true), error);
-    if (!error) acceptor.bind(endpoint, error);
-    if (!error) acceptor.listen(backlog, error);
-    if (!error) acceptor.non_blocking(true, error);
+    remove_stale_socket(path, error);
+    if (error) fail(error, path);
+    bind(asio::local::stream_protocol::endpoint(path), path);
+}
+
+void listener::bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only) {
+    error_code error;
+    acceptor bound = open(endpoint, v6_only, error);
     if (error) fail(error, text);
-    acceptors_.push_back(std::move(acceptor));
+    bound.bind(endpoint, error);
+    if (error) fail(error, text);
+    if (!settings_.unix_path.empty()) {
+        file_.emplace(settings_.unix_path);
+        // Nobody can connect before listen(): no moment with other permissions.
+        if (settings_.unix_mode && ::chmod(text.c_str(), *settings_.unix_mode) != 0) {
+            fail({errno, boost::system::system_category()}, text);
+        }
+    }
+    bound.listen(backlog, error);
+    if (error) fail(error, text);
+    acceptors_.push_back(std::move(bound));
+}
+
+listener::acceptor listener::open(const protocol::endpoint& endpoint, bool v6_only,
+                                  error_code& error) {
+    acceptor opened(loop_.context());
+    opened.open(endpoint.protocol(), error);
+    if (!error && settings_.unix_path.empty()) {
+        opened.set_option(acceptor::reuse_address(true), error);
+    }
+    if (!error && v6_only) opened.set_option(asio::ip::v6_only(true), error);
+    if (!error) opened.non_blocking(true, error);
+    return opened;
+}
+
+bound_address listener::address_of(const protocol::endpoint& endpoint) const {
+    if (!settings_.unix_path.empty()) return {"unix:" + settings_.unix_path, 0};
+    const tcp::endpoint at = as_tcp(endpoint);
+    return {at.address().to_string(), at.port()};
 }
 
 std::vector<bound_address> listener::addresses() const {
     std::vector<bound_address> all;
-    for (const auto& acceptor : acceptors_) {
+    for (const auto& each : acceptors_) {
         error_code ignored;  // a closed acceptor has no address
-        const tcp::endpoint at = acceptor.local_endpoint(ignored);
-        all.push_back({at.address().to_string(), at.port()});
+        all.push_back(address_of(each.local_endpoint(ignored)));
     }
     return all;
 }
@@ -75,52 +134,64 @@ std::vector<bound_address> listener::addresses() const {
 void listener::start(accept_handler on_accept, problem_handler on_problem) {
     on_accept_ = std::move(on_accept);
     on_problem_ = std::move(on_problem);
-    for (auto& acceptor : acceptors_)
-        wait(acceptor);
+    for (auto& each : acceptors_)
+        wait(each);
 }
 
 void listener::close() {
     retry_.cancel();
-    for (auto& acceptor : acceptors_) {
+    for (auto& each : acceptors_) {
         error_code ignored;  // nothing could be done about it
-        acceptor.close(ignored);
+        each.close(ignored);
     }
+    file_.reset();
 }
 
-void listener::wait(tcp::acceptor& acceptor) {
-    acceptor.async_wait(tcp::acceptor::wait_read,
-                        [self = shared_from_this(), &acceptor](const error_code& error) {
-                            if (!error) self->accept_ready(acceptor);
-                        });
+void listener::wait(acceptor& from) {
+    from.async_wait(acceptor::wait_read,
+                    [self = shared_from_this(), &from](const error_code& error) {
+                        if (!error) self->accept_ready(from);
+                    });
 }
 
-void listener::accept_ready(tcp::acceptor& acceptor) {
+void listener::accept_ready(acceptor& from) {
     for (int i = 0; i < accepts_per_turn; ++i) {
-        tcp::socket socket(loop_.context());
-        tcp::endpoint peer;
+        stream_socket socket(loop_.context());
+        protocol::endpoint peer;
         error_code error;
-        acceptor.accept(socket, peer, error);
+        from.accept(socket, peer, error);
         if (error == asio::error::would_block) break;
         if (error == asio::error::connection_aborted) continue;
         if (error) {
-            retry_later(acceptor, error);
+            retry_later(from, error);
             return;
         }
         const bool full =
             settings_.max_connections != 0 && connections_ >= settings_.max_connections;
         if (full) continue;  // closes the socket
         ++connections_;
-        on_accept_(std::move(socket), peer);
+        on_accept_(stream_over(std::move(socket)), address_of(peer));
     }
-    wait(acceptor);
+    wait(from);
+}
+
+std::unique_ptr<stream> listener::stream_over(stream_socket socket) const {
+    std::unique_ptr<stream> result;
+    if (tls_) {
+        result = std::make_unique<tls_stream>(std::move(socket), *tls_, loop_.write_buffer());
+    } else {
+        result = std::make_unique<tcp_stream>(std::move(socket));
+    }
+    if (!settings_.websocket) return result;
+    return std::make_unique<websocket_stream>(std::move(result), *settings_.websocket);
 }
 
 // Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
-void listener::retry_later(tcp::acceptor& acceptor, const error_code& error) {
+void listener::retry_later(acceptor& from, const error_code& error) {
     on_problem_("listener '" + settings_.name + "' cannot accept: " + error.message());
     retry_.expires_after(retry_time);
-    retry_.async_wait([self = shared_from_this(), &acceptor](const error_code& cancelled) {
-        if (!cancelled) self->accept_ready(acceptor);
+    retry_.async_wait([self = shared_from_this(), &from](const error_code& cancelled) {
+        if (!cancelled) self->accept_ready(from);
     });
 }
 

@@ -1,13 +1,13 @@
 #include "transport/reactor.hpp"
 
 #include <csignal>
-
 #include <pthread.h>
 
 namespace amqtt {
 namespace {
 
 constexpr std::size_t read_buffer_size = 128 * 1024;
+constexpr std::size_t write_buffer_size = 16 * 1024;
 
 // Signals are Python's business, on Python's main thread.
 void block_all_signals() {
@@ -21,7 +21,8 @@ void block_all_signals() {
 reactor::reactor()
     : work_(asio::make_work_guard(context_)),
       origin_(std::chrono::steady_clock::now()),
-      read_buffer_(read_buffer_size) {}
+      read_buffer_(read_buffer_size),
+      write_buffer_(write_buffer_size) {}
 
 void reactor::start() {
     thread_ = std::thread([this] {

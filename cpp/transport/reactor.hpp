@@ -38,6 +38,8 @@ class reactor {
 
     // The thread's read buffer: valid until the handler that uses it returns.
     std::span<std::uint8_t> read_buffer() noexcept { return read_buffer_; }
+    // Room for one TLS record, to put together what is written; valid as long.
+    std::span<std::uint8_t> write_buffer() noexcept { return write_buffer_; }
 
     // Flushes f when the handlers that are ready now have run.
     void flush_soon(std::shared_ptr<flushable> f);
@@ -55,6 +57,7 @@ class reactor {
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     std::chrono::steady_clock::time_point origin_;
     std::vector<std::uint8_t> read_buffer_;
+    std::vector<std::uint8_t> write_buffer_;
     std::vector<std::shared_ptr<flushable>> dirty_;
     std::vector<std::shared_ptr<flushable>> flushing_;
     std::thread thread_;

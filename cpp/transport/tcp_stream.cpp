@@ -1,13 +1,15 @@
 #include "transport/tcp_stream.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
-
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 namespace amqtt {
 namespace {
+
+constexpr std::size_t slices_at_once = 66;  // those of write_queue() and a header or two
 
 error_code last_error() noexcept {
     return {errno, boost::system::system_category()};
@@ -19,56 +21,57 @@ bool would_block() noexcept {
 
 }  // namespace
 
-tcp_stream::tcp_stream(tcp::socket socket) : socket_(std::move(socket)) {
+void prepare(stream_socket& socket) noexcept {
     error_code ignored;  // a socket the peer has reset already fails on the first read
-    socket_.non_blocking(true, ignored);
-    socket_.set_option(tcp::no_delay(true), ignored);
+    socket.non_blocking(true, ignored);
+    socket.set_option(tcp::no_delay(true), ignored);  // not for Unix sockets, which have no delay
 }
 
-read_result tcp_stream::read(std::span<std::uint8_t> buffer) {
+io_result receive_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept {
     while (true) {
-        const ssize_t n = ::recv(socket_.native_handle(), buffer.data(), buffer.size(), 0);
+        const ssize_t n = ::recv(socket.native_handle(), buffer.data(), buffer.size(), 0);
         if (n >= 0) return {io_status::done, static_cast<std::size_t>(n), {}};
         if (errno == EINTR) continue;
-        if (would_block()) return {io_status::blocked, 0, {}};
+        if (would_block()) return {io_status::want_read, 0, {}};
         return {io_status::failed, 0, last_error()};
     }
 }
 
-io_status tcp_stream::write(output_queue& out, std::size_t& sent, error_code& error) {
-    sent = 0;
-    std::array<bytes_view, 64> slices;
-    std::array<iovec, 64> vectors;
-    while (!out.empty()) {
-        const std::size_t count = out.gather(slices);
-        for (std::size_t i = 0; i < count; ++i) {
-            // sendmsg() only reads; its interface predates const.
-            vectors[i] = {const_cast<std::uint8_t*>(slices[i].data()), slices[i].size()};
-        }
-        msghdr message{};
-        message.msg_iov = vectors.data();
-        message.msg_iovlen = count;
-        const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
-        if (n < 0) {
-            if (errno == EINTR) continue;
-            if (would_block()) return io_status::blocked;
-            error = last_error();
-            return io_status::failed;
-        }
-        out.consume(static_cast<std::size_t>(n));
-        sent += static_cast<std::size_t>(n);
-    }
-    return io_status::done;
-}
-
-void tcp_stream::shutdown_send() noexcept {
+void shutdown_send_of(stream_socket& socket) noexcept {
     error_code ignored;  // the peer may be gone already
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    socket.shutdown(stream_socket::shutdown_send, ignored);
 }
 
-void tcp_stream::close() noexcept {
-    error_code ignored;  // nothing could be done about it
-    socket_.close(ignored);
+tcp_stream::tcp_stream(stream_socket socket) : socket_(std::move(socket)) {
+    prepare(socket_);
+}
+
+io_result tcp_stream::read(std::span<std::uint8_t> buffer) {
+    return receive_some(socket_, buffer);
+}
+
+io_result tcp_stream::write(std::span<const bytes_view> slices) {
+    std::array<iovec, slices_at_once> vectors;
+    const std::size_t count = std::min(slices.size(), vectors.size());
+    for (std::size_t i = 0; i < count; ++i) {
+        // sendmsg() only reads; its interface predates const.
+        vectors[i] = {const_cast<std::uint8_t*>(slices[i].data()), slices[i].size()};
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    while (true) {
+        const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+        if (n >= 0) return {io_status::done, static_cast<std::size_t>(n), {}};
+        if (errno == EINTR) continue;
+        if (would_block()) return {io_status::want_write, 0, {}};
+        return {io_status::failed, 0, last_error()};
+    }
+}
+
+io_status tcp_stream::shutdown_send() {
+    shutdown_send_of(socket_);
+    return io_status::done;
 }
 
 }  // namespace amqtt

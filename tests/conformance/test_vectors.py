@@ -12,7 +12,6 @@ CASES = list(load_cases(Path(__file__).parent / "vectors"))
 
 # Where mosquitto 2.0.11 does what the standard leaves open in another way, or errs.
 MOSQUITTO_DIFFERS = {
-    "level_5_is_refused_in_its_own_format": "serves 5.0",
     "puback_reserved_flags_close": "ignores the flags",
     "pubrec_reserved_flags_close": "ignores the flags",
     "pubcomp_reserved_flags_close": "ignores the flags",
@@ -87,6 +86,8 @@ def test_wire_case(case: Case, broker: BrokerProcess, unique: str) -> None:
     """The broker answers the case's packets byte for byte."""
     if any(seconds > MAX_REAL_ADVANCE for seconds in case.advances):
         pytest.skip("moves the clock too far for real time")
+    if broker_kind() == "mosquitto" and case.version == "5.0":
+        pytest.skip("mosquitto: announces other limits in CONNACK")
     if broker_kind() == "mosquitto" and case.name in MOSQUITTO_DIFFERS:
         pytest.skip(f"mosquitto: {MOSQUITTO_DIFFERS[case.name]}")
     run_case(case, broker.port, unique)
@@ -94,4 +95,4 @@ def test_wire_case(case: Case, broker: BrokerProcess, unique: str) -> None:
 
 def test_there_are_cases() -> None:
     """The folder of vectors is where this module looks for it."""
-    assert len(CASES) > 200
+    assert len(CASES) > 500

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 from support.process import BrokerProcess, StartBroker, free_port
+from support.python import python_command, python_environment
+from support.wire import WireClient, connect
 
 LIMIT = 30.0
 ANONYMOUS = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
@@ -26,7 +27,8 @@ class Command:
 
     def __init__(self, script: str, *arguments: str, **options: Any) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", f"amqtt.scripts.{script}_script", *arguments],
+            [*python_command(), "-m", f"amqtt.scripts.{script}_script", *arguments],
+            env=python_environment(),
             stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=options.pop("stdout", subprocess.PIPE),
             stderr=subprocess.PIPE,
@@ -63,6 +65,10 @@ class Command:
         self._wait_for(lambda: text in self.stderr)
         assert text in self.stderr
 
+    def wait_for_logs(self, text: str, count: int) -> None:
+        self._wait_for(lambda: self.stderr.count(text) >= count)
+        assert self.stderr.count(text) == count
+
     def wait_for_output(self, data: bytes) -> None:
         self._wait_for(lambda: data in self.stdout)
         assert data in self.stdout, self.stderr
@@ -73,6 +79,12 @@ class Command:
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def send_twice(self, number: int) -> None:
+        """Do what `timeout` and many terminals do: signal the process, and then its group."""
+        self.send(number)
+        with contextlib.suppress(ProcessLookupError):
+            self.send(number)
 
     def end(self) -> int:
         """Wait for the end and return the exit status."""
@@ -172,6 +184,29 @@ class TestBroker:
         command.send(signal.SIGTERM)
         assert command.end() == 0
         client.wait_for_log("Disconnected from broker")
+
+    def test_signals_at_about_the_same_time_are_one(self, no_broker: Shell, tmp_path: Path) -> None:
+        port = free_port()
+        command = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+        command.wait_for_log("Listener 'default'")
+        command.send_twice(signal.SIGTERM)
+        assert command.end() == 0
+        assert "Broker closed" in command.stderr
+
+    @pytest.mark.parametrize("bind", ["127.0.0.1:99999", "127.0.0.1:mqtt", "[::1"])
+    @pytest.mark.parametrize("arguments", [[], ["--check"]])
+    def test_wrong_address(
+        self, bind: str, arguments: list[str], no_broker: Shell, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "broker.yaml"
+        listeners = {"default": {"bind": "127.0.0.1:0"}, "other": {"bind": bind}}
+        file.write_text(yaml.safe_dump({"listeners": listeners}))
+        command = no_broker.start("broker", "-c", str(file), *arguments)
+        assert command.end() == 1
+        assert "❌ Broker failed to start: " in command.stderr
+        assert "listener 'other': " in command.stderr
+        assert bind in command.stderr
+        assert "Traceback" not in command.stderr
 
     def test_taken_port(self, no_broker: Shell, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -325,6 +360,26 @@ class TestEnds:
         assert "Disconnected from broker" in publisher.stderr
         assert "Traceback" not in publisher.stderr
 
+    def test_publisher_that_is_interrupted_twice(self, shell: Shell, unique: str) -> None:
+        publisher = shell.start("pub", "-t", unique, "-l", stdin=subprocess.PIPE)
+        publisher.wait_for_log("Publishing to")
+        publisher.send_twice(signal.SIGTERM)
+        assert publisher.end() == 0
+        assert "Disconnected from broker" in publisher.stderr
+        assert "Traceback" not in publisher.stderr
+
+    def test_interrupted_while_connecting(self, no_broker: Shell) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            url = f"mqtt://127.0.0.1:{mute.getsockname()[1]}"
+            publisher = no_broker.start("pub", "--url", url, "-t", "a", "-m", "x")
+            mute.settimeout(LIMIT)
+            mute.accept()[0].close()
+            publisher.wait_for_log("trying again")
+            publisher.send(signal.SIGINT)
+            assert publisher.end() == 0
+        assert "CRITICAL" not in publisher.stderr
+        assert "❌" not in publisher.stderr
+
     def test_reader_that_went_away(self, shell: Shell, unique: str) -> None:
         read_end, write_end = os.pipe()
         subscriber = shell.subscribe(unique, stdout=write_end)
@@ -380,6 +435,58 @@ class TestEnds:
         assert "Traceback" not in subscriber.stderr
 
 
+class TestSession:
+    def session_present(self, broker: BrokerProcess, client_id: str) -> bool:
+        with WireClient(broker.port) as peer:
+            peer.send(connect(client_id, clean=False))
+            connack = peer.read(4)
+            assert connack[:2] + connack[3:] == b"\x20\x02\x00"
+            return connack[2] == 1
+
+    def test_generated_client_id_leaves_no_session(
+        self, broker: BrokerProcess, shell: Shell, unique: str
+    ) -> None:
+        subscriber = shell.subscribe(unique, "-q", "1", "-n", "1")
+        publisher = shell.start("pub", "-t", unique, "-m", "x", "-q", "1")
+        assert publisher.end() == 0
+        assert subscriber.end() == 0
+        for tool, command in (("amqtt_pub", publisher), ("amqtt_sub", subscriber)):
+            client_id = f"{tool}/{command.process.pid}-{socket.gethostname()}"
+            assert client_id in command.stderr
+            assert not self.session_present(broker, client_id)
+
+    def test_own_client_id_keeps_the_session(
+        self, broker: BrokerProcess, shell: Shell, unique: str
+    ) -> None:
+        shell.publish("-t", unique, "-m", "x", "-i", unique)
+        assert self.session_present(broker, unique)
+        shell.publish("-t", unique, "-m", "x", "-i", unique, "--clean-session")
+        assert not self.session_present(broker, unique)
+
+    @pytest.mark.parametrize("options", [[], ["-i", "me"]])
+    def test_subscribes_again_at_a_restarted_broker(
+        self, options: list[str], no_broker: Shell, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        config = tmp_path / "client.yaml"
+        config.write_text("reconnect_retries: -1\nreconnect_max_interval: 1\n")
+        at_broker = ["--url", f"mqtt://127.0.0.1:{port}", "-c", str(config)]
+        broker = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+        broker.wait_for_log("Listener 'default'")
+        subscriber = no_broker.subscribe("a/#", *at_broker, *options, "-n", "1")
+        broker.send(signal.SIGTERM)
+        assert broker.end() == 0
+        again = no_broker.start("broker", "-c", broker_file(tmp_path, port))
+        again.wait_for_log("Listener 'default'")
+        subscriber.wait_for_logs("Subscribed to 'a/#'", 2)
+        assert "INFO - Reconnected to broker, the session is new" in subscriber.stderr
+        no_broker.publish(*at_broker, "-t", "a/b", "-m", "x")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"x\n"
+        again.send(signal.SIGTERM)
+        assert again.end() == 0
+
+
 class TestWill:
     def options(self, topic: str, *more: str) -> list[str]:
         return ["--will-topic", topic, "--will-message", "lost", *more]
@@ -401,10 +508,20 @@ class TestWill:
         assert late.stdout == b"lost\n"
         shell.publish("-t", f"{unique}/will", "-n", "-r")
 
-    def test_interrupted_client_leaves_no_will(self, shell: Shell, unique: str) -> None:
+    @pytest.mark.parametrize(
+        "send",
+        [
+            lambda client: client.send(signal.SIGINT),
+            lambda client: client.send_twice(signal.SIGTERM),
+        ],
+        ids=["one", "two"],
+    )
+    def test_interrupted_client_leaves_no_will(
+        self, send: Callable[[Command], None], shell: Shell, unique: str
+    ) -> None:
         watcher = shell.subscribe(f"{unique}/will", "-n", "1")
         client = shell.subscribe(unique, *self.options(f"{unique}/will"))
-        client.send(signal.SIGINT)
+        send(client)
         assert client.end() == 0
         shell.publish("-t", f"{unique}/will", "-m", "marker")
         assert watcher.end() == 0

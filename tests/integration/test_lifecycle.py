@@ -66,6 +66,7 @@ async def test_a_broker_starts_again_after_it_was_stopped() -> None:
 
 async def test_stopping_ends_the_thread_and_frees_the_port() -> None:
     broker = Broker(CONFIG)
+    gc.collect()  # the engines of other tests end here, not later
     await asyncio.to_thread(int)  # the loop's own thread is there from now on
     before = thread_count()
     await broker.start()
@@ -141,6 +142,34 @@ async def test_an_abandoned_broker_is_closed() -> None:
     gc.collect()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), LIMIT).close()
+
+
+@pytest.mark.parametrize("topic", ["", "a/#", "+", "a\0b", "\udcff", "long"])
+async def test_messages_need_a_topic_name(broker: Broker, topic: str) -> None:
+    topic = "a" * 65536 if topic == "long" else topic
+    client = new_client()
+    await client.connect(uri_of(broker))
+    with pytest.raises(MQTTError, match=r"MQTT-3\.3\.2-2"):
+        await broker.internal_message_broadcast(topic, b"")
+    for qos in (0, 1):
+        with pytest.raises(MQTTError, match=r"MQTT-3\.3\.2-2"):
+            await client.publish(topic, b"", qos)
+    await client.ping()
+    await client.disconnect()
+
+
+async def test_session_expiry_0_ends_the_session_at_disconnect() -> None:
+    broker = Broker({**CONFIG, "session_expiry_interval": 0})
+    await broker.start()
+    client = new_client("named")
+    await client.connect(uri_of(broker), cleansession=False)
+    await client.disconnect()
+    await asyncio.sleep(0.2)  # the engine counts in steps of 50 ms
+    await client.connect(uri_of(broker), cleansession=False)
+    assert client.session is not None
+    assert client.session.parent == 0
+    await client.disconnect()
+    await broker.shutdown()
 
 
 async def test_stopping_disconnects_clients() -> None:

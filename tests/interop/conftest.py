@@ -4,14 +4,16 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from support.certificates import have_openssl
+from support.endpoints import Endpoints, Trust, running_endpoints
 from support.peers import NodeHost, Peer, PeerOptions, Will, missing_tool, open_peer
-from support.process import BrokerProcess
+from support.process import BrokerProcess, broker_kind
 
 HERE = Path(__file__).parent
 NODE_FILES = ("package.json", "package-lock.json")
@@ -60,7 +62,17 @@ class Peers:
         self._node = node
         self._opened: list[Peer] = []
 
-    def make(self, kind: str, name: str, *, clean: bool = True, will: Will | None = None) -> Peer:
+    def make(
+        self,
+        kind: str,
+        name: str,
+        *,
+        clean: bool = True,
+        will: Will | None = None,
+        port: int | None = None,
+        transport: str = "tcp",
+        cafile: str | None = None,
+    ) -> Peer:
         """Return a client that is not connected yet; ``name`` completes its client id."""
         if reason := missing_tool(kind):
             missing(reason)
@@ -68,7 +80,14 @@ class Peers:
         if isinstance(host, str):
             missing(host)
             raise AssertionError
-        options = PeerOptions(self._port, f"{self.unique}{name}", clean=clean, will=will)
+        options = PeerOptions(
+            port or self._port,
+            f"{self.unique}{name}",
+            clean=clean,
+            will=will,
+            transport=transport,
+            cafile=cafile,
+        )
         peer = open_peer(kind, options, host)
         self._opened.append(peer)
         return peer
@@ -82,6 +101,18 @@ class Peers:
     async def close(self) -> None:
         """Disconnect every client that is still there."""
         await asyncio.gather(*(peer.disconnect() for peer in self._opened))
+
+
+@pytest.fixture(scope="session")
+def secure_endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """Give a broker that also listens with TLS and over WebSocket."""
+    if broker_kind() != "amqtt":
+        pytest.skip("the listeners are configured for ours")
+    if not have_openssl():
+        missing("the command openssl is not installed")
+    trust = Trust.make(tmp_path_factory.mktemp("certificates"))
+    with running_endpoints(trust, tmp_path_factory, {}) as endpoints:
+        yield endpoints
 
 
 @pytest_asyncio.fixture

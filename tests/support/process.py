@@ -43,9 +43,21 @@ def free_port() -> int:
 class BrokerProcess:
     """A running broker with one TCP listener on the loopback interface."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], mosquitto: str) -> None:
-        """Start it; ``config`` is for ours, ``mosquitto`` holds configuration lines for that."""
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        mosquitto: str,
+        *,
+        listeners: dict[str, Any] | None = None,
+    ) -> None:
+        """Start it.
+
+        ``config`` is for ours, ``mosquitto`` holds configuration lines for that. ``listeners``
+        are those that ours has beside the one that ``port`` belongs to.
+        """
         self._folder = folder
+        self._listeners = listeners or {}
         self._config = config
         self._mosquitto = mosquitto
         for attempt in range(_PORT_ATTEMPTS):
@@ -130,7 +142,10 @@ class BrokerProcess:
             return [path, "-c", str(file)]
         file = self._folder / "broker.yaml"
         listener = {"type": "tcp", "bind": f"127.0.0.1:{self.port}"}
-        file.write_text(yaml.safe_dump({"listeners": {"default": listener}, **self._config}))
+        # Listeners are opened in order: when this one accepts, all do.
+        listeners = {**self._listeners, "default": listener}
+        config = {"listeners": listeners, **self._config}
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
         return [*python_command(), "-m", "amqtt.scripts.broker_script", "-c", str(file)]
 
     def _wait_until_it_accepts(self) -> bool:

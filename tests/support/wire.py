@@ -12,6 +12,8 @@ PINGREQ = b"\xc0\x00"
 PINGRESP = b"\xd0\x00"
 DISCONNECT = b"\xe0\x00"
 CONNACK_ACCEPTED = b"\x20\x02\x00\x00"
+# In MQTT 5.0 by default: Topic Alias Maximum 32.
+CONNACK_ACCEPTED_V5 = b"\x20\x06\x00\x00\x03\x22\x00\x20"
 _SHOWN = 200
 
 
@@ -31,15 +33,24 @@ def string(value: str | bytes) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
+def varint(value: int) -> bytes:
+    """Return a Variable Byte Integer."""
+    encoded = bytearray()
+    while True:
+        value, digit = divmod(value, 128)
+        encoded.append(digit | (0x80 if value else 0))
+        if not value:
+            return bytes(encoded)
+
+
 def packet(first: int, body: bytes = b"") -> bytes:
     """Return a whole control packet: first byte, remaining length, body."""
-    length = bytearray()
-    rest = len(body)
-    while True:
-        rest, digit = divmod(rest, 128)
-        length.append(digit | (0x80 if rest else 0))
-        if not rest:
-            return bytes([first]) + bytes(length) + body
+    return bytes([first]) + varint(len(body)) + body
+
+
+def _block(properties: bytes | None) -> bytes:
+    """Return Property Length and properties, nothing in MQTT 3.1.1."""
+    return b"" if properties is None else varint(len(properties)) + properties
 
 
 def connect(
@@ -49,11 +60,16 @@ def connect(
     clean: bool = True,
     username: str | None = None,
     will: tuple[str, bytes] | None = None,
+    properties: bytes | None = None,
+    will_properties: bytes = b"",
 ) -> bytes:
-    """Return a CONNECT packet of MQTT 3.1.1."""
+    """Return a CONNECT packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
     flags = (0x02 if clean else 0) | (0x04 if will else 0) | (0x80 if username is not None else 0)
-    body = string("MQTT") + bytes([4, flags]) + keep_alive.to_bytes(2, "big") + string(client_id)
+    level = 4 if properties is None else 5
+    body = string("MQTT") + bytes([level, flags]) + keep_alive.to_bytes(2, "big")
+    body += _block(properties) + string(client_id)
     if will:
+        body += b"" if properties is None else _block(will_properties)
         body += string(will[0]) + string(will[1])
     if username is not None:
         body += string(username)
@@ -68,22 +84,23 @@ def publish(
     packet_id: int | None = None,
     retain: bool = False,
     dup: bool = False,
+    properties: bytes | None = None,
 ) -> bytes:
-    """Return a PUBLISH packet of MQTT 3.1.1."""
+    """Return a PUBLISH packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
     first = 0x30 | (0x08 if dup else 0) | qos << 1 | (0x01 if retain else 0)
     ident = b"" if packet_id is None else packet_id.to_bytes(2, "big")
-    return packet(first, string(topic) + ident + payload)
+    return packet(first, string(topic) + ident + _block(properties) + payload)
 
 
-def subscribe(packet_id: int, *filters: tuple[str, int]) -> bytes:
-    """Return a SUBSCRIBE packet of MQTT 3.1.1."""
-    body = b"".join(string(text) + bytes([qos]) for text, qos in filters)
-    return packet(0x82, packet_id.to_bytes(2, "big") + body)
+def subscribe(packet_id: int, *filters: tuple[str, int], properties: bytes | None = None) -> bytes:
+    """Return a SUBSCRIBE packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
+    body = b"".join(string(text) + bytes([options]) for text, options in filters)
+    return packet(0x82, packet_id.to_bytes(2, "big") + _block(properties) + body)
 
 
-def suback(packet_id: int, *codes: int) -> bytes:
-    """Return a SUBACK packet of MQTT 3.1.1."""
-    return packet(0x90, packet_id.to_bytes(2, "big") + bytes(codes))
+def suback(packet_id: int, *codes: int, properties: bytes | None = None) -> bytes:
+    """Return a SUBACK packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
+    return packet(0x90, packet_id.to_bytes(2, "big") + _block(properties) + bytes(codes))
 
 
 def ack(first: int, packet_id: int) -> bytes:
@@ -107,6 +124,15 @@ class WireClient:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pending = bytearray()
         self._closed_by_peer = False
+
+    @classmethod
+    def over(cls, connected: socket.socket) -> "WireClient":
+        """Use a connection that is there: over TLS, or to a Unix socket."""
+        client = cls.__new__(cls)
+        client._socket = connected
+        client._pending = bytearray()
+        client._closed_by_peer = False
+        return client
 
     def __enter__(self) -> "WireClient":
         """Return the client."""
@@ -203,10 +229,10 @@ class WireClient:
 
     # -- short forms of whole exchanges -------------------------------------------------
 
-    def login(self, packet_bytes: bytes) -> "WireClient":
+    def login(self, packet_bytes: bytes, answer: bytes = CONNACK_ACCEPTED) -> "WireClient":
         """Send a CONNECT packet and require that it is accepted."""
         self.send(packet_bytes)
-        self.expect(CONNACK_ACCEPTED)
+        self.expect(answer)
         return self
 
     def subscribe(self, topic_filter: str, qos: int = 0, packet_id: int = 1) -> "WireClient":

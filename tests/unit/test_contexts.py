@@ -263,6 +263,17 @@ class TestBrokerConfig:
             BrokerConfig.from_dict(data)
         assert str(caught.value) == text
 
+    @pytest.mark.parametrize("name", ["timeout_disconnect_delay", "session_expiry_interval"])
+    @pytest.mark.parametrize("value", [-1, 2**32, 1.5, True])
+    def test_seconds_out_of_range(self, name: str, value: Any) -> None:
+        with pytest.raises(ValueError, match=f"^{name}: expected a whole number from 0 to "):
+            BrokerConfig(**{name: value})
+
+    @pytest.mark.parametrize("name", ["timeout_disconnect_delay", "session_expiry_interval"])
+    @pytest.mark.parametrize("value", [None, 0, 2**32 - 1])
+    def test_seconds(self, name: str, value: Any) -> None:
+        assert BrokerConfig.from_dict({name: value})[name] == value
+
     def test_other_attributes_can_be_set(self) -> None:
         config = BrokerConfig()
         config.max_qos = 1  # type: ignore[attr-defined]
@@ -319,6 +330,13 @@ class TestClientParts:
         with pytest.raises(ValueError, match="qos: expected a whole number from 0 to 2"):
             WillConfig("a", "b", qos=qos)
 
+    @pytest.mark.parametrize("topic", ["", "a/#", "+", "a\0"])
+    def test_topic_of_the_will(self, topic: str) -> None:
+        with pytest.raises(ValueError, match=r"^topic: expected a topic name, found '"):
+            WillConfig(topic, "b")
+        with pytest.raises(ValueError, match=r"^will\.topic: expected a topic name, found '"):
+            ClientConfig.from_dict({"will": {"topic": topic, "message": "b"}})
+
     def test_will_without_qos(self) -> None:
         assert WillConfig("a", "b", qos=None).qos is None
 
@@ -336,6 +354,34 @@ class TestClientConfig:
         text = "Client config: default QoS must be 0, 1 or 2."
         with pytest.raises(ValueError, match=re.escape(text)):
             ClientConfig.from_dict({"default_qos": qos})
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("keep_alive", [-1, 65536, True]),
+            ("ping_delay", [-1]),
+            ("connection_timeout", [0, -1]),
+            ("reconnect_max_interval", [0, -1]),
+        ],
+    )
+    def test_out_of_range(self, name: str, values: list[Any]) -> None:
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{name}: expected a whole number .*, found"):
+                ClientConfig.from_dict({name: value})
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("keep_alive", [None, 0, 65535]),
+            ("ping_delay", [None, 0, 100]),
+            ("connection_timeout", [None, 1]),
+            ("reconnect_max_interval", [None, 1]),
+            ("reconnect_retries", [None, -1, 0, 1]),
+        ],
+    )
+    def test_in_range(self, name: str, values: list[Any]) -> None:
+        for value in values:
+            assert ClientConfig.from_dict({name: value})[name] == value
 
     def test_broker_replaces_connection(self) -> None:
         with pytest.warns(UserWarning, match="'broker' is deprecated"):

@@ -35,7 +35,7 @@ peer& peer::send_split(const bytes& data, std::size_t piece) {
 }
 
 void peer::give_input(const bytes& data) {
-    if (!core_) return;
+    if (!core_ || data.empty()) return;
     if (!broker_reads_) {
         kernel_buffer_ = kernel_buffer_ + data;
         return;
@@ -187,6 +187,12 @@ peer& broker_bed::operator[](const std::string& name) {
     return *found;
 }
 
+peer& broker_bed::reopen(const std::string& name) {
+    (*this)[name].abort();
+    peers_.erase(name);
+    return (*this)[name];
+}
+
 void broker_bed::settle() {
     bool busy = true;
     while (busy) {
@@ -236,7 +242,7 @@ void broker_bed::expect_consistent(peer::place where) {
             EXPECT_EQ(s.connection->state, &s);
             EXPECT_EQ(s.connection->phase, client_phase::connected);
         } else {
-            EXPECT_FALSE(s.clean) << s.client_id();
+            EXPECT_FALSE(s.ends_with_connection()) << s.client_id();
         }
         subscriptions += s.subscriptions().size();
     });

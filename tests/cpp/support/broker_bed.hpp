@@ -12,10 +12,11 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/assert/source_location.hpp>
 
 #include "broker/broker.hpp"
 #include "support/fakes.hpp"
@@ -28,7 +29,7 @@ class broker_bed;
 // The far end of a connection together with the transport under it.
 class peer : private link {
   public:
-    using place = std::source_location;
+    using place = boost::source_location;
 
     peer(broker_bed& bed, std::string name);
     ~peer() override;
@@ -43,9 +44,10 @@ class peer : private link {
     peer& send_split(const bytes& data, std::size_t piece);
     // CONNECT, to be answered with an accepting CONNACK.
     peer& login(const connect_spec& what, bool session_present = false,
-                place where = place::current());
+                place where = BOOST_CURRENT_LOCATION);
     // SUBSCRIBE with packet identifier 9, to be granted.
-    peer& subscribe(std::string_view filter, unsigned level = 0, place where = place::current());
+    peer& subscribe(std::string_view filter, unsigned level = 0,
+                    place where = BOOST_CURRENT_LOCATION);
     // Stops to take output, and takes it again.
     peer& stop_reading();
     peer& read_on();
@@ -56,13 +58,14 @@ class peer : private link {
 
     // -- what it sees
 
-    peer& expect(const bytes& data, place where = place::current());
-    peer& expect(std::string_view notation, place where = place::current());
-    peer& expect_in_any_order(const std::vector<bytes>& packets, place where = place::current());
-    peer& expect_nothing(place where = place::current());
+    peer& expect(const bytes& data, place where = BOOST_CURRENT_LOCATION);
+    peer& expect(std::string_view notation, place where = BOOST_CURRENT_LOCATION);
+    peer& expect_in_any_order(const std::vector<bytes>& packets,
+                              place where = BOOST_CURRENT_LOCATION);
+    peer& expect_nothing(place where = BOOST_CURRENT_LOCATION);
     // Closed by the broker, with nothing sent before that was not taken yet.
-    void expect_closed(place where = place::current());
-    void expect_open(place where = place::current());
+    void expect_closed(place where = BOOST_CURRENT_LOCATION);
+    void expect_open(place where = BOOST_CURRENT_LOCATION);
     // Everything received and not yet taken.
     bytes take();
     std::vector<bytes> take_packets();
@@ -107,6 +110,8 @@ class broker_bed {
     broker_bed& operator=(const broker_bed&) = delete;
 
     peer& operator[](const std::string& name);
+    // A new connection under a name whose connection, if there is one, is dropped.
+    peer& reopen(const std::string& name);
     // Lets time pass in ticks; in few large steps when coarse.
     void advance(duration time, bool coarse = false);
     // Answers the question about the client that asked n-th.
@@ -117,7 +122,7 @@ class broker_bed {
     void abort_all();
 
     // Counters and structures must agree whatever has happened.
-    void expect_consistent(peer::place where = peer::place::current());
+    void expect_consistent(peer::place where = BOOST_CURRENT_LOCATION);
     // How many messages wait for a client.
     std::size_t queued(std::string_view client_id);
     session* session_of(std::string_view client_id) { return core.sessions().find(client_id); }

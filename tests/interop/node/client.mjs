@@ -10,11 +10,13 @@ function write(value) {
   process.stdout.write(JSON.stringify(value) + "\n");
 }
 
-function connect({ client, port, clientId, clean, username, will, protocolVersion }) {
+function connect({ client, port, clientId, clean, username, will, protocolVersion, protocol, ca }) {
   return new Promise((resolve, reject) => {
     const connection = mqtt.connect({
+      protocol: protocol ?? "mqtt",
       host: "127.0.0.1",
       port,
+      ca,
       clientId,
       clean,
       username,

@@ -10,9 +10,17 @@ from .node_peer import NodeHost, NodePeer
 from .paho_peer import PahoPeer
 
 KINDS = ("mosquitto", "paho", "aiomqtt", "node")
+# What each can do beside TCP; the command line clients of Mosquitto speak no WebSocket.
+SECURE_TRANSPORTS = [
+    (kind, transport)
+    for kind in KINDS
+    for transport in ("tls", "ws", "wss")
+    if kind != "mosquitto" or transport == "tls"
+]
 
 __all__ = [
     "KINDS",
+    "SECURE_TRANSPORTS",
     "Message",
     "NodeHost",
     "Peer",

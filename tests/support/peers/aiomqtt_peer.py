@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import Any
 
@@ -31,6 +32,8 @@ class AiomqttPeer(Peer):
             protocol=aiomqtt.ProtocolVersion.V311,
             will=will,
             timeout=LIMIT,
+            transport="websockets" if options.transport.startswith("ws") else "tcp",
+            tls_params=aiomqtt.TLSParameters(options.cafile) if options.cafile else None,
         )
         await self._client.__aenter__()
         self._reader = asyncio.create_task(self._read())
@@ -60,8 +63,10 @@ class AiomqttPeer(Peer):
         if self._client is not None:
             client, self._client = self._client, None
             await self._stop_reader()
-            with contextlib.suppress(OSError, AttributeError):
-                client._client.socket().shutdown(socket.SHUT_RDWR)
+            # Below TLS and WebSocket.
+            number = os.dup(client._client.socket().fileno())
+            with contextlib.suppress(OSError), socket.socket(fileno=number) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
 

@@ -35,13 +35,19 @@ class Will:
 
 @dataclass(frozen=True)
 class PeerOptions:
-    """How a client connects. The user name makes persistent sessions possible everywhere."""
+    """How a client connects. The user name makes persistent sessions possible everywhere.
+
+    The transport is one of ``tcp``, ``tls``, ``ws`` and ``wss``; for the encrypted ones ``cafile``
+    has the authority of the broker's certificate.
+    """
 
     port: int
     client_id: str
     clean: bool = True
     will: Will | None = None
     username: str = "interop"
+    transport: str = "tcp"
+    cafile: str | None = None
 
 
 class Peer(ABC):

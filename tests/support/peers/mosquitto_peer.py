@@ -81,7 +81,7 @@ class MosquittoPeer(Peer):
     async def _publish(self, topic: str, qos: int, source: list[str], data: bytes) -> None:
         process = await asyncio.create_subprocess_exec(
             "mosquitto_pub",
-            *("-h", "127.0.0.1", "-p", str(self.options.port), "-u", self.options.username),
+            *self._address(),
             *("-i", f"{self.options.client_id}-pub", "-t", topic, "-q", str(qos), *source),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -113,11 +113,12 @@ class MosquittoPeer(Peer):
         self._process = self._reader = None
 
     def _arguments(self, *more: str) -> list[str]:
+        return [*self._address(), "-i", self.options.client_id, *more]
+
+    def _address(self) -> list[str]:
         options = self.options
-        return [
-            *("-h", "127.0.0.1", "-p", str(options.port)),
-            *("-i", options.client_id, "-u", options.username, *more),
-        ]
+        address = ["-h", "127.0.0.1", "-p", str(options.port), "-u", options.username]
+        return [*address, "--cafile", options.cafile] if options.cafile else address
 
     def _session_arguments(self) -> list[str]:
         arguments = [] if self.options.clean else ["-c"]

@@ -99,6 +99,8 @@ class NodePeer(Peer):
             clientId=options.client_id,
             clean=options.clean,
             username=options.username,
+            protocol={"tcp": "mqtt", "tls": "mqtts"}.get(options.transport, options.transport),
+            **({"ca": Path(options.cafile).read_text()} if options.cafile else {}),
             **({"will": will} if will else {}),
         )
         self._open = True

@@ -21,8 +21,13 @@ class PahoPeer(Peer):
         self._connected: asyncio.Future[Any] = self._loop.create_future()
         self._subscribed: asyncio.Future[Any] = self._loop.create_future()
         client = self._client = Client(
-            CallbackAPIVersion.VERSION2, options.client_id, clean_session=options.clean
+            CallbackAPIVersion.VERSION2,
+            options.client_id,
+            clean_session=options.clean,
+            transport="websockets" if options.transport.startswith("ws") else "tcp",
         )
+        if options.cafile is not None:
+            client.tls_set(options.cafile)
         client.username_pw_set(options.username)
         if will := options.will:
             client.will_set(will.topic, will.payload, will.qos, will.retain)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +31,7 @@ class FakeClient:
         self.connect_arguments: dict[str, Any] = {}
         self.published: list[tuple[str, bytes, int, bool]] = []
         self.filters: list[tuple[str, int]] = []
+        self.reconnected: Callable[[bool], Awaitable[None]] | None = None
         self._incoming = iter(self.incoming)
 
     async def connect(self, **arguments: Any) -> int:

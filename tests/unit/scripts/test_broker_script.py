@@ -31,13 +31,17 @@ def config_file(tmp_path: Path) -> str:
 @pytest.fixture
 def broker_class(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A broker that can be told what its methods raise."""
-    plan = SimpleNamespace(configs=[], make=None, start=None)
+    plan = SimpleNamespace(configs=[], make=None, check=None, start=None)
 
     class Broker:
         def __init__(self, config: BrokerConfig) -> None:
             plan.configs.append(config)
             if plan.make:
                 raise plan.make
+
+        def check_listeners(self) -> None:
+            if plan.check:
+                raise plan.check
 
         async def start(self) -> None:
             if plan.start:
@@ -115,6 +119,14 @@ def test_broker_cannot_be_made(
     assert result.exit_code == 1
     expected = f"❌ Broker failed to start: {text} (configured in {config_file})\n"
     assert result.stderr == expected
+
+
+def test_check_of_the_listeners(config_file: str, broker_class: SimpleNamespace) -> None:
+    broker_class.check = BrokerError("listener 'default': no port")
+    result = run("--check", "-c", config_file)
+    assert result.exit_code == 1
+    text = f"listener 'default': no port (configured in {config_file})"
+    assert result.stderr == f"❌ Broker failed to start: {text}\n"
 
 
 def test_broker_cannot_start(config_file: str, broker_class: SimpleNamespace) -> None:

@@ -70,7 +70,7 @@ def test_defaults(tool: str, client_class: Any) -> None:
     assert client.calls == ["connect", "disconnect"]
     assert client.connect_arguments == {
         "uri": None,
-        "cleansession": False,
+        "cleansession": True,
         "cafile": None,
         "capath": None,
         "cadata": None,
@@ -79,6 +79,23 @@ def test_defaults(tool: str, client_class: Any) -> None:
     assert client.config.connection.uri == "mqtt://127.0.0.1"
     assert client.config.plugins == dict.fromkeys(default_client_plugins())
     assert client.config.will is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clean"),
+    [
+        ([], True),
+        (["-i", ""], True),
+        (["-i", "me"], False),
+        (["-i", "me", "--clean-session"], True),
+        (["--clean-session"], True),
+    ],
+)
+def test_only_a_client_with_a_name_leaves_a_session(
+    tool: str, client_class: Any, arguments: list[str], clean: bool
+) -> None:
+    assert run(tool, *arguments).exit_code == 0
+    assert client_class.made.connect_arguments["cleansession"] is clean
 
 
 def test_options_reach_the_client(tool: str, client_class: Any, tmp_path: Path) -> None:
@@ -131,6 +148,14 @@ def test_retain_without_will(tool: str) -> None:
     assert result.stderr == (
         "❌ 'will-retain' only valid if 'will_message' and 'will_topic' are specified.\n"
     )
+
+
+@pytest.mark.parametrize("topic", ["a/#", "+"])
+def test_will_topic(tool: str, client_class: Any, topic: str) -> None:
+    result = run(tool, "--will-topic", topic, "--will-message", "m")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("❌ 'will-topic': expected a topic name, found ")
+    assert not hasattr(client_class, "made")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,7 +92,6 @@ def test_logging(debug: bool, expected: list[str]) -> None:
     program = (
         "import logging; from amqtt.scripts import _common;"
         f"_common.configure_logging({debug}, _common.DEBUG_LOG_FORMAT);"
-        "logging.getLogger('transitions.core').debug('noise');"
         "log = logging.getLogger('some.name'); log.info('one'); log.debug('two')"
     )
     run = subprocess.run(
@@ -102,6 +103,30 @@ def test_logging(debug: bool, expected: list[str]) -> None:
     assert all(line.endswith(end) for line, end in zip(lines, expected, strict=True))
 
 
+@pytest.fixture
+def _signals_restored() -> Iterator[None]:
+    """After a signal the commands ignore others for good; the tests go on."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, handlers, strict=True):
+        signal.signal(number, handler)
+
+
+def program_with(main: str) -> str:
+    return (
+        "import asyncio, os, signal, time\n"
+        "from amqtt.scripts import _common\n"
+        f"async def main():\n{textwrap.indent(textwrap.dedent(main), '    ')}\n"
+        "_common.run_until_signal(main)\n"
+    )
+
+
+def status_of(program: str) -> int:
+    return subprocess.run([sys.executable, "-c", program], timeout=30).returncode
+
+
+@pytest.mark.usefixtures("_signals_restored")
 class TestRunUntilSignal:
     def test_normal_end(self) -> None:
         done = []
@@ -144,20 +169,52 @@ class TestRunUntilSignal:
 
         _common.run_until_signal(main)
 
-    def test_second_signal_ends_the_process(self) -> None:
-        program = (
-            "import asyncio, os, signal\n"
-            "from amqtt.scripts._common import run_until_signal\n"
-            "async def main():\n"
-            "    os.kill(os.getpid(), signal.SIGTERM)\n"
-            "    try:\n"
-            "        await asyncio.Event().wait()\n"
-            "    finally:\n"
-            "        os.kill(os.getpid(), signal.SIGTERM)\n"
-            "        await asyncio.Event().wait()\n"
-            "run_until_signal(main)\n"
-        )
-        assert subprocess.run([sys.executable, "-c", program], timeout=30).returncode == 1
+    def test_later_signal_ends_the_process(self) -> None:
+        program = program_with("""
+            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                time.sleep(_common.SAME_REQUEST_TIME + 0.01)
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.Event().wait()
+        """)
+        assert status_of(program) == 1
+
+    def test_signals_at_about_the_same_time_are_one(self) -> None:
+        program = program_with("""
+            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+                    os.kill(os.getpid(), number)
+                    await asyncio.sleep(0.01)
+        """)
+        assert status_of(program) == 0
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_signal_after_the_end_is_ignored(self, number: int) -> None:
+        program = program_with("os.kill(os.getpid(), signal.SIGTERM)\nawait asyncio.sleep(9)")
+        assert status_of(program + f"os.kill(os.getpid(), {int(number)})\n") == 0
+
+    @pytest.mark.parametrize("when", ["before", "behind"])
+    def test_signal_outside_of_the_loop(self, when: str) -> None:
+        signals = _common.StopSignals()
+        called = []
+
+        async def main() -> None:
+            signals.call(lambda: called.append(True))
+            await asyncio.sleep(0)
+
+        with signals:
+            if when == "before":
+                os.kill(os.getpid(), signal.SIGTERM)
+            asyncio.run(main())
+            if when == "behind":
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert called == [True] * (when == "before")
+        assert signals.received
 
     def test_handlers_are_removed(self) -> None:
         before = signal.getsignal(signal.SIGTERM)

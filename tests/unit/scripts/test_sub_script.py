@@ -47,13 +47,30 @@ def test_refused_filter_is_only_logged(client_class: Any, caplog: pytest.LogCapt
     assert "'b'" not in caplog.text
 
 
-@pytest.mark.parametrize("count", [[], ["-n", "0"], ["-n", "5"]])
+@pytest.mark.parametrize("count", [[], ["-n", "5"]])
 def test_lost_connection(client_class: Any, count: list[str]) -> None:
     client_class.incoming = [b"one", b"two"]
     result = run(*count)
     assert result.exit_code == 1
     assert result.stdout_bytes == b"one\ntwo\n"
     assert "❌ Connection lost" in result.stderr
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_wrong_count(client_class: Any, count: str) -> None:
+    result = run("-n", count)
+    assert result.exit_code == 2
+    assert "-n" in result.stderr
+    assert not hasattr(client_class, "made")
+
+
+async def test_subscribes_again_when_the_session_is_new(client_class: Any) -> None:
+    client = client_class()
+    await sub_script.keep_subscribed(client, ["a/#", "b"], 1)
+    for session_present, expected in [(True, []), (False, [("a/#", 1), ("b", 1)])]:
+        client.filters = []
+        await client.reconnected(session_present)
+        assert client.filters == expected
 
 
 def test_failing_subscription(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,28 @@ TEST(Message, OwnsCopiesOfTopicAndPayload) {
     EXPECT_EQ(as_text(m->payload()), std::string(100'000, 'x'));
 }
 
+TEST(Message, KeepsPropertiesBehindThePayload) {
+    const auto m =
+        message::create("t", as_bytes("payload"), qos::at_most_once, false, as_bytes("properties"));
+    EXPECT_EQ(m->topic(), "t");
+    EXPECT_EQ(as_text(m->payload()), "payload");
+    EXPECT_EQ(as_text(m->properties()), "properties");
+    EXPECT_EQ(m->size(), 18U);
+    EXPECT_TRUE(message::create("t", {}, qos::at_most_once, false)->properties().empty());
+}
+
+TEST(Message, ExpiresAtItsDeadline) {
+    constexpr instant deadline = std::chrono::seconds(10);
+    const auto m = message::create("t", {}, qos::at_most_once, false, {}, deadline);
+    EXPECT_EQ(m->expires_at(), deadline);
+    EXPECT_FALSE(m->is_expired(deadline - duration(1)));
+    EXPECT_TRUE(m->is_expired(deadline));
+    EXPECT_TRUE(m->is_expired(deadline + duration(1)));
+    const auto lasting = message::create("t", {}, qos::at_most_once, false);
+    EXPECT_FALSE(lasting->expires_at());
+    EXPECT_FALSE(lasting->is_expired(instant::max()));
+}
+
 TEST(Message, MayBeEmpty) {
     const auto m = message::create({}, {}, qos::at_most_once, false);
     EXPECT_TRUE(m->topic().empty());

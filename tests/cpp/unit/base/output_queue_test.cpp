@@ -1,5 +1,6 @@
 #include "base/output_queue.hpp"
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
@@ -34,6 +35,12 @@ void append_shared_text(output_queue& queue, std::string_view text) {
     auto owner = message::create("t", as_bytes(text), qos::at_most_once, false);
     const bytes_view payload = owner->payload();
     queue.append_shared(std::move(owner), payload);
+}
+
+// Whether the block at place was given back. The other allocation takes its memory if it was freed.
+bool has_back(block_pool& pool, const std::uint8_t* place) {
+    const block_pool::block other(new std::uint8_t[block_size]);
+    return pool.take().get() == place;
 }
 
 // Text in which every position can be told from its neighbours.
@@ -184,16 +191,16 @@ TEST_F(OutputQueue, ReturnsAConsumedBlockToThePool) {
     const std::uint8_t* place = queue.allocate(5);
     append_shared_text(queue, "rest");
     queue.consume(4);
-    EXPECT_NE(pool.take().get(), place);
+    EXPECT_FALSE(has_back(pool, place));
     queue.consume(1);
-    EXPECT_EQ(pool.take().get(), place);
+    EXPECT_TRUE(has_back(pool, place));
     EXPECT_EQ(contents(queue), "rest");
 }
 
 TEST_F(OutputQueue, ReturnsItsBlockWhenItRunsEmpty) {
     const std::uint8_t* place = queue.allocate(5);
     queue.consume(5);
-    EXPECT_EQ(pool.take().get(), place);
+    EXPECT_TRUE(has_back(pool, place));
 }
 
 TEST_F(OutputQueue, ClearDropsEverythingAndReturnsTheBlocks) {
@@ -203,7 +210,7 @@ TEST_F(OutputQueue, ClearDropsEverythingAndReturnsTheBlocks) {
     queue.clear();
     EXPECT_TRUE(queue.empty());
     EXPECT_EQ(contents(queue), "");
-    EXPECT_EQ(pool.take().get(), place);
+    EXPECT_TRUE(has_back(pool, place));
     queue.append(as_bytes("again"));
     EXPECT_EQ(contents(queue), "again");
 }
@@ -215,7 +222,7 @@ TEST(OutputQueueLife, ReturnsItsBlocksWhenDestroyed) {
         output_queue queue(pool);
         place = queue.allocate(1);
     }
-    EXPECT_EQ(pool.take().get(), place);
+    EXPECT_TRUE(has_back(pool, place));
 }
 
 TEST(OutputQueueLife, QueuesOfOnePoolDoNotShareABlock) {

@@ -17,7 +17,7 @@ using test::outcome;
 constexpr const char* round_trips[] = {
     // 3.1
     "10 0F 00 06 'MQIsdp' 03 02 00 3C 00 01 'c'",
-    "10 25 00 06 'MQIsdp' 03 F6 00 0A 00 01 'c' 00 03 'w/t' 00 02 'wm' 00 04 'user' 00 04 'pass'",
+    "10 24 00 06 'MQIsdp' 03 F6 00 0A 00 01 'c' 00 03 'w/t' 00 02 'wm' 00 04 'user' 00 04 'pass'",
     // 3.1.1
     "10 0C 00 04 'MQTT' 04 02 00 00 00 00",
     "10 0D 00 04 'MQTT' 04 00 FF FF 00 01 'c'",
@@ -25,13 +25,13 @@ constexpr const char* round_trips[] = {
     "10 10 00 04 'MQTT' 04 C2 00 3C 00 00 00 00 00 00",
     "10 14 00 04 'MQTT' 04 06 00 3C 00 01 'c' 00 01 'w' 00 02 00 FF",
     "10 11 00 04 'MQTT' 04 2E 00 3C 00 00 00 01 'w' 00 00",
-    "10 20 00 04 'MQTT' 04 F6 00 3C 00 01 'c' 00 01 'w' 00 02 'wm' 00 04 'user' 00 03 'p' 00 FF",
+    "10 1F 00 04 'MQTT' 04 F6 00 3C 00 01 'c' 00 01 'w' 00 02 'wm' 00 04 'user' 00 03 'p' 00 FF",
     // 5.0
     "10 0D 00 04 'MQTT' 05 02 00 00 00 00 00",
     "10 13 00 04 'MQTT' 05 00 00 3C 05 11 00 00 00 0A 00 01 'c'",
     "10 10 00 04 'MQTT' 05 42 00 00 00 00 00 00 01 'p'",
-    "10 1C 00 04 'MQTT' 05 06 00 00 00 00 01 'c' 05 18 00 00 00 05 00 01 'w' 00 02 'wm'",
-    "10 2B 00 04 'MQTT' 05 F6 00 0A 03 21 00 14 00 01 'c' 07 26 00 01 'n' 00 01 'v'"
+    "10 1B 00 04 'MQTT' 05 06 00 00 00 00 01 'c' 05 18 00 00 00 05 00 01 'w' 00 02 'wm'",
+    "10 25 00 04 'MQTT' 05 F6 00 0A 03 21 00 14 00 01 'c' 07 26 00 01 'n' 00 01 'v'"
     "00 01 'w' 00 01 'm' 00 01 'u' 00 01 'p'",
 };
 
@@ -167,12 +167,11 @@ TEST(Connect, TellsAnUnsupportedLevelFromAnUnknownName) {
         {"00 04 'MQTT' 00", reason_code::unsupported_protocol_version},
         {"00 04 'MQTT' 03", reason_code::unsupported_protocol_version},
         {"00 04 'MQTT' 06", reason_code::unsupported_protocol_version},
-        {"00 04 'MQTT' 84", reason_code::unsupported_protocol_version},
+        {"00 04 'MQTT' 83", reason_code::unsupported_protocol_version},
         {"00 04 'MQTT' FF", reason_code::unsupported_protocol_version},
         {"00 06 'MQIsdp' 00", reason_code::unsupported_protocol_version},
         {"00 06 'MQIsdp' 04", reason_code::unsupported_protocol_version},
         {"00 06 'MQIsdp' 05", reason_code::unsupported_protocol_version},
-        {"00 06 'MQIsdp' 83", reason_code::unsupported_protocol_version},
         {"00 00 04", reason_code::malformed_packet},
         {"00 04 'mqtt' 04", reason_code::malformed_packet},
         {"00 04 'MQTX' 04", reason_code::malformed_packet},
@@ -190,6 +189,40 @@ TEST(Connect, TellsAnUnsupportedLevelFromAnUnknownName) {
     // Nothing behind the level is looked at: it may be laid out in another way.
     EXPECT_EQ(outcome(decode_connect(hex("00 04 'MQTT' 06"))),
               reason_code::unsupported_protocol_version);
+}
+
+TEST(Connect, IgnoresTheBitOfBridgesInTheLevel) {
+    const std::pair<const char*, protocol_version> cases[] = {
+        {"00 06 'MQIsdp' 83 02 00 00 00 01 'c'", protocol_version::v3_1},
+        {"00 04 'MQTT' 84 02 00 00 00 01 'c'", protocol_version::v3_1_1},
+        {"00 04 'MQTT' 85 02 00 00 00 00 01 'c'", protocol_version::v5_0},
+    };
+    for (const auto& [source, version] : cases) {
+        const byte_string body = hex(source);
+        const auto c = decode_connect(body);
+        ASSERT_TRUE(c) << source;
+        EXPECT_EQ(c->version, version);
+        EXPECT_EQ(c->client_id, "c");
+    }
+}
+
+TEST(RequestedVersion, IsKnownHoweverWrongTheRestIs) {
+    const std::pair<const char*, std::optional<protocol_version>> cases[] = {
+        {"00 06 'MQIsdp' 03", protocol_version::v3_1},
+        {"00 06 'MQIsdp' 83", protocol_version::v3_1},
+        {"00 04 'MQTT' 04 FF FF FF FF", protocol_version::v3_1_1},
+        {"00 04 'MQTT' 84", protocol_version::v3_1_1},
+        {"00 04 'MQTT' 05 01", protocol_version::v5_0},
+        {"00 04 'MQTT' 03", std::nullopt},
+        {"00 04 'MQTT' 06", std::nullopt},
+        {"00 06 'MQIsdp' 04", std::nullopt},
+        {"00 04 'MQTX' 04", std::nullopt},
+        {"00 04 'MQTT'", std::nullopt},
+        {"00 04 'MQ'", std::nullopt},
+        {"", std::nullopt},
+    };
+    for (const auto& [body, version] : cases)
+        EXPECT_EQ(requested_version(hex(body)), version) << body;
 }
 
 TEST(Connect, CutAnywhereIsMalformed) {
@@ -248,9 +281,9 @@ const bad_connect bad_connects[] = {
     {"ill-formed will topic", "00 04 'MQTT' 04 06 00 00 00 00 00 01 FF 00 00",
      reason_code::malformed_packet},
     {"empty will topic", "00 04 'MQTT' 04 06 00 00 00 00 00 00 00 00",
-     reason_code::malformed_packet},
+     reason_code::topic_name_invalid},
     {"wildcard in the will topic", "00 04 'MQTT' 04 06 00 00 00 00 00 01 '#' 00 00",
-     reason_code::malformed_packet},
+     reason_code::topic_name_invalid},
     {"ill-formed user name", "00 04 'MQTT' 04 82 00 00 00 00 00 01 80",
      reason_code::malformed_packet},
     {"property of another packet", "00 04 'MQTT' 05 02 00 00 03 23 00 01 00 00",
@@ -268,6 +301,11 @@ const bad_connect bad_connects[] = {
     {"repeated will property",
      "00 04 'MQTT' 05 06 00 00 00 00 00 04 01 00 01 00"
      "00 01 'w' 00 00",
+     reason_code::protocol_error},
+    {"wildcard in the Response Topic of the will",
+     "00 04 'MQTT' 05 06 00 00 00 00 00 04 08 00 01 '#' 00 01 'w' 00 00",
+     reason_code::protocol_error},
+    {"Authentication Data alone", "00 04 'MQTT' 05 02 00 00 04 16 00 01 'x' 00 00",
      reason_code::protocol_error},
     {"Property Length too long", "00 04 'MQTT' 05 02 00 00 7F 00 00",
      reason_code::malformed_packet},
@@ -326,7 +364,7 @@ TEST(Connack, IsDecodedAndEncoded) {
         ASSERT_TRUE(decoded);
         EXPECT_EQ(decoded->session_present, c.session_present);
         EXPECT_EQ(decoded->code, c.code);
-        if (!has_properties(c.version)) EXPECT_EQ(decoded->v3_code, packet[3]);
+        EXPECT_EQ(decoded->v3_code, has_properties(c.version) ? 0 : packet[3]);
         byte_string again;
         encode(*decoded, c.version, again);
         EXPECT_EQ(again, packet);

@@ -20,5 +20,19 @@ TEST(TopicName, HasNoWildcardAnywhere) {
         EXPECT_FALSE(is_topic_name(topic)) << topic;
 }
 
+// 5.0:MQTT-3.3.2-14@server
+TEST(ResponseTopic, IsATopicNameIfThereIsOne) {
+    EXPECT_EQ(response_topic_problem({}), nullptr);
+    const auto problem = [](std::string_view topic) {
+        properties props;
+        props.add(property_id::response_topic, topic);
+        return response_topic_problem(props);
+    };
+    for (const char* topic : {"a", "a/b", "$SYS/x", "/"})
+        EXPECT_EQ(problem(topic), nullptr) << topic;
+    for (const char* topic : {"", "#", "a/+", "a#"})
+        EXPECT_NE(problem(topic), nullptr) << topic;
+}
+
 }  // namespace
 }  // namespace amqtt

@@ -352,7 +352,7 @@ TEST_F(client_connection_test, refuses_what_a_server_must_not_send) {
         {wire("d1 00"), reason_code::malformed_packet},
         {wire("60 02 00 01"), reason_code::malformed_packet},
         {wire("36 05 00 01 't' 00 01"), reason_code::malformed_packet},
-        {wire("30 03 00 01 '#'"), reason_code::malformed_packet},
+        {wire("30 03 00 01 '#'"), reason_code::topic_name_invalid},
         {wire("30 05 00 03 'a' ff 'b'"), reason_code::malformed_packet},
         {wire("32 05 00 01 't' 00 00"), reason_code::protocol_error},
         {wire("90 02 00 01"), reason_code::malformed_packet},

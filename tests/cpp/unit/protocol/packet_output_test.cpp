@@ -30,12 +30,21 @@ std::size_t segment_count(const output_queue& out) {
     return out.gather(slices);
 }
 
+outgoing_publish make(std::string_view topic, bytes_view payload, qos level,
+                      std::uint16_t packet_id) {
+    outgoing_publish packet;
+    packet.topic = topic;
+    packet.payload = payload;
+    packet.level = level;
+    packet.packet_id = packet_id;
+    return packet;
+}
+
 class packet_output : public testing::Test {
   protected:
     void append(const message_ptr& m, qos level, std::uint16_t packet_id, bool share) {
-        append_publish(
-            out_, v3,
-            {m->topic(), m->payload(), level, false, false, packet_id, share ? m : nullptr});
+        append_publish(out_, v3, make(m->topic(), m->payload(), level, packet_id),
+                       share ? m : nullptr);
     }
 
     block_pool pool_;
@@ -43,15 +52,18 @@ class packet_output : public testing::Test {
 };
 
 TEST_F(packet_output, writes_flags_and_packet_identifier) {
-    append_publish(out_, v3, {"a/b", as_bytes("xyz"), qos::exactly_once, true, true, 0x1234, {}});
+    outgoing_publish packet = make("a/b", as_bytes("xyz"), qos::exactly_once, 0x1234);
+    packet.retain = true;
+    packet.dup = true;
+    append_publish(out_, v3, packet, nullptr);
     EXPECT_EQ(take_all(out_), wire("3d 0a 00 03 'a/b' 12 34 'xyz'"));
-    append_publish(out_, v3, {"a/b", {}, qos::at_most_once, false, false, 0, {}});
+    append_publish(out_, v3, make("a/b", {}, qos::at_most_once, 0), nullptr);
     EXPECT_EQ(take_all(out_), wire("30 05 00 03 'a/b'"));
 }
 
 TEST_F(packet_output, writes_an_empty_property_list_for_5_0) {
-    append_publish(out_, protocol_version::v5_0,
-                   {"t", as_bytes("p"), qos::at_least_once, false, false, 2, {}});
+    append_publish(out_, protocol_version::v5_0, make("t", as_bytes("p"), qos::at_least_once, 2),
+                   nullptr);
     EXPECT_EQ(take_all(out_), wire("32 07 00 01 't' 00 02 00 'p'"));
 }
 
@@ -86,7 +98,7 @@ TEST_F(packet_output, sends_large_payloads_from_the_message) {
 
 TEST_F(packet_output, copies_a_large_payload_nobody_keeps) {
     std::string payload(50'000, 'p');
-    append_publish(out_, v3, {"t", as_bytes(payload), qos::at_most_once, false, false, 0, {}});
+    append_publish(out_, v3, make("t", as_bytes(payload), qos::at_most_once, 0), nullptr);
     const bytes expected = publish({.topic = "t", .payload = payload});
     std::fill(payload.begin(), payload.end(), '!');
     EXPECT_EQ(take_all(out_), expected);

@@ -280,7 +280,11 @@ TEST_F(server_connection_test, encodes_its_answers_for_5_0) {
     connection_.send_connack(true, reason_code::success);
     connection_.send_suback(1, std::array{reason_code::granted_qos_1, reason_code::not_authorized});
     connection_.send_unsuback(2, std::array{reason_code::no_subscription_existed});
-    connection_.send_publish({"t", as_bytes("p"), qos::at_most_once, true, false, 0, {}});
+    outgoing_publish retained;
+    retained.topic = "t";
+    retained.payload = as_bytes("p");
+    retained.retain = true;
+    connection_.send_publish(retained, nullptr);
     connection_.send_disconnect(reason_code::server_shutting_down);
     EXPECT_EQ(take_all(connection_.output()),
               wire("20 03 01 00 00 90 05 00 01 00 01 87 b0 04 00 02 00 11 31 05 00 01 't' 00 'p' "

@@ -1,0 +1,26 @@
+#include "protocol/topic_aliases.hpp"
+
+namespace amqtt {
+namespace {
+
+// Topics watched for a second use; beyond that it is found out about no more.
+constexpr std::size_t watched_topics = 1024;
+// An alias takes three bytes itself.
+constexpr std::size_t shortest_topic = 4;
+
+}  // namespace
+
+sent_aliases::choice sent_aliases::choose(std::string_view topic) {
+    if (maximum_ == 0 || topic.size() < shortest_topic) return {};
+    const auto it = aliases_.find(topic);
+    if (it == aliases_.end()) {
+        if (given_ < maximum_ && aliases_.size() < watched_topics) aliases_.emplace(topic, 0);
+        return {};
+    }
+    if (it->second != 0) return {it->second, true};
+    if (given_ == maximum_) return {};
+    it->second = ++given_;
+    return {given_, false};
+}
+
+}  // namespace amqtt

@@ -1,0 +1,62 @@
+// Topic Aliases of one connection (section 3.3.2.3.4 of 5.0), one class for each direction.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+namespace amqtt {
+
+// What the peer means by its aliases.
+class received_aliases {
+  public:
+    // The peer may use 1 to maximum; 0: none.
+    void set_maximum(std::uint16_t maximum) noexcept { maximum_ = maximum; }
+    bool is_allowed(std::uint16_t alias) const noexcept { return alias != 0 && alias <= maximum_; }
+
+    // Precondition of both: is_allowed(alias).
+    void store(std::uint16_t alias, std::string_view topic) {
+        if (topics_.size() < alias) topics_.resize(alias);
+        topics_[alias - 1U] = topic;
+    }
+    // Empty when the alias was never stored.
+    std::string_view find(std::uint16_t alias) const noexcept {
+        return alias <= topics_.size() ? std::string_view(topics_[alias - 1U]) : std::string_view();
+    }
+
+  private:
+    std::uint16_t maximum_ = 0;
+    std::vector<std::string> topics_;
+};
+
+// The aliases we give to topics: the first ones that are sent twice get one, for good.
+class sent_aliases {
+  public:
+    struct choice {
+        std::uint16_t alias = 0;  // 0: none
+        bool known = false;       // the peer has been told the topic before
+    };
+
+    // The peer accepts 1 to maximum; 0: none.
+    void set_maximum(std::uint16_t maximum) noexcept { maximum_ = maximum; }
+
+    choice choose(std::string_view topic);
+
+  private:
+    struct text_hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return boost::hash<std::string_view>()(text);
+        }
+    };
+
+    std::uint16_t maximum_ = 0;
+    std::uint16_t given_ = 0;
+    // Alias by topic; 0 for a topic that was sent once.
+    boost::unordered_flat_map<std::string, std::uint16_t, text_hash, std::equal_to<>> aliases_;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace amqtt {
+
+// The Subscription Identifiers that a message is delivered with (5.0: MQTT-3.3.4-3, -4), shared by
+// everything that keeps the message; null when there are none.
+using subscription_ids = std::shared_ptr<const std::vector<std::uint32_t>>;
+
+inline std::span<const std::uint32_t> view_of(const subscription_ids& ids) noexcept {
+    if (!ids) return {};
+    return *ids;
+}
+
+}  // namespace amqtt

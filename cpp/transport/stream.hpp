@@ -1,0 +1,72 @@
+// How the bytes of one connection travel: plain, encrypted, or in WebSocket frames.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "base/output_queue.hpp"
+#include "transport/asio.hpp"
+
+namespace amqtt {
+
+using stream_socket = asio::generic::stream_protocol::socket;
+
+enum class io_status : std::uint8_t {
+    done,
+    want_read,   // nothing to be had before the socket is readable
+    want_write,  // nothing to be had before the socket is writable
+    ended,       // reading only: the conversation is over, say so by shutdown_send()
+    failed,
+};
+
+struct io_result {
+    io_status status = io_status::done;
+    std::size_t size = 0;  // of a read, 0 with done: the peer has closed its side
+    error_code error;
+};
+
+// A connected, non-blocking stream. Waits by Asio, reads and writes without it.
+class stream {
+  public:
+    virtual ~stream() = default;
+    stream(const stream&) = delete;
+    stream& operator=(const stream&) = delete;
+
+    virtual io_result read(std::span<std::uint8_t> buffer) = 0;
+    // Sends some of the slices. What was not sent must come first in the next call, too.
+    virtual io_result write(std::span<const bytes_view> slices) = 0;
+
+    // There is input that waiting for readability would not tell of.
+    virtual bool has_input() const noexcept { return false; }
+    // There is output of the stream itself; write() sends it, with or without slices.
+    virtual bool has_output() const noexcept { return false; }
+
+    // Tells the peer that nothing more will come. To be repeated when it could not be told yet.
+    virtual io_status shutdown_send() = 0;
+    // What the peer did wrong below MQTT, for the log; empty when nothing.
+    virtual std::string problem() const { return {}; }
+
+    template <class Handler>
+    void wait(io_status wanted, Handler&& handler) {
+        const auto what =
+            wanted == io_status::want_write ? stream_socket::wait_write : stream_socket::wait_read;
+        socket().async_wait(what, std::forward<Handler>(handler));
+    }
+
+    // For waiting and closing only.
+    virtual stream_socket& socket() noexcept = 0;
+
+    void close() noexcept;
+    bool is_open() noexcept { return socket().is_open(); }
+
+  protected:
+    stream() = default;
+};
+
+// Sends as much of out as goes now; size counts its bytes.
+io_result write_queue(stream& to, output_queue& out);
+
+}  // namespace amqtt

@@ -1,0 +1,123 @@
+#include "transport/tls_stream.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "transport/tcp_stream.hpp"
+
+namespace amqtt {
+
+void tls_stream::free_session::operator()(SSL* session) const noexcept {
+    SSL_free(session);
+}
+
+tls_stream::tls_stream(stream_socket socket, const tls_context& context,
+                       std::span<std::uint8_t> scratch)
+    : socket_(std::move(socket)),
+      session_(context.new_session(socket_.native_handle())),
+      scratch_(scratch.first(record_size)),
+      broken_(!session_) {
+    prepare(socket_);
+}
+
+io_result tls_stream::read(std::span<std::uint8_t> buffer) {
+    if (broken_) return discard(buffer);
+    open_ = open_ || SSL_is_init_finished(session_.get()) == 1;
+    more_input_ = true;
+    std::size_t size = 0;
+    while (size < buffer.size()) {
+        ERR_clear_error();
+        std::size_t n = 0;
+        const int result =
+            SSL_read_ex(session_.get(), buffer.data() + size, buffer.size() - size, &n);
+        if (result == 1) {
+            size += n;
+            continue;
+        }
+        const io_status status = status_of(result);
+        if (status == io_status::want_read) more_input_ = false;
+        if (size == 0) return {status, 0, {}};
+        broken_ = false;  // first what came before the error, which the next call finds again
+        break;
+    }
+    return {io_status::done, size, {}};
+}
+
+// After an error the peer's input is of no interest, only its end.
+io_result tls_stream::discard(std::span<std::uint8_t> buffer) {
+    if (!session_) return {io_status::failed, 0, {}};
+    more_input_ = false;
+    const io_result got = receive_some(socket_, buffer);
+    return {got.size > 0 ? io_status::want_read : got.status, 0, got.error};
+}
+
+io_result tls_stream::write(std::span<const bytes_view> slices) {
+    if (broken_) return {io_status::failed, 0, {}};
+    if (slices.empty()) return {};
+    const bool in_place = slices.size() == 1 || slices[0].size() >= record_size;
+    const bytes_view data = in_place ? slices[0] : coalesce(slices);
+    if (data.empty()) return {};
+    ERR_clear_error();
+    std::size_t n = 0;
+    const int result = SSL_write_ex(session_.get(), data.data(), data.size(), &n);
+    if (result == 1) return {io_status::done, n, {}};
+    const io_status status = status_of(result);
+    // That the peer has closed its side is no success here.
+    const bool waits = status == io_status::want_read || status == io_status::want_write;
+    return {waits ? status : io_status::failed, 0, {}};
+}
+
+bytes_view tls_stream::coalesce(std::span<const bytes_view> slices) const noexcept {
+    std::size_t size = 0;
+    for (const bytes_view slice : slices) {
+        const std::size_t n = std::min(slice.size(), scratch_.size() - size);
+        if (n > 0) std::memcpy(scratch_.data() + size, slice.data(), n);
+        size += n;
+    }
+    return scratch_.first(size);
+}
+
+io_status tls_stream::status_of(int result) {
+    switch (SSL_get_error(session_.get(), result)) {
+        case SSL_ERROR_WANT_READ:
+            return io_status::want_read;
+        case SSL_ERROR_WANT_WRITE:
+            return io_status::want_write;
+        case SSL_ERROR_ZERO_RETURN:
+            return io_status::done;  // the peer's end, of size 0
+        case SSL_ERROR_SYSCALL:
+            broken_ = true;
+            return io_status::failed;
+        default:
+            break;
+    }
+    broken_ = true;
+    const long verdict = SSL_get_verify_result(session_.get());
+    const std::string reason = take_tls_error();
+    if (!open_ && problem_.empty()) {
+        problem_ = "TLS handshake failed: " + reason;
+        if (verdict != X509_V_OK) {
+            problem_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
+        }
+    }
+    return io_status::ended;  // the peer was sent an alert and is to see it
+}
+
+io_status tls_stream::shutdown_send() {
+    if (!broken_ && SSL_is_init_finished(session_.get()) == 1) {
+        ERR_clear_error();
+        const int result = SSL_shutdown(session_.get());
+        if (result < 0) {
+            const io_status status = status_of(result);
+            if (status == io_status::want_write) return status;
+        }
+    }
+    shutdown_send_of(socket_);
+    return io_status::done;
+}
+
+}  // namespace amqtt

@@ -1,0 +1,46 @@
+// The server's side of a TLS connection. OpenSSL works on the socket itself and keeps no buffers
+// while the connection is idle.
+#pragma once
+
+#include <memory>
+
+#include "transport/stream.hpp"
+#include "transport/tls_context.hpp"
+
+namespace amqtt {
+
+class tls_stream final : public stream {
+  public:
+    // What fits in one record; room for that much must be given.
+    static constexpr std::size_t record_size = 16 * 1024;
+
+    // scratch may be shared by the streams of one thread.
+    tls_stream(stream_socket socket, const tls_context& context, std::span<std::uint8_t> scratch);
+
+    io_result read(std::span<std::uint8_t> buffer) override;
+    io_result write(std::span<const bytes_view> slices) override;
+    bool has_input() const noexcept override { return more_input_; }
+    io_status shutdown_send() override;
+    std::string problem() const override { return problem_; }
+    stream_socket& socket() noexcept override { return socket_; }
+
+  private:
+    // What is to be done after an operation of OpenSSL that did not succeed.
+    io_status status_of(int result);
+    io_result discard(std::span<std::uint8_t> buffer);
+    bytes_view coalesce(std::span<const bytes_view> slices) const noexcept;
+
+    struct free_session {
+        void operator()(SSL* session) const noexcept;
+    };
+
+    stream_socket socket_;
+    std::unique_ptr<SSL, free_session> session_;
+    std::span<std::uint8_t> scratch_;
+    std::string problem_;
+    bool more_input_ = false;  // reading stopped before OpenSSL had run dry
+    bool open_ = false;        // the handshake is complete
+    bool broken_ = false;      // the peer was sent an alert, or OpenSSL cannot go on
+};
+
+}  // namespace amqtt

@@ -1,0 +1,24 @@
+// Properties of every packet.
+#include "codec/properties.hpp"
+
+#include "input.hpp"
+
+using namespace amqtt;
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    fuzz::input in(data, size);
+    const auto scope = static_cast<property_scope>(in.byte() % 14);
+    reader source(in.rest());
+    const auto decoded = properties::decode(source, scope);
+    if (!decoded) return 0;
+    std::vector<std::uint8_t> once;
+    decoded->encode(once);
+    reader second(once);
+    const auto again = properties::decode(second, scope);
+    fuzz::check(again.has_value() && second.at_end());
+    fuzz::check(again->all().size() == decoded->all().size());
+    std::vector<std::uint8_t> twice;
+    again->encode(twice);
+    fuzz::check(once == twice);
+    return 0;
+}
