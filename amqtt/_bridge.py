@@ -79,9 +79,7 @@ class EventPump:
 class _WaitingThread:
     """Wait for a descriptor in place of a loop that cannot."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, fd: int, drain: Callable[[], None]
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int, drain: Callable[[], None]) -> None:
         self._loop = loop
         self._drain = drain
         self._drained = threading.Event()
@@ -241,9 +239,7 @@ def _end_client_engine(
     end_engine(loop, pump, engine.stop)
 
 
-def end_engine(
-    loop: asyncio.AbstractEventLoop, pump: EventPump, stop: Callable[[], None]
-) -> None:
+def end_engine(loop: asyncio.AbstractEventLoop, pump: EventPump, stop: Callable[[], None]) -> None:
     """Take an engine off its loop and stop it, from whatever thread."""
     on_loop = loop.is_closed() or not loop.is_running() or asyncio._get_running_loop() is loop
     if on_loop:

@@ -8,13 +8,12 @@ import logging
 import weakref
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
 from amqtt._dispatch import check_client_plugins
 from amqtt._topics import check_topic_name
+from amqtt._uri import parse_uri
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
@@ -48,9 +47,6 @@ __all__ = [
 
 CONNECTION_ACCEPTED = 0
 
-_DEFAULT_PORT = 1883
-# Schemes of the contract whose transports the engine does not have yet.
-_COMING_SCHEMES = ("mqtts", "ws", "wss")
 # CONNACK return codes that the next attempt would get again.
 _PERMANENT_REFUSALS = (1, 2, 4, 5)
 # Publishes at QoS 0 between two waits for the engine to have sent them.
@@ -85,16 +81,6 @@ class _Handler:
     async def stop(self) -> None:
         """Drop the connection without DISCONNECT, as a failing network does."""
         await self._client._drop_connection()
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where a URI leads to."""
-
-    host: str
-    port: int
-    username: str | None
-    password: str | None
 
 
 class MQTTClient:
@@ -266,7 +252,7 @@ class MQTTClient:
 
     async def _connect_once(self) -> int:
         session = self._require_session()
-        target = _parse_uri(session.broker_uri or "")
+        target = parse_uri(session.broker_uri or "")
         reactor = self._require_reactor()
         # Before the command: the connection may be made and lost before this task runs again.
         self._connection_lost = asyncio.get_running_loop().create_future()
@@ -323,7 +309,7 @@ class MQTTClient:
         if not uri:
             msg = "Missing connection parameter 'uri'"
             raise ClientError(msg)
-        target = _parse_uri(uri)
+        target = parse_uri(uri)
         session = Session()
         session.broker_uri = uri
         session.client_id = self.client_id
@@ -725,24 +711,3 @@ def _is_permanent(error: ConnectError) -> bool:
 
 def _as_bytes(value: str | bytes | bytearray | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else None if value is None else bytes(value)
-
-
-def _parse_uri(uri: str) -> _Target:
-    parts = urlsplit(uri)
-    if parts.scheme in _COMING_SCHEMES:
-        msg = f"Scheme '{parts.scheme}' of '{_hide_password(uri)}' is not available in this version"
-        raise ClientError(msg)
-    if parts.scheme != "mqtt" or not parts.hostname:
-        msg = f"'{_hide_password(uri)}' is no URI of a broker: expected mqtt://host[:port]"
-        raise ClientError(msg)
-    return _Target(
-        host=parts.hostname,
-        port=_DEFAULT_PORT if parts.port is None else parts.port,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-    )
-
-
-def _hide_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri

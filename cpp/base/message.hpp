@@ -32,9 +32,7 @@ class message {
     message& operator=(const message&) = delete;
 
     std::string_view topic() const noexcept { return {data(), topic_size_}; }
-    bytes_view payload() const noexcept {
-        return as_bytes({data() + topic_size_, payload_size_});
-    }
+    bytes_view payload() const noexcept { return as_bytes({data() + topic_size_, payload_size_}); }
     bytes_view properties() const noexcept {
         return as_bytes({data() + topic_size_ + payload_size_, properties_size_});
     }

@@ -12,8 +12,8 @@
 namespace amqtt {
 
 // A timer is embedded in its owner; it leaves the wheel when destroyed.
-struct timer : boost::intrusive::list_base_hook<
-                   boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+struct timer
+    : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     void cancel() noexcept {
         if (is_linked()) unlink();
     }

@@ -7,6 +7,7 @@ namespace py = pybind11;
 namespace {
 
 // A failed system call becomes OSError with its errno, so that Python's subclasses apply.
+// pybind11 says what the parameter is. NOLINTNEXTLINE(performance-unnecessary-value-param)
 void translate_system_error(std::exception_ptr thrown) {
     try {
         if (thrown) std::rethrow_exception(thrown);

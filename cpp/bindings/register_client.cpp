@@ -16,7 +16,14 @@ namespace amqtt {
 namespace {
 
 // The first item of an event's tuple; the names are in _bridge.py.
-enum event_kind : int { connack = 0, failure = 1, completion = 2, suback = 3, received = 4, lost = 5 };
+enum event_kind : int {
+    connack = 0,
+    failure = 1,
+    completion = 2,
+    suback = 3,
+    received = 4,
+    lost = 5
+};
 
 struct to_tuple {
     client_handle client;
@@ -59,7 +66,7 @@ py::tuple take_events(client_engine& engine, std::size_t most) {
 
 using optional_will = std::optional<std::tuple<std::string, std::string, int, bool>>;
 
-connect_settings settings_from(std::string host, std::uint16_t port, std::string client_id,
+connect_settings settings_from(std::string host, std::uint16_t port, const std::string& client_id,
                                bool clean_session, std::uint16_t keep_alive,
                                std::uint16_t ping_after, std::optional<std::string> user_name,
                                std::optional<py::bytes> password, const optional_will& will) {
@@ -74,9 +81,9 @@ connect_settings settings_from(std::string host, std::uint16_t port, std::string
     if (password) settings.password = require_field("password", std::string(*password));
     if (will) {
         const auto& [topic, payload, level, retain] = *will;
-        settings.will = will_settings{require_text("topic of the will", topic),
-                                      require_field("payload of the will", payload),
-                                      to_qos(level), retain};
+        settings.will =
+            will_settings{require_text("topic of the will", topic),
+                          require_field("payload of the will", payload), to_qos(level), retain};
     }
     return settings;
 }
@@ -105,12 +112,12 @@ void register_client(py::module_& module) {
                std::uint16_t keep_alive, std::uint16_t ping_after,
                std::optional<std::string> user_name, std::optional<py::bytes> password,
                const optional_will& will) {
-                engine.send({client, connect_command{
-                                         ticket, settings_from(std::move(host), port,
-                                                               std::move(client_id), clean_session,
-                                                               keep_alive, ping_after,
-                                                               std::move(user_name),
-                                                               std::move(password), will)}});
+                engine.send(
+                    {client,
+                     connect_command{
+                         ticket, settings_from(std::move(host), port, std::move(client_id),
+                                               clean_session, keep_alive, ping_after,
+                                               std::move(user_name), std::move(password), will)}});
             },
             py::arg("client"), py::arg("ticket"), py::kw_only(), py::arg("host"), py::arg("port"),
             py::arg("client_id"), py::arg("clean_session"), py::arg("keep_alive"),
@@ -119,8 +126,9 @@ void register_client(py::module_& module) {
             "publish",
             [](client_engine& engine, client_handle client, std::uint64_t ticket,
                std::string_view topic, const py::object& payload, int level, bool retain) {
-                engine.send({client, client_publish_command{
-                                         ticket, to_message(topic, payload, to_qos(level), retain)}});
+                engine.send(
+                    {client, client_publish_command{
+                                 ticket, to_message(topic, payload, to_qos(level), retain)}});
             },
             py::arg("client"), py::arg("ticket"), py::arg("topic"), py::arg("payload"),
             py::arg("qos"), py::arg("retain"))

@@ -28,8 +28,8 @@ struct connect_settings {
     std::uint16_t port = 1883;
     std::string client_id;
     bool clean_session = true;
-    std::uint16_t keep_alive = 0;         // seconds, as sent in CONNECT
-    std::uint16_t ping_after = 0;         // seconds without sending; 0: no automatic PINGREQ
+    std::uint16_t keep_alive = 0;  // seconds, as sent in CONNECT
+    std::uint16_t ping_after = 0;  // seconds without sending; 0: no automatic PINGREQ
     std::optional<std::string> user_name;
     std::optional<std::string> password;  // any bytes
     std::optional<will_settings> will;

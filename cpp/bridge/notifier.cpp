@@ -2,9 +2,8 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <system_error>
-
 #include <fcntl.h>
+#include <system_error>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/eventfd.h>

@@ -96,8 +96,8 @@ void broker::timer_fired(timer& t) {
             refuse(c, reason_code::not_authorized, nullptr);
             break;
         default: {
-            const instant due = c.connection.keep_alive_deadline(c.request->keep_alive,
-                                                                 settings_.keep_alive_extra);
+            const instant due =
+                c.connection.keep_alive_deadline(c.request->keep_alive, settings_.keep_alive_extra);
             if (due > now_) {
                 timers_.set(t, due);
                 break;

@@ -48,7 +48,9 @@ void broker::handle(client& c, const connect_packet& packet) {
     c.phase = client_phase::deciding;
     c.ticket = ++last_ticket_;
     switch (hooks_.authenticate(c, c.ticket)) {
-        case verdict::allow: admit(c); break;
+        case verdict::allow:
+            admit(c);
+            break;
         case verdict::deny:
             refuse(c, reason_code::not_authorized, "refused: authentication failed");
             break;

@@ -21,8 +21,8 @@ void broker::handle(client& c, const publish_packet& packet) {
         return;
     }
     if (packet.level == qos::at_least_once) {
-        const reason_code code = publish_from(c, packet) ? reason_code::success
-                                                         : reason_code::no_matching_subscribers;
+        const reason_code code =
+            publish_from(c, packet) ? reason_code::success : reason_code::no_matching_subscribers;
         c.connection.send_ack(packet_type::puback, packet.packet_id, code);
         return;
     }
@@ -58,10 +58,18 @@ bool broker::publish_from(client& c, const publish_packet& packet) {
 
 void broker::handle(client& c, const ack_packet& packet) {
     switch (packet.type) {
-        case packet_type::puback: puback_received(*c.state, packet.packet_id); break;
-        case packet_type::pubrec: pubrec_received(c, packet); break;
-        case packet_type::pubrel: pubrel_received(c, packet.packet_id); break;
-        default: pubcomp_received(*c.state, packet.packet_id); break;
+        case packet_type::puback:
+            puback_received(*c.state, packet.packet_id);
+            break;
+        case packet_type::pubrec:
+            pubrec_received(c, packet);
+            break;
+        case packet_type::pubrel:
+            pubrel_received(c, packet.packet_id);
+            break;
+        default:
+            pubcomp_received(*c.state, packet.packet_id);
+            break;
     }
 }
 
@@ -83,15 +91,13 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
     }
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
-                          entry ? reason_code::success
-                                : reason_code::packet_identifier_not_found);
+                          entry ? reason_code::success : reason_code::packet_identifier_not_found);
 }
 
 void broker::pubrel_received(client& c, std::uint16_t packet_id) {
     const bool known = c.state->received_qos2().erase(packet_id) != 0;
     c.connection.send_ack(packet_type::pubcomp, packet_id,
-                          known ? reason_code::success
-                                : reason_code::packet_identifier_not_found);
+                          known ? reason_code::success : reason_code::packet_identifier_not_found);
 }
 
 void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
@@ -130,9 +136,9 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
-    wants_retained = filter->share.empty() &&
-                     (granted.retained == retain_handling::send ||
-                      (granted.retained == retain_handling::send_if_new && is_new));
+    wants_retained =
+        filter->share.empty() && (granted.retained == retain_handling::send ||
+                                  (granted.retained == retain_handling::send_if_new && is_new));
     return static_cast<reason_code>(to_byte(granted.level));
 }
 

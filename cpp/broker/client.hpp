@@ -26,12 +26,10 @@ enum class client_phase : std::uint8_t { connecting, deciding, connected, closin
 
 // A network connection as the broker sees it. Made by broker::open(), owned by the transport,
 // which tells the broker() before it destroys it.
-struct client : boost::intrusive::list_base_hook<
-                    boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+struct client
+    : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     client(link& network_link, peer_info who, const broker_settings& settings, block_pool& pool)
-        : network(&network_link),
-          peer(std::move(who)),
-          connection(settings.max_packet_size, pool) {
+        : network(&network_link), peer(std::move(who)), connection(settings.max_packet_size, pool) {
         idle.owner = this;
     }
 
@@ -47,8 +45,8 @@ struct client : boost::intrusive::list_base_hook<
     bool flush_requested = false;  // set by the broker, reset by the transport
     session* state = nullptr;      // while connected
     std::optional<connect_request> request;
-    std::uint64_t ticket = 0;      // of the decision it waits for
-    timer idle;                    // connect time-out, decision deadline, keep alive
+    std::uint64_t ticket = 0;  // of the decision it waits for
+    timer idle;                // connect time-out, decision deadline, keep alive
 };
 
 }  // namespace amqtt

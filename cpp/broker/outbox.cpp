@@ -27,9 +27,8 @@ std::size_t outbox::window_of(const session& to) const noexcept {
 
 bool outbox::may_send(session& to, qos level) const noexcept {
     if (!to.connection || to.resend_pending || !to.connection->has_room(settings_)) return false;
-    return level == qos::at_most_once ||
-           (to.quota_used < window_of(to) &&
-            to.inflight().size() < settings_.max_inflight_messages);
+    return level == qos::at_most_once || (to.quota_used < window_of(to) &&
+                                          to.inflight().size() < settings_.max_inflight_messages);
 }
 
 // -- new messages
@@ -149,8 +148,8 @@ void outbox::send(session& to, queued_message m) {
 void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
     entry.sent = true;
     entry.counts = true;
-    const qos level = entry.state == inflight_state::awaiting_pubrec ? qos::exactly_once
-                                                                     : qos::at_least_once;
+    const qos level =
+        entry.state == inflight_state::awaiting_pubrec ? qos::exactly_once : qos::at_least_once;
     outgoing_publish packet = packet_of(*entry.content, level, entry.retain, entry.ids);
     packet.dup = dup;
     packet.packet_id = entry.packet_id;
@@ -181,8 +180,8 @@ void outbox::resend(session& to) {
     std::vector<std::uint16_t> not_for_peer;
     to.inflight().for_each([&](inflight_entry& entry) {
         if (entry.sent) return;
-        if (!c.connection.accepts(packet_of(*entry.content, qos::at_least_once, entry.retain,
-                                            entry.ids))) {
+        if (!c.connection.accepts(
+                packet_of(*entry.content, qos::at_least_once, entry.retain, entry.ids))) {
             not_for_peer.push_back(entry.packet_id);
         } else if (to.quota_used < window) {
             ++to.quota_used;

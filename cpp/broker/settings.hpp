@@ -26,15 +26,15 @@ struct broker_settings {
     queue_limits queue;                        // of one session
     duration connect_timeout = std::chrono::seconds(30);
     duration decision_timeout = std::chrono::seconds(30);  // for a pending authentication
-    std::optional<duration> session_expiry;    // of a disconnected session; none: never
-    std::uint32_t keep_alive_extra = 0;        // seconds added to 1.5 times keep alive
-    qos max_qos = qos::exactly_once;           // highest QoS granted
+    std::optional<duration> session_expiry;                // of a disconnected session; none: never
+    std::uint32_t keep_alive_extra = 0;                    // seconds added to 1.5 times keep alive
+    qos max_qos = qos::exactly_once;                       // highest QoS granted
     std::uint16_t receive_maximum = UINT16_MAX;    // QoS 2 messages a client may have in flight
     std::uint16_t topic_alias_maximum = 32;        // aliases a client may use
     std::uint16_t sent_topic_alias_maximum = 256;  // aliases we use towards a client
     std::uint16_t max_keep_alive = 0;              // seconds; 0: any, and none at all
     shared_strategy shared = shared_strategy::round_robin;
-    std::uint64_t random_seed = 0;             // of assigned client identifiers
+    std::uint64_t random_seed = 0;  // of assigned client identifiers
     // Output of one connection above which messages wait in the session's queue instead.
     std::size_t output_high_water = 256 * 1024;
 };

@@ -30,14 +30,17 @@ subscription* shared_group::preferred(shared_strategy strategy, const session* p
     const std::size_t count = members_.size();
     std::size_t start = 0;
     switch (strategy) {
-        case shared_strategy::round_robin: start = turn_++; break;
+        case shared_strategy::round_robin:
+            start = turn_++;
+            break;
         case shared_strategy::random:
             start = static_cast<std::size_t>(next_random(random_state_));
             break;
         case shared_strategy::hash_of_publisher:
             if (publisher) start = std::hash<std::string>()(publisher->client_id());
             break;
-        case shared_strategy::sticky: break;
+        case shared_strategy::sticky:
+            break;
     }
     subscription* any = nullptr;
     for (std::size_t i = 0; i < count; ++i) {

@@ -146,15 +146,22 @@ void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
 
 std::optional<std::uint8_t> v3_connack_code(reason_code code) noexcept {
     switch (code) {
-        case reason_code::success: return 0;
-        case reason_code::unsupported_protocol_version: return 1;
-        case reason_code::client_identifier_not_valid: return 2;
+        case reason_code::success:
+            return 0;
+        case reason_code::unsupported_protocol_version:
+            return 1;
+        case reason_code::client_identifier_not_valid:
+            return 2;
         case reason_code::server_unavailable:
-        case reason_code::server_busy: return 3;
-        case reason_code::bad_user_name_or_password: return 4;
+        case reason_code::server_busy:
+            return 3;
+        case reason_code::bad_user_name_or_password:
+            return 4;
         case reason_code::not_authorized:
-        case reason_code::banned: return 5;
-        default: return std::nullopt;
+        case reason_code::banned:
+            return 5;
+        default:
+            return std::nullopt;
     }
 }
 
@@ -162,13 +169,20 @@ namespace {
 
 reason_code reason_of_v3(std::uint8_t code) noexcept {
     switch (code) {
-        case 0: return reason_code::success;
-        case 1: return reason_code::unsupported_protocol_version;
-        case 2: return reason_code::client_identifier_not_valid;
-        case 3: return reason_code::server_unavailable;
-        case 4: return reason_code::bad_user_name_or_password;
-        case 5: return reason_code::not_authorized;
-        default: return reason_code::unspecified_error;
+        case 0:
+            return reason_code::success;
+        case 1:
+            return reason_code::unsupported_protocol_version;
+        case 2:
+            return reason_code::client_identifier_not_valid;
+        case 3:
+            return reason_code::server_unavailable;
+        case 4:
+            return reason_code::bad_user_name_or_password;
+        case 5:
+            return reason_code::not_authorized;
+        default:
+            return reason_code::unspecified_error;
     }
 }
 

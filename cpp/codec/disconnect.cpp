@@ -23,8 +23,7 @@ result<disconnect_packet> decode_disconnect(bytes_view body, protocol_version ve
 void encode(const disconnect_packet& packet, protocol_version version,
             std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
-    if (has_properties(version) &&
-        (packet.code != reason_code::success || !packet.props.empty())) {
+    if (has_properties(version) && (packet.code != reason_code::success || !packet.props.empty())) {
         body.push_back(to_byte(packet.code));
         if (!packet.props.empty()) packet.props.encode(body);
     }

@@ -21,8 +21,8 @@ constexpr std::uint16_t in(property_scope first, Scopes... rest) noexcept {
 
 struct property_rule {
     wire_type type = wire_type::none;
-    std::uint16_t scopes = 0;      // bit per property_scope
-    std::uint32_t lowest = 0;      // legal values of integers
+    std::uint16_t scopes = 0;  // bit per property_scope
+    std::uint32_t lowest = 0;  // legal values of integers
     std::uint32_t highest = UINT32_MAX;
 };
 
@@ -74,17 +74,24 @@ constexpr auto rules = make_rules();
 
 property read_value(reader& in, property_id id, wire_type type) {
     switch (type) {
-        case wire_type::byte: return {id, std::uint32_t{in.u8()}};
-        case wire_type::u16: return {id, std::uint32_t{in.u16()}};
-        case wire_type::u32: return {id, in.u32()};
-        case wire_type::varint: return {id, in.varint()};
-        case wire_type::utf8: return {id, in.utf8()};
-        case wire_type::binary: return {id, in.binary()};
+        case wire_type::byte:
+            return {id, std::uint32_t{in.u8()}};
+        case wire_type::u16:
+            return {id, std::uint32_t{in.u16()}};
+        case wire_type::u32:
+            return {id, in.u32()};
+        case wire_type::varint:
+            return {id, in.varint()};
+        case wire_type::utf8:
+            return {id, in.utf8()};
+        case wire_type::binary:
+            return {id, in.binary()};
         case wire_type::pair: {
             const std::string_view name = in.utf8();
             return {id, user_property{name, in.utf8()}};
         }
-        case wire_type::none: break;
+        case wire_type::none:
+            break;
     }
     return {id, std::uint32_t{0}};
 }
@@ -154,19 +161,32 @@ void encode_property(const property& p, std::vector<std::uint8_t>& out) {
     to.u8(number);
     const auto* integer = std::get_if<std::uint32_t>(&p.value);
     switch (rules[number].type) {
-        case wire_type::byte: to.u8(static_cast<std::uint8_t>(*integer)); break;
-        case wire_type::u16: to.u16(static_cast<std::uint16_t>(*integer)); break;
-        case wire_type::u32: to.u32(*integer); break;
-        case wire_type::varint: to.varint(*integer); break;
-        case wire_type::utf8: to.utf8(std::get<std::string_view>(p.value)); break;
-        case wire_type::binary: to.binary(std::get<bytes_view>(p.value)); break;
+        case wire_type::byte:
+            to.u8(static_cast<std::uint8_t>(*integer));
+            break;
+        case wire_type::u16:
+            to.u16(static_cast<std::uint16_t>(*integer));
+            break;
+        case wire_type::u32:
+            to.u32(*integer);
+            break;
+        case wire_type::varint:
+            to.varint(*integer);
+            break;
+        case wire_type::utf8:
+            to.utf8(std::get<std::string_view>(p.value));
+            break;
+        case wire_type::binary:
+            to.binary(std::get<bytes_view>(p.value));
+            break;
         case wire_type::pair: {
             const auto& pair = std::get<user_property>(p.value);
             to.utf8(pair.name);
             to.utf8(pair.value);
             break;
         }
-        case wire_type::none: break;
+        case wire_type::none:
+            break;
     }
 }
 

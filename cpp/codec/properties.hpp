@@ -45,8 +45,20 @@ enum class property_id : std::uint8_t {
 
 // Where a property may appear: a packet that carries properties, or the will of a CONNECT.
 enum class property_scope : std::uint8_t {
-    connect, connack, publish, will, puback, pubrec, pubrel, pubcomp,
-    subscribe, suback, unsubscribe, unsuback, disconnect, auth,
+    connect,
+    connack,
+    publish,
+    will,
+    puback,
+    pubrec,
+    pubrel,
+    pubcomp,
+    subscribe,
+    suback,
+    unsubscribe,
+    unsuback,
+    disconnect,
+    auth,
 };
 
 struct user_property {

@@ -37,8 +37,7 @@ std::size_t properties_size(const outgoing_publish& packet) noexcept {
 }
 
 // What Remaining Length counts.
-std::uint32_t publish_remaining(const outgoing_publish& packet,
-                                protocol_version version) noexcept {
+std::uint32_t publish_remaining(const outgoing_publish& packet, protocol_version version) noexcept {
     std::size_t size = 2 + packet.topic.size() + packet.payload.size();
     if (packet.level != qos::at_most_once) size += 2;
     if (has_properties(version)) {
@@ -75,17 +74,23 @@ bool is_forwarded(property_id id) noexcept {
         case property_id::content_type:
         case property_id::response_topic:
         case property_id::correlation_data:
-        case property_id::user_property: return true;
-        default: return false;
+        case property_id::user_property:
+            return true;
+        default:
+            return false;
     }
 }
 
 property_scope scope_of(packet_type type) noexcept {
     switch (type) {
-        case packet_type::puback: return property_scope::puback;
-        case packet_type::pubrec: return property_scope::pubrec;
-        case packet_type::pubrel: return property_scope::pubrel;
-        default: return property_scope::pubcomp;
+        case packet_type::puback:
+            return property_scope::puback;
+        case packet_type::pubrec:
+            return property_scope::pubrec;
+        case packet_type::pubrel:
+            return property_scope::pubrel;
+        default:
+            return property_scope::pubcomp;
     }
 }
 
@@ -106,9 +111,9 @@ result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
     if (!in.ok()) return malformed("truncated or ill-formed PUBLISH");
     const bool may_be_alias = has_properties(version) && packet.topic.empty();
     if (!is_topic_name(packet.topic) && !may_be_alias) {
-        return protocol_violation{packet.topic.empty() ? reason_code::protocol_error
-                                                       : reason_code::topic_name_invalid,
-                                  "topic of PUBLISH is empty or has a wildcard"};
+        return protocol_violation{
+            packet.topic.empty() ? reason_code::protocol_error : reason_code::topic_name_invalid,
+            "topic of PUBLISH is empty or has a wildcard"};
     }
     if (packet.level != qos::at_most_once && packet.packet_id == 0) {
         return protocol_error("packet identifier of PUBLISH is 0");

@@ -43,10 +43,10 @@ struct outgoing_publish {
     bool dup = false;
     std::uint16_t packet_id = 0;  // not sent at QoS 0
     // MQTT 5.0 only; in MQTT 3 they are not sent.
-    bytes_view forwarded;                                 // from forwarded_properties()
-    std::optional<std::uint32_t> expiry_interval;         // seconds that are left
+    bytes_view forwarded;                          // from forwarded_properties()
+    std::optional<std::uint32_t> expiry_interval;  // seconds that are left
     std::span<const std::uint32_t> subscription_ids = {};
-    std::uint16_t topic_alias = 0;                        // 0: none
+    std::uint16_t topic_alias = 0;  // 0: none
 };
 
 // Length of everything before the payload, fixed header included.

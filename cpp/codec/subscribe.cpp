@@ -33,8 +33,8 @@ std::uint8_t encode_options(const subscription_options& options,
     if (!has_properties(version)) return byte;
     if (options.no_local) byte |= no_local_bit;
     if (options.retain_as_published) byte |= retain_as_published_bit;
-    byte |= static_cast<std::uint8_t>(static_cast<unsigned>(options.retained)
-                                      << retain_handling_shift);
+    byte |=
+        static_cast<std::uint8_t>(static_cast<unsigned>(options.retained) << retain_handling_shift);
     return byte;
 }
 

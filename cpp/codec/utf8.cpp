@@ -17,8 +17,8 @@ bool is_plain_ascii(std::uint64_t word) noexcept {
 }
 
 struct sequence_rule {
-    std::size_t size;          // bytes of the sequence, 0 if the lead byte is not allowed
-    std::uint8_t second_low;   // range of the second byte; the others are 0x80..0xBF
+    std::size_t size;         // bytes of the sequence, 0 if the lead byte is not allowed
+    std::uint8_t second_low;  // range of the second byte; the others are 0x80..0xBF
     std::uint8_t second_high;
 };
 

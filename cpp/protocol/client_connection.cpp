@@ -118,15 +118,20 @@ std::optional<client_action> client_connection::decode(const frame& packet) {
     }
     if (!connected_) return handle_connack(packet);
     switch (packet.type) {
-        case packet_type::publish: return handle_publish(packet);
+        case packet_type::publish:
+            return handle_publish(packet);
         case packet_type::puback:
         case packet_type::pubrec:
         case packet_type::pubrel:
-        case packet_type::pubcomp: return handle_ack(packet);
+        case packet_type::pubcomp:
+            return handle_ack(packet);
         case packet_type::suback:
-        case packet_type::unsuback: return handle_suback(packet);
-        case packet_type::pingresp: return handle_pingresp(packet);
-        default: return protocol_error("packet type a server must not send");
+        case packet_type::unsuback:
+            return handle_suback(packet);
+        case packet_type::pingresp:
+            return handle_pingresp(packet);
+        default:
+            return protocol_error("packet type a server must not send");
     }
 }
 
@@ -219,8 +224,8 @@ std::optional<client_action> client_connection::handle_ack(const frame& packet) 
 
 std::optional<client_action> client_connection::handle_suback(const frame& packet) {
     const bool is_suback = packet.type == packet_type::suback;
-    auto decoded = is_suback ? decode_suback(packet.body, version_)
-                             : decode_unsuback(packet.body, version_);
+    auto decoded =
+        is_suback ? decode_suback(packet.body, version_) : decode_unsuback(packet.body, version_);
     if (!decoded) return decoded.error();
     const auto it = state_.requests.find(decoded->packet_id);
     if (it == state_.requests.end()) return std::nullopt;

@@ -7,11 +7,14 @@ namespace {
 
 result<std::optional<frame>> as_result(const framing& found) {
     switch (found.state) {
-        case framing::status::malformed: return malformed("Remaining Length exceeds four bytes");
+        case framing::status::malformed:
+            return malformed("Remaining Length exceeds four bytes");
         case framing::status::too_large:
             return protocol_violation{reason_code::packet_too_large, "packet too large"};
-        case framing::status::complete: return std::optional<frame>(found.packet);
-        case framing::status::incomplete: break;
+        case framing::status::complete:
+            return std::optional<frame>(found.packet);
+        case framing::status::incomplete:
+            break;
     }
     return std::optional<frame>();
 }

@@ -55,21 +55,30 @@ server_event server_connection::decode_first(const frame& packet) {
 server_event server_connection::decode(const frame& packet) {
     if (!flags_are_valid(packet, version_)) return malformed("reserved flags of the fixed header");
     switch (packet.type) {
-        case packet_type::publish: return decode_with_alias(packet);
+        case packet_type::publish:
+            return decode_with_alias(packet);
         case packet_type::puback:
         case packet_type::pubrec:
         case packet_type::pubrel:
-        case packet_type::pubcomp: return as_event(decode_ack(packet.type, packet.body, version_));
-        case packet_type::subscribe: return as_event(decode_subscribe(packet.body, version_));
-        case packet_type::unsubscribe: return as_event(decode_unsubscribe(packet.body, version_));
-        case packet_type::disconnect: return as_event(decode_disconnect(packet.body, version_));
-        case packet_type::pingreq: return malformed("PINGREQ with a body");
-        case packet_type::connect: return protocol_error("second CONNECT");
-        case packet_type::reserved: return malformed("packet type 0");
+        case packet_type::pubcomp:
+            return as_event(decode_ack(packet.type, packet.body, version_));
+        case packet_type::subscribe:
+            return as_event(decode_subscribe(packet.body, version_));
+        case packet_type::unsubscribe:
+            return as_event(decode_unsubscribe(packet.body, version_));
+        case packet_type::disconnect:
+            return as_event(decode_disconnect(packet.body, version_));
+        case packet_type::pingreq:
+            return malformed("PINGREQ with a body");
+        case packet_type::connect:
+            return protocol_error("second CONNECT");
+        case packet_type::reserved:
+            return malformed("packet type 0");
         case packet_type::auth:
             // Only with an Authentication Method in CONNECT, and none of those is accepted.
             return protocol_error("AUTH without enhanced authentication");
-        default: return protocol_error("packet type a client must not send");
+        default:
+            return protocol_error("packet type a client must not send");
     }
 }
 
@@ -95,8 +104,7 @@ server_event server_connection::decode_with_alias(const frame& packet) {
     return std::move(publish);
 }
 
-void server_connection::set_limits(const peer_limits& peer,
-                                   std::uint16_t own_topic_alias_maximum) {
+void server_connection::set_limits(const peer_limits& peer, std::uint16_t own_topic_alias_maximum) {
     max_sent_size_ = peer.maximum_packet_size;
     sent_aliases_.set_maximum(peer.topic_alias_maximum);
     received_aliases_.set_maximum(own_topic_alias_maximum);
@@ -158,8 +166,7 @@ void server_connection::send_suback(std::uint16_t packet_id, std::span<const rea
     append(out);
 }
 
-void server_connection::send_unsuback(std::uint16_t packet_id,
-                                      std::span<const reason_code> codes) {
+void server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
     std::vector<std::uint8_t> out;
     encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     append(out);

@@ -27,9 +27,9 @@ struct need_input {};
 
 // What the peer did. A violation is the last event of a connection. Packets are views that
 // stay valid until the next call of next() or receive().
-using server_event = std::variant<need_input, connect_packet, publish_packet, ack_packet,
-                                  subscribe_packet, unsubscribe_packet, disconnect_packet,
-                                  protocol_violation>;
+using server_event =
+    std::variant<need_input, connect_packet, publish_packet, ack_packet, subscribe_packet,
+                 unsubscribe_packet, disconnect_packet, protocol_violation>;
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {

@@ -3,10 +3,10 @@
 #include <atomic>
 #include <limits>
 #include <stdexcept>
+#include <unistd.h>
 #include <utility>
 
 #include <boost/unordered/unordered_flat_map.hpp>
-#include <unistd.h>
 
 #include "bridge/mailbox.hpp"
 #include "bridge/notifier.hpp"
@@ -118,8 +118,9 @@ client_engine::~client_engine() {
 
 client_engine::parts& client_engine::checked() const {
     if (::getpid() != process_) {
-        throw std::logic_error("this client was made before a fork and belongs to the parent "
-                               "process; make a new one in this process");
+        throw std::logic_error(
+            "this client was made before a fork and belongs to the parent "
+            "process; make a new one in this process");
     }
     return *parts_;
 }

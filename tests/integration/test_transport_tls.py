@@ -145,7 +145,10 @@ def test_a_tls_session_resumes(every: Endpoints, unique: str) -> None:
 
 
 def test_abandoned_handshakes_leave_nothing(every: Endpoints, unique: str) -> None:
-    """Descriptors are those of before, after handshakes broken off at every stage."""
+    """Descriptors are no more than before, after handshakes broken off at every stage.
+
+    They may be fewer: a connection of an earlier test may still have been closing.
+    """
     before = descriptor_count(every.pid)
     if before is None:
         pytest.skip("the system does not tell how many files are open")
@@ -157,11 +160,11 @@ def test_abandoned_handshakes_leave_nothing(every: Endpoints, unique: str) -> No
                     broken_off.send(hello[:size])
     with every.open("tcp", unique) as peer:
         deadline = time.monotonic() + LIMIT
-        while descriptor_count(every.pid) != before + 1 and time.monotonic() < deadline:
+        while (descriptor_count(every.pid) or 0) > before + 1 and time.monotonic() < deadline:
             # A round trip gives the broker a turn of its loop.
             peer.send(PINGREQ)
             peer.expect(PINGRESP)
-        assert descriptor_count(every.pid) == before + 1
+        assert (descriptor_count(every.pid) or 0) <= before + 1
 
 
 def client_hello(every: Endpoints) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from support.certificates import have_openssl
 from support.endpoints import Endpoints, Trust, running_endpoints
-from support.peers import NodeHost, Peer, PeerOptions, Will, missing_tool, open_peer
+from support.peers import NodeHost, Peer, PeerOptions, missing_tool, open_peer
 from support.process import BrokerProcess, broker_kind
 
 HERE = Path(__file__).parent
@@ -56,38 +56,26 @@ def node_folder() -> Path | str:
 class Peers:
     """Opens clients for one test, and closes what the test leaves open."""
 
-    def __init__(self, port: int, unique: str, node: NodeHost | str) -> None:
+    def __init__(self, port: int, unique: str, node: NodeHost | str, version: int) -> None:
         self.unique = unique
+        self._version = version
         self._port = port
         self._node = node
         self._opened: list[Peer] = []
 
-    def make(
-        self,
-        kind: str,
-        name: str,
-        *,
-        clean: bool = True,
-        will: Will | None = None,
-        port: int | None = None,
-        transport: str = "tcp",
-        cafile: str | None = None,
-    ) -> Peer:
-        """Return a client that is not connected yet; ``name`` completes its client id."""
+    def make(self, kind: str, name: str, *, port: int | None = None, **how: Any) -> Peer:
+        """Return a client that is not connected yet.
+
+        ``name`` completes its client id; ``how`` are other fields of ``PeerOptions``.
+        """
         if reason := missing_tool(kind):
             missing(reason)
         host = self._node if kind == "node" else None
         if isinstance(host, str):
             missing(host)
             raise AssertionError
-        options = PeerOptions(
-            port or self._port,
-            f"{self.unique}{name}",
-            clean=clean,
-            will=will,
-            transport=transport,
-            cafile=cafile,
-        )
+        how.setdefault("version", self._version)
+        options = PeerOptions(port or self._port, f"{self.unique}{name}", **how)
         peer = open_peer(kind, options, host)
         self._opened.append(peer)
         return peer
@@ -115,13 +103,20 @@ def secure_endpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
         yield endpoints
 
 
+@pytest.fixture
+def version(request: pytest.FixtureRequest) -> int:
+    """Return the protocol level of clients for which the test asks for no other."""
+    level: int = getattr(request, "param", 4)
+    return level
+
+
 @pytest_asyncio.fixture
 async def peers(
-    broker: BrokerProcess, unique: str, node_folder: Path | str
+    broker: BrokerProcess, unique: str, node_folder: Path | str, version: int
 ) -> AsyncIterator[Peers]:
     """Open clients of any kind against the shared broker."""
     node = NodeHost(node_folder) if isinstance(node_folder, Path) else node_folder
-    opened = Peers(broker.port, unique, node)
+    opened = Peers(broker.port, unique, node, version)
     try:
         yield opened
         await opened.close()

@@ -1,4 +1,4 @@
-"""Every client's messages reach every other client, at every QoS."""
+"""Every client's messages reach every other client, at every QoS, in both protocol versions."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_from_each_client_to_each(peers: "Peers", qos: int) -> None:
-    """Four publishers in turn; four subscribers each get all of it, in order."""
+    """Eight publishers in turn; eight subscribers each get all of it, in order."""
     topic = f"{peers.unique}/from"
-    receivers = [await peers.open(kind, f"r-{kind}") for kind in KINDS]
+    every = [(kind, level) for kind in KINDS for level in (4, 5)]
+    receivers = [await peers.open(kind, f"r-{kind}{level}", version=level) for kind, level in every]
     await asyncio.gather(*(peer.subscribe(f"{topic}/+", qos) for peer in receivers))
     expected = []
-    for kind in KINDS:
-        sender = await peers.open(kind, f"s-{kind}")
+    for kind, level in every:
+        sender = await peers.open(kind, f"s-{kind}{level}", version=level)
         for number in range(3):
             payload = f"{kind} ü {number}".encode()
-            await sender.publish(f"{topic}/{kind}", payload, qos)
-            expected.append(Message(f"{topic}/{kind}", payload, qos, retain=False))
+            await sender.publish(f"{topic}/{kind}{level}", payload, qos)
+            expected.append(Message(f"{topic}/{kind}{level}", payload, qos, retain=False))
         # At QoS 0 nothing says that the broker has it: see it arrive before the next one speaks.
         heard = [await peer.receive_many(3) for peer in receivers]
         assert heard == [expected[-3:]] * len(receivers)

@@ -1,6 +1,7 @@
 // Drives any number of mqtt.js clients by JSON lines: requests on stdin, answers and messages on
 // stdout. A request is {"id", "op", "client", ...}; its answer is {"id"} or {"id", "error"}.
-// A received message is {"client", "topic", "payload" (base64), "qos", "retain"}.
+// A received message is {"client", "topic", "payload" (base64), "qos", "retain", "properties"}.
+// Properties are those of mqtt.js, correlation data in base64.
 import { createInterface } from "node:readline";
 import mqtt from "mqtt";
 
@@ -10,20 +11,30 @@ function write(value) {
   process.stdout.write(JSON.stringify(value) + "\n");
 }
 
-function connect({ client, port, clientId, clean, username, will, protocolVersion, protocol, ca }) {
+function decoded(properties) {
+  if (properties?.correlationData === undefined) return properties;
+  return { ...properties, correlationData: Buffer.from(properties.correlationData, "base64") };
+}
+
+function encoded(properties) {
+  if (properties?.correlationData === undefined) return { ...properties };
+  return { ...properties, correlationData: properties.correlationData.toString("base64") };
+}
+
+function connect({ client, will, protocol, protocolVersion, ...options }) {
   return new Promise((resolve, reject) => {
     const connection = mqtt.connect({
+      ...options,
       protocol: protocol ?? "mqtt",
       host: "127.0.0.1",
-      port,
-      ca,
-      clientId,
-      clean,
-      username,
       protocolVersion: protocolVersion ?? 4,
       reconnectPeriod: 0,
       resubscribe: false,
-      will: will && { ...will, payload: Buffer.from(will.payload, "base64") },
+      will: will && {
+        ...will,
+        payload: Buffer.from(will.payload, "base64"),
+        properties: decoded(will.properties),
+      },
     });
     clients.set(client, connection);
     connection.on("message", (topic, payload, packet) =>
@@ -33,6 +44,7 @@ function connect({ client, port, clientId, clean, username, will, protocolVersio
         payload: payload.toString("base64"),
         qos: packet.qos,
         retain: packet.retain,
+        properties: encoded(packet.properties),
       }),
     );
     connection.once("connect", (connack) => resolve({ sessionPresent: connack.sessionPresent }));
@@ -51,9 +63,10 @@ async function unsubscribe({ client, filter }) {
   return {};
 }
 
-async function publish({ client, topic, payload, qos, retain }) {
+async function publish({ client, topic, payload, qos, retain, properties }) {
   const body = Buffer.from(payload, "base64");
-  await clients.get(client).publishAsync(topic, body, { qos, retain });
+  const options = { qos, retain, properties: decoded(properties) };
+  await clients.get(client).publishAsync(topic, body, options);
   return {};
 }
 

@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 
 from .aiomqtt_peer import AiomqttPeer
-from .base import Message, Peer, PeerOptions, Will
+from .base import Message, Peer, PeerOptions, Properties, Will
 from .mosquitto_peer import MosquittoPeer
 from .node_peer import NodeHost, NodePeer
 from .paho_peer import PahoPeer
@@ -25,6 +25,7 @@ __all__ = [
     "NodeHost",
     "Peer",
     "PeerOptions",
+    "Properties",
     "Will",
     "missing_tool",
     "open_peer",

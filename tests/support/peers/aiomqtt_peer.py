@@ -6,7 +6,8 @@ import os
 import socket
 from typing import Any
 
-from .base import LIMIT, Message, Peer
+from .base import LIMIT, NO_PROPERTIES, Message, Peer, Properties
+from .paho_peer import from_paho, paho_connect_properties, to_paho
 
 
 class AiomqttPeer(Peer):
@@ -20,16 +21,22 @@ class AiomqttPeer(Peer):
         import aiomqtt
 
         options = self.options
+        is_v5 = options.version == 5
         will = None
         if given := options.will:
-            will = aiomqtt.Will(given.topic, given.payload, given.qos, given.retain)
+            more = to_paho(given.properties, given.delay, will=True) if is_v5 else None
+            will = aiomqtt.Will(given.topic, given.payload, given.qos, given.retain, more)
+        how: dict[str, Any] = {"clean_session": options.clean}
+        if is_v5:
+            more = paho_connect_properties(options.kept_for, options.topic_aliases)
+            how = {"clean_start": options.clean, "properties": more}
         self._client = aiomqtt.Client(
             "127.0.0.1",
             options.port,
             identifier=options.client_id,
             username=options.username,
-            clean_session=options.clean,
-            protocol=aiomqtt.ProtocolVersion.V311,
+            protocol=aiomqtt.ProtocolVersion(options.version),
+            **how,
             will=will,
             timeout=LIMIT,
             transport="websockets" if options.transport.startswith("ws") else "tcp",
@@ -41,13 +48,20 @@ class AiomqttPeer(Peer):
     async def subscribe(self, topic_filter: str, qos: int) -> None:
         """Subscribe and wait for SUBACK."""
         granted = await self._client.subscribe(topic_filter, qos)
-        assert tuple(granted) == (qos,)
+        assert [getattr(code, "value", code) for code in granted] == [qos]
 
     async def publish(
-        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        *,
+        retain: bool = False,
+        properties: Properties = NO_PROPERTIES,
     ) -> None:
         """Publish and wait for the acknowledgement."""
-        await self._client.publish(topic, payload, qos, retain)
+        more = to_paho(properties) if self.options.version == 5 else None
+        await self._client.publish(topic, payload, qos, retain, more)
 
     async def disconnect(self) -> None:
         """Send DISCONNECT and close."""
@@ -74,7 +88,11 @@ class AiomqttPeer(Peer):
         async for message in self._client.messages:
             self.inbox.put_nowait(
                 Message(
-                    str(message.topic), bytes(message.payload), message.qos, bool(message.retain)
+                    str(message.topic),
+                    bytes(message.payload),
+                    message.qos,
+                    bool(message.retain),
+                    from_paho(message.properties),
                 )
             )
 

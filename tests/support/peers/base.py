@@ -9,6 +9,20 @@ LIMIT = 30.0
 
 
 @dataclass(frozen=True)
+class Properties:
+    """The properties of MQTT 5.0 that travel with a message; in 3.1.1 there are none."""
+
+    user: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation_data: bytes | None = None
+    expiry: int | None = None
+
+
+NO_PROPERTIES = Properties()
+
+
+@dataclass(frozen=True)
 class Message:
     """A message as the client saw it."""
 
@@ -16,11 +30,13 @@ class Message:
     payload: bytes
     qos: int
     retain: bool
+    properties: Properties = NO_PROPERTIES
 
     def __repr__(self) -> str:
         """Show long payloads by their length."""
         payload = self.payload if len(self.payload) < 80 else f"<{len(self.payload)} bytes>"
-        return f"Message({self.topic!r}, {payload!r}, qos={self.qos}, retain={self.retain})"
+        more = "" if self.properties == NO_PROPERTIES else f", {self.properties}"
+        return f"Message({self.topic!r}, {payload!r}, qos={self.qos}, retain={self.retain}{more})"
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,8 @@ class Will:
     payload: bytes
     qos: int = 0
     retain: bool = False
+    properties: Properties = NO_PROPERTIES
+    delay: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,9 @@ class PeerOptions:
 
     The transport is one of ``tcp``, ``tls``, ``ws`` and ``wss``; for the encrypted ones ``cafile``
     has the authority of the broker's certificate.
+
+    In MQTT 5.0, ``version`` 5, a session that is not clean outlives its connection by
+    ``session_expiry`` seconds, and ``topic_aliases`` is the Topic Alias Maximum.
     """
 
     port: int
@@ -48,6 +69,14 @@ class PeerOptions:
     username: str = "interop"
     transport: str = "tcp"
     cafile: str | None = None
+    version: int = 4
+    session_expiry: int = 3600
+    topic_aliases: int = 0
+
+    @property
+    def kept_for(self) -> int:
+        """Return the seconds that a session of MQTT 5.0 is to outlive its connection."""
+        return 0 if self.clean else self.session_expiry
 
 
 class Peer(ABC):
@@ -68,7 +97,13 @@ class Peer(ABC):
 
     @abstractmethod
     async def publish(
-        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        *,
+        retain: bool = False,
+        properties: Properties = NO_PROPERTIES,
     ) -> None:
         """Publish and wait for the acknowledgement that the QoS asks for."""
 

@@ -7,11 +7,42 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import LIMIT, Message, Peer
+from .base import LIMIT, NO_PROPERTIES, Message, Peer, Properties
 
-_FORMAT = "=%q|%r|%x|%t"
-_MESSAGE = re.compile(rb"=(\d)\|(\d)\|([0-9a-f]*)\|(.*)", re.DOTALL)
+# User Properties come as name:value, separated by spaces, so tests use neither sign in them.
+_FORMAT = "=%q|%r|%x|%C|%R|%D|%E|%P|%t"
+_MESSAGE = re.compile(
+    rb"=(\d)\|(\d)\|([0-9a-f]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(\d*)\|([^|]*)\|(.*)", re.DOTALL
+)
+_VERSIONS = {4: "mqttv311", 5: "mqttv5"}
 _LINE_LIMIT = 64 << 20
+
+
+def _property_arguments(command: str, given: Properties) -> list[str]:
+    arguments = []
+    for name, value in given.user:
+        arguments += ["-D", command, "user-property", name, value]
+    if given.content_type is not None:
+        arguments += ["-D", command, "content-type", given.content_type]
+    if given.response_topic is not None:
+        arguments += ["-D", command, "response-topic", given.response_topic]
+    if given.correlation_data is not None:
+        arguments += ["-D", command, "correlation-data", given.correlation_data.decode()]
+    if given.expiry is not None:
+        arguments += ["-D", command, "message-expiry-interval", str(given.expiry)]
+    return arguments
+
+
+def _read_properties(fields: Sequence[bytes]) -> Properties:
+    content_type, response_topic, correlation_data, expiry, user = fields
+    pairs = [pair.decode().partition(":") for pair in user.split()]
+    return Properties(
+        user=tuple((name, value) for name, _, value in pairs),
+        content_type=content_type.decode() or None,
+        response_topic=response_topic.decode() or None,
+        correlation_data=correlation_data or None,
+        expiry=int(expiry) if expiry else None,
+    )
 
 
 class MosquittoPeer(Peer):
@@ -50,14 +81,21 @@ class MosquittoPeer(Peer):
         await self.subscribe(topic_filter, qos)
 
     async def publish(
-        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        *,
+        retain: bool = False,
+        properties: Properties = NO_PROPERTIES,
     ) -> None:
         """Run mosquitto_pub for one message."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "payload"
             file.write_bytes(payload)
             source = ["-f", str(file)] if payload else ["-n"]
-            more = ["-r"] if retain else []
+            more = _property_arguments("publish", properties)
+            more += ["-r"] if retain else []
             await self._publish(topic, qos, [*source, *more], b"")
 
     async def publish_all(self, topic: str, payloads: Sequence[bytes], qos: int) -> None:
@@ -96,10 +134,14 @@ class MosquittoPeer(Peer):
         assert process.stdout is not None
         while line := await process.stdout.readline():
             if match := _MESSAGE.fullmatch(line.rstrip(b"\n")):
-                qos, retain, payload, topic = match.groups()
+                qos, retain, payload, *properties, topic = match.groups()
                 self.inbox.put_nowait(
                     Message(
-                        topic.decode(), bytes.fromhex(payload.decode()), int(qos), retain == b"1"
+                        topic.decode(),
+                        bytes.fromhex(payload.decode()),
+                        int(qos),
+                        retain == b"1",
+                        _read_properties(properties),
                     )
                 )
             elif line.startswith(b"Subscribed "):
@@ -118,12 +160,19 @@ class MosquittoPeer(Peer):
     def _address(self) -> list[str]:
         options = self.options
         address = ["-h", "127.0.0.1", "-p", str(options.port), "-u", options.username]
+        address += ["-V", _VERSIONS[options.version]]
         return [*address, "--cafile", options.cafile] if options.cafile else address
 
     def _session_arguments(self) -> list[str]:
-        arguments = [] if self.options.clean else ["-c"]
-        if will := self.options.will:
+        options = self.options
+        arguments = [] if options.clean else ["-c"]
+        if options.version == 5 and options.kept_for:
+            arguments += ["-x", str(options.kept_for)]
+        if will := options.will:
             arguments += ["--will-topic", will.topic, "--will-qos", str(will.qos)]
             arguments += ["--will-payload", will.payload.decode()]
             arguments += ["--will-retain"] if will.retain else []
+            arguments += _property_arguments("will", will.properties)
+            if will.delay is not None:
+                arguments += ["-D", "will", "will-delay-interval", str(will.delay)]
         return arguments

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .base import LIMIT, Message, Peer, PeerOptions
+from .base import LIMIT, NO_PROPERTIES, Message, Peer, PeerOptions, Properties
 
 _LINE_LIMIT = 64 << 20
 
@@ -70,8 +70,43 @@ class NodeHost:
                 self._answers.pop(value["id"]).set_result(value)
             else:
                 payload = base64.b64decode(value["payload"])
-                message = Message(value["topic"], payload, value["qos"], value["retain"])
+                properties = _from_node(value["properties"])
+                message = Message(
+                    value["topic"], payload, value["qos"], value["retain"], properties
+                )
                 self._inboxes[value["client"]].put_nowait(message)
+
+
+def _to_node(given: Properties) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if given.user:
+        user: dict[str, list[str]] = {}
+        for name, value in given.user:
+            user.setdefault(name, []).append(value)
+        made["userProperties"] = user
+    if given.content_type is not None:
+        made["contentType"] = given.content_type
+    if given.response_topic is not None:
+        made["responseTopic"] = given.response_topic
+    if given.correlation_data is not None:
+        made["correlationData"] = base64.b64encode(given.correlation_data).decode()
+    if given.expiry is not None:
+        made["messageExpiryInterval"] = given.expiry
+    return made
+
+
+def _from_node(seen: dict[str, Any]) -> Properties:
+    data = seen.get("correlationData")
+    user: list[tuple[str, str]] = []
+    for name, values in seen.get("userProperties", {}).items():
+        user += [(name, value) for value in (values if isinstance(values, list) else [values])]
+    return Properties(
+        user=tuple(user),
+        content_type=seen.get("contentType"),
+        response_topic=seen.get("responseTopic"),
+        correlation_data=None if data is None else base64.b64decode(data),
+        expiry=seen.get("messageExpiryInterval"),
+    )
 
 
 class NodePeer(Peer):
@@ -92,6 +127,14 @@ class NodePeer(Peer):
             payload = base64.b64encode(given.payload).decode()
             will = {"topic": given.topic, "payload": payload}
             will |= {"qos": given.qos, "retain": given.retain}
+            if options.version == 5:
+                delay = {} if given.delay is None else {"willDelayInterval": given.delay}
+                will["properties"] = _to_node(given.properties) | delay
+        properties: dict[str, Any] = {}
+        if options.version == 5 and options.kept_for:
+            properties["sessionExpiryInterval"] = options.kept_for
+        if options.topic_aliases:
+            properties["topicAliasMaximum"] = options.topic_aliases
         await self._host.ask(
             "connect",
             options.client_id,
@@ -99,6 +142,8 @@ class NodePeer(Peer):
             clientId=options.client_id,
             clean=options.clean,
             username=options.username,
+            protocolVersion=options.version,
+            **({"properties": properties} if properties else {}),
             protocol={"tcp": "mqtt", "tls": "mqtts"}.get(options.transport, options.transport),
             **({"ca": Path(options.cafile).read_text()} if options.cafile else {}),
             **({"will": will} if will else {}),
@@ -111,11 +156,18 @@ class NodePeer(Peer):
         assert result["granted"] == [qos]
 
     async def publish(
-        self, topic: str, payload: bytes, qos: int = 0, *, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int = 0,
+        *,
+        retain: bool = False,
+        properties: Properties = NO_PROPERTIES,
     ) -> None:
         """Publish and wait for the acknowledgement."""
         body = base64.b64encode(payload).decode()
-        await self._ask("publish", topic=topic, payload=body, qos=qos, retain=retain)
+        more = {"properties": _to_node(properties)} if self.options.version == 5 else {}
+        await self._ask("publish", topic=topic, payload=body, qos=qos, retain=retain, **more)
 
     async def disconnect(self) -> None:
         """Send DISCONNECT and close."""

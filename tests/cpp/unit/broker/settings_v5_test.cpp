@@ -19,7 +19,7 @@ TEST(settings_v5, receive_maximum) {
     c.send(connect_c).expect("20 09 00 00 06 21 00 02 22 00 20");
     c.send("34 07 00 01 't' 00 01 00 'x' 34 07 00 01 't' 00 02 00 'x'");
     c.expect("50 03 00 01 10 50 03 00 02 10");
-    c.send("3c 07 00 01 't' 00 01 00 'x'").expect("50 02 00 01");   // sent again, not one more
+    c.send("3c 07 00 01 't' 00 01 00 'x'").expect("50 02 00 01");     // sent again, not one more
     c.send("32 07 00 01 't' 00 03 00 'x'").expect("40 03 00 03 10");  // acknowledged at once
     c.send("62 02 00 01").expect("70 02 00 01");
     c.send("34 07 00 01 't' 00 05 00 'x'").expect("50 03 00 05 10");
@@ -30,7 +30,8 @@ TEST(settings_v5, receive_maximum) {
 TEST(settings_v5, message_above_receive_maximum_is_not_accepted) {
     broker_bed bed({.receive_maximum = 1});
     bed["sub"].login({.client_id = "sub"}).subscribe("t");
-    const std::string_view persistent = "10 14 00 04 'MQTT' 05 00 00 3c 05 11 ff ff ff ff 00 02 'c1'";
+    const std::string_view persistent =
+        "10 14 00 04 'MQTT' 05 00 00 3c 05 11 ff ff ff ff 00 02 'c1'";
     bed["c"].send(persistent).expect("20 09 00 00 06 21 00 01 22 00 20");
     bed["c"].send("34 07 00 01 't' 00 01 00 'x'").expect("50 02 00 01");
     bed["c"].send("34 07 00 01 't' 00 02 00 'y'").expect("e0 01 93").expect_closed();
@@ -109,7 +110,9 @@ TEST(settings_v5, max_qos) {
     bed["c"].send(connect_c).expect(default_connack);
     bed["c"].send("82 0f 00 01 00 00 01 'a' 00 00 01 'b' 01 00 01 'c' 02");
     bed["c"].expect("90 06 00 01 00 00 01 01");
-    bed["c"].send("34 07 00 01 'c' 00 01 00 'x'").expect("32 07 00 01 'c' 00 01 00 'x' 50 02 00 01");
+    bed["c"]
+        .send("34 07 00 01 'c' 00 01 00 'x'")
+        .expect("32 07 00 01 'c' 00 01 00 'x' 50 02 00 01");
 }
 
 TEST(settings_v5, assigned_client_identifiers) {
