@@ -108,16 +108,15 @@ void register_client(py::module_& module) {
         .def(
             "connect",
             [](client_engine& engine, client_handle client, std::uint64_t ticket, std::string host,
-               std::uint16_t port, std::string client_id, bool clean_session,
+               std::uint16_t port, const std::string& client_id, bool clean_session,
                std::uint16_t keep_alive, std::uint16_t ping_after,
                std::optional<std::string> user_name, std::optional<py::bytes> password,
                const optional_will& will) {
                 engine.send(
-                    {client,
-                     connect_command{
-                         ticket, settings_from(std::move(host), port, std::move(client_id),
-                                               clean_session, keep_alive, ping_after,
-                                               std::move(user_name), std::move(password), will)}});
+                    {client, connect_command{ticket, settings_from(std::move(host), port, client_id,
+                                                                   clean_session, keep_alive,
+                                                                   ping_after, std::move(user_name),
+                                                                   std::move(password), will)}});
             },
             py::arg("client"), py::arg("ticket"), py::kw_only(), py::arg("host"), py::arg("port"),
             py::arg("client_id"), py::arg("clean_session"), py::arg("keep_alive"),

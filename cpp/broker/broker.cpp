@@ -35,6 +35,10 @@ bool broker::receive(client& c, bytes_view input, instant now) {
     if (c.phase == client_phase::closing) return false;
     stats_.bytes_received += input.size();
     c.connection.receive(input, now);
+    if (c.phase == client_phase::deciding) {
+        c.connection.pause();
+        return false;
+    }
     return process(c);
 }
 
@@ -169,7 +173,7 @@ bool broker::distribute(publication& p) {
 void broker::distribute_to_group(shared_group& group, publication& p) {
     const qos level = p.level_for(qos::exactly_once);
     const subscription* member = group.choose(settings_.shared, level, p.publisher(), nullptr);
-    if (member && outbox_.deliver_shared(*member, p) == delivery_result::dropped) {
+    if (member && outbox_.deliver_shared(*member, group.share(), p) == delivery_result::dropped) {
         count_drop(*member->subscriber);
     }
 }
@@ -249,22 +253,19 @@ void broker::drop_session(session& s) {
 void broker::hand_over_shared(session& s) {
     std::vector<queued_message> left;
     s.inflight().for_each([&](inflight_entry& entry) {
-        if (entry.shared && entry.state == inflight_state::awaiting_puback) {
-            left.push_back({entry.content, qos::at_least_once, entry.retain, nullptr, true});
+        if (entry.share && entry.state == inflight_state::awaiting_puback) {
+            left.push_back({entry.content, qos::at_least_once, entry.retain, nullptr, entry.share});
         }
     });
     while (!s.queue().empty()) {
         queued_message m = s.queue().pop_front();
-        if (m.shared) left.push_back(std::move(m));
+        if (m.share) left.push_back(std::move(m));
     }
     for (queued_message& m : left) {
-        for (auto& [name, own] : s.subscriptions()) {
-            shared_group* group = router_.find_group(name);
-            if (!group || !matches(group->filter, m.content->topic())) continue;
-            const subscription* member = group->choose(settings_.shared, m.level, nullptr, &s);
-            if (member) outbox_.redeliver(*member, m);
-            break;
-        }
+        shared_group* group = router_.find_group(*m.share);
+        if (!group) continue;
+        const subscription* member = group->choose(settings_.shared, m.level, nullptr, &s);
+        if (member) outbox_.redeliver(*member, std::move(m));
     }
 }
 

@@ -36,22 +36,23 @@ bool outbox::may_send(session& to, qos level) const noexcept {
 delivery_result outbox::deliver(const route& to, publication& p) {
     const bool retain = to.retain_as_published && p.retain();
     return deliver_to(*to.subscriber, p, to.granted,
-                      {p.level_for(to.granted), retain, to.ids, false});
+                      {p.level_for(to.granted), retain, to.ids, nullptr});
 }
 
-delivery_result outbox::deliver_shared(const subscription& member, publication& p) {
+delivery_result outbox::deliver_shared(const subscription& member, const share_name& share,
+                                       publication& p) {
     const qos granted = member.options.level;
     const bool retain = member.options.retain_as_published && p.retain();
     const subscription_ids ids = ids_of(member);
-    return deliver_to(*member.subscriber, p, granted, {p.level_for(granted), retain, ids, true});
+    return deliver_to(*member.subscriber, p, granted, {p.level_for(granted), retain, ids, share});
 }
 
 delivery_result outbox::deliver_to(session& to, publication& p, qos granted, const options& how) {
     if (!to.queue().empty() || !may_send(to, how.level)) {
-        return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.shared}, granted);
+        return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.share}, granted);
     }
     if (how.level != qos::at_most_once) {
-        send(to, {p.share(), how.level, how.retain, how.ids, how.shared});
+        send(to, {p.share(), how.level, how.retain, how.ids, how.share});
         return delivery_result::sent;
     }
     outgoing_publish packet;
@@ -85,7 +86,7 @@ delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
 void outbox::deliver_retained(const subscription& to, message_ptr m) {
     session& s = *to.subscriber;
     const qos level = lower_of(m->level(), to.options.level);
-    queued_message queued{std::move(m), level, true, ids_of(to), false};
+    queued_message queued{std::move(m), level, true, ids_of(to), nullptr};
     if (s.queue().empty() && may_send(s, level)) {
         send(s, std::move(queued));
     } else {
@@ -137,7 +138,7 @@ void outbox::send(session& to, queued_message m) {
         const std::uint16_t packet_id = to.inflight().next_packet_id();
         auto& entry = to.inflight().add(packet_id, m.level, std::move(m.content), m.retain);
         entry.ids = std::move(m.ids);
-        entry.shared = m.shared;
+        entry.share = std::move(m.share);
         ++to.quota_used;
         send_in_flight(c, entry, false);
     }

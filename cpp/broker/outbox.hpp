@@ -31,7 +31,8 @@ class outbox {
     // (3.1.1: MQTT-3.3.1-9, 5.0: MQTT-3.3.1-12, -13).
     delivery_result deliver(const route& to, publication& p);
     // The same for the member of a shared subscription that was chosen.
-    delivery_result deliver_shared(const subscription& member, publication& p);
+    delivery_result deliver_shared(const subscription& member, const share_name& share,
+                                   publication& p);
     // A retained message for a new subscription: RETAIN is 1 (3.1.1: MQTT-3.3.1-8). Never dropped:
     // the retained store bounds it.
     void deliver_retained(const subscription& to, message_ptr m);
@@ -53,7 +54,7 @@ class outbox {
         qos level;
         bool retain;
         const subscription_ids& ids;
-        bool shared;
+        share_name share;
     };
 
     bool may_send(session& to, qos level) const noexcept;

@@ -3,24 +3,28 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/settings.hpp"
 #include "session/session.hpp"
+#include "session/subscription_ids.hpp"
 
 namespace amqtt {
 
 class shared_group : public trie_entry {
   public:
     // name is the whole `$share/name/filter`.
-    shared_group(std::string_view name, std::string_view inner_filter) : name_(name) {
+    shared_group(std::string_view name, std::string_view inner_filter)
+        : name_(std::make_shared<const std::string>(name)) {
         filter = inner_filter;
         is_group = true;
     }
 
-    const std::string& name() const noexcept { return name_; }
+    const std::string& name() const noexcept { return *name_; }
+    const share_name& share() const noexcept { return name_; }
     const std::vector<subscription*>& members() const noexcept { return members_; }
     bool empty() const noexcept { return members_.empty(); }
 
@@ -37,7 +41,7 @@ class shared_group : public trie_entry {
     subscription* preferred(shared_strategy strategy, const session* publisher,
                             const session* except);
 
-    std::string name_;
+    share_name name_;
     std::vector<subscription*> members_;
     std::size_t turn_ = 0;
     std::uint64_t random_state_ = 0x9E3779B97F4A7C15ULL;

@@ -42,7 +42,7 @@ inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message
     entry.state = level == qos::exactly_once ? inflight_state::awaiting_pubrec
                                              : inflight_state::awaiting_puback;
     entry.retain = retain;
-    entry.shared = false;
+    entry.share.reset();
     entry.sent = false;
     entry.counts = false;
     entry.ticket = 0;
@@ -75,6 +75,7 @@ void inflight_window::remove(std::uint16_t packet_id) {
     }
     entry->content.reset();
     entry->ids.reset();
+    entry->share.reset();
     entry->state = inflight_state::unused;
     --size_;
 }

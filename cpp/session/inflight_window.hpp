@@ -21,13 +21,13 @@ enum class inflight_state : std::uint8_t {
 struct inflight_entry {
     message_ptr content;  // null once PUBREC has come
     subscription_ids ids;
+    share_name share;
     std::uint64_t ticket = 0;  // of the caller, for its own use
     std::uint16_t packet_id = 0;
     std::uint16_t previous = 0;  // packet identifiers, 0 at the ends
     std::uint16_t next = 0;
     inflight_state state = inflight_state::unused;
     bool retain = false;  // the RETAIN flag it is sent with
-    bool shared = false;  // it came by a shared subscription
     // The owner's business: it went out on the present connection, as a PUBLISH there.
     bool sent = false;
     bool counts = false;

@@ -17,7 +17,7 @@ struct queued_message {
     qos level = qos::at_most_once;  // the QoS to deliver it with
     bool retain = false;            // the RETAIN flag to deliver it with
     subscription_ids ids = nullptr;
-    bool shared = false;  // it came by a shared subscription
+    share_name share = nullptr;
 };
 
 struct queue_limits {

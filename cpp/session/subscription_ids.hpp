@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace amqtt {
@@ -15,5 +16,9 @@ inline std::span<const std::uint32_t> view_of(const subscription_ids& ids) noexc
     if (!ids) return {};
     return *ids;
 }
+
+// The shared subscription (`$share/name/filter`) a message came by, as all its messages know it;
+// null when it came by an ordinary one.
+using share_name = std::shared_ptr<const std::string>;
 
 }  // namespace amqtt

@@ -107,7 +107,7 @@ TEST_F(InflightWindow, AReusedIdentifierStartsAfresh) {
     inflight_entry& old = window.add(1, qos::exactly_once, content, true);
     old.ticket = 42;
     old.state = inflight_state::awaiting_pubcomp;
-    old.shared = true;
+    old.share = std::make_shared<const std::string>("$share/g/t");
     old.sent = false;
     old.ids = std::make_shared<const std::vector<std::uint32_t>>(1, 7);
     window.remove(1);
@@ -116,7 +116,7 @@ TEST_F(InflightWindow, AReusedIdentifierStartsAfresh) {
     EXPECT_EQ(entry.ticket, 0U);
     EXPECT_EQ(entry.state, inflight_state::awaiting_puback);
     EXPECT_FALSE(entry.retain);
-    EXPECT_FALSE(entry.shared);
+    EXPECT_FALSE(entry.share);
     EXPECT_FALSE(entry.sent);
     EXPECT_EQ(entry.ids, nullptr);
     EXPECT_THAT(order(), ElementsAre(1));
