@@ -29,7 +29,7 @@ def run_program(source: str, *arguments: str) -> str:
 
     """
     finished = subprocess.run(
-        [*python_command(), "-X", "dev", "-W", "error", "-c", source, *arguments],
+        [*python_command(), "-X", "faulthandler", "-W", "error", "-c", source, *arguments],
         env=python_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -38,5 +38,5 @@ def run_program(source: str, *arguments: str) -> str:
         check=False,
     )
     assert finished.returncode == 0, f"status {finished.returncode}:\n{finished.stderr}"
-    assert finished.stderr == ""
+    assert finished.stderr == "", finished.stderr
     return finished.stdout
