@@ -6,8 +6,6 @@
 #include <variant>
 #include <vector>
 
-#include "topic/filter.hpp"
-
 namespace amqtt {
 
 broker::broker(const broker_settings& settings, hooks& policy)

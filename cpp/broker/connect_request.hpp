@@ -38,7 +38,6 @@ struct connect_request {
     std::uint32_t session_expiry_interval = 0;
     std::uint16_t receive_maximum = UINT16_MAX;
     peer_limits limits;
-    std::string authentication_method;  // empty: none
 
   private:
     void read_properties(const properties& props) {
@@ -51,7 +50,6 @@ struct connect_request {
         limits.maximum_packet_size = props.integer(id::maximum_packet_size, UINT32_MAX);
         limits.topic_alias_maximum =
             static_cast<std::uint16_t>(props.integer(id::topic_alias_maximum, 0));
-        authentication_method = props.text(id::authentication_method);
     }
 };
 
