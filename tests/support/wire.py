@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import select
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -155,6 +157,25 @@ class WireClient:
         except (BrokenPipeError, ConnectionResetError):
             self._closed_by_peer = True
 
+    def send_while_reading(self, data: bytes, limit: float = DEFAULT_TIMEOUT) -> None:
+        """Send bytes and keep what comes meanwhile for the next expectation.
+
+        One thread does both: an SSL connection must not be used from two at once.
+        """
+        deadline = time.monotonic() + limit
+        left = memoryview(data)
+        self._socket.setblocking(False)
+        while left:
+            received = self._receive_some()
+            sent = self._send_some(left)
+            left = left[sent:]
+            if not (received or sent):
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or self._closed_by_peer:
+                    msg = f"closed or stuck with {len(left)} of {len(data)} bytes to send"
+                    raise WireError(msg)
+                select.select([self._socket], [self._socket], [], remaining)
+
     def read(self, count: int, limit: float = DEFAULT_TIMEOUT) -> bytes:
         """Return exactly the next ``count`` bytes."""
         deadline = time.monotonic() + limit
@@ -240,6 +261,27 @@ class WireClient:
         self.send(subscribe(packet_id, (topic_filter, qos)))
         self.expect(suback(packet_id, qos))
         return self
+
+    def _send_some(self, data: memoryview) -> int:
+        """Send what the connection takes at once; return how much that is."""
+        try:
+            return self._socket.send(data[: 1 << 16])
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        except (BrokenPipeError, ConnectionResetError):
+            self._closed_by_peer = True
+            return 0
+
+    def _receive_some(self) -> int:
+        """Read what is there without waiting; return how much that is."""
+        try:
+            data = self._socket.recv(1 << 20)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        if not data:
+            self._closed_by_peer = True
+        self._pending += data
+        return len(data)
 
     def _fill(self, deadline: float) -> bool:
         """Read what is there; return False at the time limit or when the peer has closed."""
