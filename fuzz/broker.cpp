@@ -12,7 +12,7 @@ using namespace amqtt::test;
 
 broker_settings tight_settings() {
     broker_settings settings;
-    settings.max_packet_size = 1000;
+    settings.limits.max_packet_size = 1000;
     settings.max_inflight_messages = 2;
     settings.queue = {4, 200};
     settings.output_high_water = 100;

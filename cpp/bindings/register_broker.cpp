@@ -25,8 +25,8 @@ broker_settings settings_from(double connect_timeout, std::size_t max_packet_siz
         return std::chrono::duration_cast<duration>(seconds(value));
     };
     broker_settings settings;
-    settings.connect_timeout = to_duration(connect_timeout);
-    settings.max_packet_size = max_packet_size;
+    settings.limits.connect_timeout = to_duration(connect_timeout);
+    settings.limits.max_packet_size = max_packet_size;
     settings.max_inflight_messages = max_inflight_messages;
     settings.queue = {max_queued_messages, max_queued_bytes};
     if (session_expiry) settings.session_expiry = to_duration(*session_expiry);

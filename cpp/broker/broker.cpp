@@ -8,6 +8,17 @@
 
 namespace amqtt {
 
+namespace {
+
+// (5.0: MQTT-3.1.2-30.)
+bool may_come_before_connack(const server_event& event) noexcept {
+    return std::holds_alternative<auth_packet>(event) ||
+           std::holds_alternative<disconnect_packet>(event) ||
+           std::holds_alternative<protocol_violation>(event);
+}
+
+}  // namespace
+
 broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
@@ -24,7 +35,7 @@ std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now)
     auto opened = std::make_unique<client>(network, std::move(peer), settings_, pool_);
     clients_.push_back(*opened);
     opened->idle.kind = connect_timeout;
-    timers_.set(opened->idle, now + settings_.connect_timeout);
+    timers_.set(opened->idle, now + opened->limits.connect_timeout);
     return opened;
 }
 
@@ -44,6 +55,10 @@ bool broker::process(client& c) {
     while (true) {
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
+        if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
+            handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
+            break;
+        }
         std::visit(
             [&](const auto& what) {
                 if constexpr (!std::is_same_v<std::decay_t<decltype(what)>, need_input>) {
@@ -57,7 +72,14 @@ bool broker::process(client& c) {
         }
     }
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    return c.phase == client_phase::connecting || c.phase == client_phase::connected;
+    return c.phase != client_phase::deciding && c.phase != client_phase::closing;
+}
+
+void broker::go_on(client& c) {
+    // What came in meanwhile waits in the connection.
+    const bool may_read =
+        c.phase == client_phase::connected || c.phase == client_phase::authenticating;
+    if (may_read && process(c)) c.network->resume_reading();
 }
 
 void broker::closed(client& c, instant now) {
@@ -89,13 +111,20 @@ void broker::timer_fired(timer& t) {
     client& c = *static_cast<client*>(t.owner);
     switch (t.kind) {
         case connect_timeout:
+            if (c.phase == client_phase::authenticating) {
+                refuse(c, reason_code::not_authorized, "it sent no AUTH in time");
+                break;
+            }
             log(log_level::info, c, "sent no CONNECT in time");
             end(c, reason_code::keep_alive_timeout, will_action::discard);
             break;
         case decision_timeout:
-            log(log_level::warning, c, "refused: no decision on its authentication in time");
             decisions_.erase(c.ticket);
-            refuse(c, reason_code::not_authorized, nullptr);
+            end_exchange(c);
+            refuse(c, reason_code::not_authorized, "no decision on its authentication in time");
+            break;
+        case reauthentication:
+            exchange_timed_out(c);
             break;
         default: {
             const instant due =
@@ -105,8 +134,7 @@ void broker::timer_fired(timer& t) {
                 break;
             }
             log(log_level::info, c, "keep alive timed out");
-            c.connection.send_disconnect(reason_code::keep_alive_timeout);
-            end(c, reason_code::keep_alive_timeout, will_action::publish);
+            disconnect(c, reason_code::keep_alive_timeout, "keep alive timed out");
         }
     }
 }
@@ -116,15 +144,15 @@ void broker::decide(std::uint64_t ticket, bool allowed, instant now) {
     const auto it = decisions_.find(ticket);
     if (it == decisions_.end()) return;
     client& c = *it->second;
+    if (c.exchange) return;  // that wants a reply()
     decisions_.erase(it);
     if (!allowed) {
-        refuse(c, reason_code::not_authorized, "refused: authentication failed");
+        refuse(c, reason_code::not_authorized, "authentication failed");
         return;
     }
     c.connection.restart_keep_alive(now);
     admit(c);
-    // What came in behind the CONNECT waits in the connection.
-    if (c.phase == client_phase::connected && process(c)) c.network->resume_reading();
+    go_on(c);
 }
 
 void broker::publish(std::string_view topic, bytes_view payload, std::optional<qos> level,
@@ -139,7 +167,10 @@ void broker::shutdown(instant now) {
     while (!clients_.empty()) {
         client& c = clients_.front();
         if (c.phase == client_phase::connected) {
-            c.connection.send_disconnect(reason_code::server_shutting_down);
+            const bool moved = !settings_.server_reference.empty();
+            c.connection.send_disconnect(
+                moved ? reason_code::use_another_server : reason_code::server_shutting_down, {},
+                settings_.server_reference);
         }
         end(c, reason_code::server_shutting_down, will_action::publish);
     }
@@ -199,6 +230,7 @@ void broker::end(client& c, reason_code reason, will_action action) {
     if (c.phase == client_phase::closing) return;
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
+    end_exchange(c);
     c.phase = client_phase::closing;
     c.unlink();
     c.idle.cancel();

@@ -47,6 +47,8 @@ class broker {
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
     void decide(std::uint64_t ticket, bool allowed, instant now);
+    // The reply to a step of enhanced authentication that was pending; not pending itself.
+    void reply(std::uint64_t ticket, const authentication_reply& answer, instant now);
 
     // Publishes a message of the server itself. level nullopt: at the QoS each subscriber was
     // granted. The topic must be valid; it may start with '$'.
@@ -68,6 +70,7 @@ class broker {
         keep_alive,
         session_expiry,
         will_delay,
+        reauthentication,
     };
     enum class will_action : std::uint8_t { publish, discard };
 
@@ -79,13 +82,28 @@ class broker {
     void handle(client& c, const subscribe_packet& packet);
     void handle(client& c, const unsubscribe_packet& packet);
     void handle(client& c, const disconnect_packet& packet);
+    void handle(client& c, const auth_packet& packet);
     void handle(client& c, const protocol_violation& violation);
 
-    void admit(client& c);
-    void refuse(client& c, reason_code code, const char* why);
+    std::optional<protocol_violation> connect_problem(const connect_packet& packet,
+                                                      const connection_limits& limits) const;
+    void admit(client& c, std::string_view authentication_data = {});
+    // why is logged, and told to the client as far as settings allow.
+    void refuse(client& c, reason_code code, std::string_view why);
+    void disconnect(client& c, reason_code code, std::string_view why);
+    std::string_view told(std::string_view why) const noexcept;
+    // Lets a client go on that was kept waiting.
+    void go_on(client& c);
+
+    void start_exchange(client& c);
+    void take_step(client& c, const authentication_step& step);
+    void take_reply(client& c, const authentication_reply& answer);
+    void wait_for_exchange(client& c, timer_kind kind, duration limit);
+    void end_exchange(client& c);
+    void exchange_timed_out(client& c);
     session& session_for(client& c, bool& present);
     void take_over(session& s);
-    properties connack_properties(const client& c) const;
+    properties connack_properties(const client& c, const std::string& response_information) const;
     void puback_received(session& s, std::uint16_t packet_id);
     void pubrec_received(client& c, const ack_packet& packet);
     void pubrel_received(client& c, std::uint16_t packet_id);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "broker/broker.hpp"
+#include "broker/payload_format.hpp"
 #include "codec/varint.hpp"
 
 namespace amqtt {
@@ -15,36 +16,97 @@ std::size_t character_count(std::string_view utf8) noexcept {
 }
 
 // Why a Client Identifier is refused, or nullptr.
-const char* identifier_problem(const connect_packet& packet) noexcept {
+const char* identifier_problem(const connect_packet& packet, tolerances borne) noexcept {
     if (packet.version == protocol_version::v3_1) {
         const std::size_t count = character_count(packet.client_id);
-        return count < 1 || count > 23 ? "refused: MQTT 3.1 wants 1 to 23 characters as client "
-                                         "identifier"
-                                       : nullptr;
+        const bool too_long = count > 23 && !borne.has(tolerance::long_client_id);
+        return count < 1 || too_long ? "MQTT 3.1 wants 1 to 23 characters as client identifier"
+                                     : nullptr;
     }
     // An identifier of ours could never be resumed by a client of MQTT 3, which is not told it
     // (3.1.1: MQTT-3.1.3-8).
     const bool resumable = packet.clean_start || packet.version == protocol_version::v5_0;
-    return packet.client_id.empty() && !resumable
-               ? "refused: empty client identifier without Clean Session"
-               : nullptr;
+    return packet.client_id.empty() && !resumable ? "empty client identifier without Clean Session"
+                                                  : nullptr;
+}
+
+bool exceeds(std::uint16_t keep_alive, std::uint16_t longest) noexcept {
+    return longest != 0 && (keep_alive == 0 || keep_alive > longest);
+}
+
+// The keep alive a client is held to (Server Keep Alive).
+std::uint16_t admitted_keep_alive(std::uint16_t asked, const connection_limits& limits) noexcept {
+    if (exceeds(asked, limits.max_keep_alive)) return limits.max_keep_alive;
+    return asked == 0 ? asked : std::max(asked, limits.min_keep_alive);
+}
+
+std::string filled_in(std::string text, std::string_view client_id) {
+    static constexpr std::string_view place = "{client_id}";
+    for (std::size_t at = text.find(place); at != std::string::npos;
+         at = text.find(place, at + client_id.size()))
+        text.replace(at, place.size(), client_id);
+    return text;
 }
 
 }  // namespace
 
+// What the listener or the settings do not admit.
+std::optional<protocol_violation> broker::connect_problem(const connect_packet& packet,
+                                                          const connection_limits& limits) const {
+    using violation = protocol_violation;
+    if (!limits.admits(packet.version)) {
+        return violation{reason_code::unsupported_protocol_version,
+                         "this listener does not serve its protocol version"};
+    }
+    if (const char* problem = identifier_problem(packet, limits.borne)) {
+        return violation{reason_code::client_identifier_not_valid, problem};
+    }
+    // MQTT 3 has no way to tell a client what it is held to.
+    if (packet.version != protocol_version::v5_0 &&
+        exceeds(packet.keep_alive, limits.max_keep_alive)) {
+        return violation{reason_code::not_authorized,
+                         "its keep alive is longer than this listener admits"};
+    }
+    if (!packet.will) return std::nullopt;
+    if (packet.will->level > limits.max_qos) {
+        return violation{reason_code::qos_not_supported, "the QoS of its will is not supported"};
+    }
+    if (packet.will->retain && !limits.retain_available) {
+        return violation{reason_code::retain_not_supported, "its will is to be retained"};
+    }
+    if (settings_.check_payload_format &&
+        !payload_format_holds(packet.will->props, packet.will->payload)) {
+        return violation{reason_code::payload_format_invalid, "its will is not UTF-8 as announced"};
+    }
+    return std::nullopt;
+}
+
 void broker::handle(client& c, const connect_packet& packet) {
     c.request.emplace(packet);
-    if (packet.props.contains(property_id::authentication_method)) {
-        refuse(c, reason_code::bad_authentication_method,
-               "refused: its authentication method is not available");
+    connect_request& request = *c.request;
+    request.limits.topic_alias_maximum =
+        std::min(request.limits.topic_alias_maximum, settings_.sent_topic_alias_maximum);
+    c.connection.set_peer_limits(request.limits);
+    if (const auto problem = connect_problem(packet, c.limits)) {
+        refuse(c, problem->code, problem->what);
         return;
     }
-    if (const char* problem = identifier_problem(packet)) {
-        refuse(c, reason_code::client_identifier_not_valid, problem);
+    request.id_was_assigned = packet.client_id.empty();
+    if (packet.client_id.empty()) request.client_id = sessions_.new_client_id();
+    if (request.authentication_method) {
+        start_exchange(c);
+        take_step(c, {*request.authentication_method,
+                      packet.props.binary(property_id::authentication_data)});
         return;
     }
-    c.request->id_was_assigned = packet.client_id.empty();
-    if (packet.client_id.empty()) c.request->client_id = sessions_.new_client_id();
+    if (c.limits.anonymous && !request.user_name) {
+        if (*c.limits.anonymous) {
+            admit(c);
+        } else {
+            refuse(c, reason_code::not_authorized, "this listener wants a user name");
+        }
+        return;
+    }
     c.phase = client_phase::deciding;
     c.ticket = ++last_ticket_;
     switch (hooks_.authenticate(c, c.ticket)) {
@@ -52,7 +114,7 @@ void broker::handle(client& c, const connect_packet& packet) {
             admit(c);
             break;
         case verdict::deny:
-            refuse(c, reason_code::not_authorized, "refused: authentication failed");
+            refuse(c, reason_code::not_authorized, "authentication failed");
             break;
         case verdict::pending:
             decisions_.emplace(c.ticket, &c);
@@ -62,28 +124,41 @@ void broker::handle(client& c, const connect_packet& packet) {
     }
 }
 
-void broker::refuse(client& c, reason_code code, const char* why) {
-    if (why) log(log_level::info, c, why);
-    c.connection.send_connack(false, code);
+std::string_view broker::told(std::string_view why) const noexcept {
+    return settings_.reason_strings ? why : std::string_view{};
+}
+
+void broker::refuse(client& c, reason_code code, std::string_view why) {
+    log(log_level::info, c, "refused: " + std::string(why));
+    c.connection.send_connack(false, code, {}, told(why));
     end(c, code, will_action::discard);
 }
 
-void broker::admit(client& c) {
+void broker::disconnect(client& c, reason_code code, std::string_view why) {
+    c.connection.send_disconnect(code, told(why));
+    end(c, code, will_action::publish);
+}
+
+void broker::admit(client& c, std::string_view authentication_data) {
     connect_request& request = *c.request;
-    if (settings_.max_keep_alive != 0 && request.version == protocol_version::v5_0 &&
-        (request.keep_alive == 0 || request.keep_alive > settings_.max_keep_alive)) {
-        request.keep_alive = settings_.max_keep_alive;
-        request.keep_alive_was_changed = true;
+    if (request.version == protocol_version::v5_0) {
+        const std::uint16_t admitted = admitted_keep_alive(request.keep_alive, c.limits);
+        request.keep_alive_was_changed = admitted != request.keep_alive;
+        request.keep_alive = admitted;
     }
-    const properties props = connack_properties(c);
-    request.limits.topic_alias_maximum =
-        std::min(request.limits.topic_alias_maximum, settings_.sent_topic_alias_maximum);
-    c.connection.set_limits(request.limits, settings_.topic_alias_maximum);
+    std::string response_information;
+    if (request.wants_response_information) {
+        response_information = filled_in(settings_.response_information, request.client_id);
+    }
+    properties props = connack_properties(c, response_information);
+    if (!authentication_data.empty()) {
+        props.add(property_id::authentication_data, as_bytes(authentication_data));
+    }
     if (!c.connection.accepts_connack(props)) {
-        refuse(c, reason_code::packet_too_large,
-               "refused: its Maximum Packet Size has no room for CONNACK");
+        refuse(c, reason_code::packet_too_large, "its Maximum Packet Size has no room for CONNACK");
         return;
     }
+    c.connection.set_own_limits(c.limits.max_packet_size, c.limits.topic_alias_maximum);
     bool present = false;
     session& s = session_for(c, present);
     s.expiry.cancel();
@@ -95,6 +170,9 @@ void broker::admit(client& c) {
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
+    if (request.version == protocol_version::v5_0) {
+        c.receive_quota = c.limits.receive_maximum + s.received_qos2().size();
+    }
     c.idle.cancel();
     if (request.keep_alive != 0) {
         c.idle.kind = keep_alive;
@@ -110,7 +188,8 @@ void broker::admit(client& c) {
     if (present) outbox_.resume(s);
 }
 
-properties broker::connack_properties(const client& c) const {
+properties broker::connack_properties(const client& c,
+                                      const std::string& response_information) const {
     using id = property_id;
     const connect_request& request = *c.request;
     properties props;
@@ -121,19 +200,29 @@ properties broker::connack_properties(const client& c) const {
     if (std::chrono::seconds(request.session_expiry_interval) > longest) {
         props.add(id::session_expiry_interval, static_cast<std::uint32_t>(longest.count()));
     }
-    if (settings_.receive_maximum != UINT16_MAX) {
-        props.add(id::receive_maximum, settings_.receive_maximum);
+    if (c.limits.receive_maximum != UINT16_MAX) {
+        props.add(id::receive_maximum, c.limits.receive_maximum);
     }
-    if (settings_.max_packet_size <= varint_max) {
-        props.add(id::maximum_packet_size, static_cast<std::uint32_t>(settings_.max_packet_size));
+    if (c.limits.max_qos != qos::exactly_once) {
+        props.add(id::maximum_qos, to_byte(c.limits.max_qos));
+    }
+    if (!c.limits.retain_available) props.add(id::retain_available, 0U);
+    if (c.limits.max_packet_size <= varint_max) {
+        props.add(id::maximum_packet_size, static_cast<std::uint32_t>(c.limits.max_packet_size));
     }
     if (request.id_was_assigned) {
         props.add(id::assigned_client_identifier, std::string_view(request.client_id));
     }
-    if (settings_.topic_alias_maximum != 0) {
-        props.add(id::topic_alias_maximum, settings_.topic_alias_maximum);
+    if (c.limits.topic_alias_maximum != 0) {
+        props.add(id::topic_alias_maximum, c.limits.topic_alias_maximum);
     }
     if (request.keep_alive_was_changed) props.add(id::server_keep_alive, request.keep_alive);
+    if (!response_information.empty()) {
+        props.add(id::response_information, std::string_view(response_information));
+    }
+    if (request.authentication_method) {
+        props.add(id::authentication_method, std::string_view(*request.authentication_method));
+    }
     return props;
 }
 
@@ -155,9 +244,9 @@ session& broker::session_for(client& c, bool& present) {
 void broker::take_over(session& s) {
     client& old = *s.connection;
     log(log_level::info, old, "closed: its session was taken over by another connection");
-    old.connection.send_disconnect(reason_code::session_taken_over);
     // A will with a delay stays with the session: its end publishes the will, resuming does not.
-    end(old, reason_code::session_taken_over, will_action::publish);
+    disconnect(old, reason_code::session_taken_over,
+               "another connection has its client identifier");
 }
 
 }  // namespace amqtt

@@ -4,11 +4,20 @@
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/payload_format.hpp"
 #include "topic/filter.hpp"
 
 namespace amqtt {
 
 // -- PUBLISH and its acknowledgements
+
+namespace {
+
+reason_code outcome_of(bool delivered) noexcept {
+    return delivered ? reason_code::success : reason_code::no_matching_subscribers;
+}
+
+}  // namespace
 
 void broker::handle(client& c, const publish_packet& packet) {
     ++stats_.publish_received;
@@ -16,26 +25,44 @@ void broker::handle(client& c, const publish_packet& packet) {
         handle(c, protocol_error("Subscription Identifier in a PUBLISH of a client"));
         return;
     }
+    if (packet.level > c.limits.max_qos) {
+        handle(c, protocol_violation{reason_code::qos_not_supported,
+                                     "PUBLISH with a QoS above Maximum QoS"});
+        return;
+    }
+    if (packet.retain && !c.limits.retain_available) {
+        handle(c, protocol_violation{reason_code::retain_not_supported,
+                                     "PUBLISH to be retained, which is not available"});
+        return;
+    }
+    const bool well_formatted =
+        !settings_.check_payload_format || payload_format_holds(packet.props, packet.payload);
     if (packet.level == qos::at_most_once) {
-        publish_from(c, packet);
+        if (well_formatted) publish_from(c, packet);
         return;
     }
     if (packet.level == qos::at_least_once) {
-        const reason_code code =
-            publish_from(c, packet) ? reason_code::success : reason_code::no_matching_subscribers;
+        const reason_code code = well_formatted ? outcome_of(publish_from(c, packet))
+                                                : reason_code::payload_format_invalid;
         c.connection.send_ack(packet_type::puback, packet.packet_id, code);
         return;
     }
     packet_id_set& received = c.state->received_qos2();
     reason_code code = reason_code::success;
     if (!received.contains(packet.packet_id)) {
-        if (received.size() >= settings_.receive_maximum) {
+        if (!well_formatted) {
+            // Its identifier is free again (5.0: MQTT-4.3.3-9).
+            c.connection.send_ack(packet_type::pubrec, packet.packet_id,
+                                  reason_code::payload_format_invalid);
+            return;
+        }
+        if (received.size() >= c.receive_quota) {
             handle(c, protocol_violation{reason_code::receive_maximum_exceeded,
                                          "more QoS 2 messages in flight than Receive Maximum"});
             return;
         }
         received.insert(packet.packet_id);
-        if (!publish_from(c, packet)) code = reason_code::no_matching_subscribers;
+        code = outcome_of(publish_from(c, packet));
     }
     c.connection.send_ack(packet_type::pubrec, packet.packet_id, code);
 }
@@ -107,6 +134,14 @@ void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
 
 // -- SUBSCRIBE and UNSUBSCRIBE
 
+namespace {
+
+protocol_violation no_room_for_answer() noexcept {
+    return {reason_code::packet_too_large, "its Maximum Packet Size has no room for the answer"};
+}
+
+}  // namespace
+
 void broker::handle(client& c, const subscribe_packet& packet) {
     for (const subscription_request& request : packet.requests) {
         if (request.options.no_local && request.filter.starts_with("$share/")) {
@@ -123,7 +158,10 @@ void broker::handle(client& c, const subscribe_packet& packet) {
         codes.push_back(subscribe(*c.state, request, id, wants_retained));
         if (wants_retained) with_retained.push_back(request.filter);
     }
-    c.connection.send_suback(packet.packet_id, codes);
+    if (!c.connection.send_suback(packet.packet_id, codes)) {
+        handle(c, no_room_for_answer());
+        return;
+    }
     for (const std::string_view filter : with_retained)
         deliver_retained(*c.state->find_subscription(filter));
 }
@@ -161,12 +199,16 @@ void broker::handle(client& c, const unsubscribe_packet& packet) {
         const bool existed = router_.unsubscribe(*c.state, filter);
         codes.push_back(existed ? reason_code::success : reason_code::no_subscription_existed);
     }
-    c.connection.send_unsuback(packet.packet_id, codes);
+    if (!c.connection.send_unsuback(packet.packet_id, codes)) handle(c, no_room_for_answer());
 }
 
 // -- the end of a connection
 
 void broker::handle(client& c, const disconnect_packet& packet) {
+    if (c.phase != client_phase::connected) {
+        end(c, packet.code, will_action::discard);
+        return;
+    }
     if (packet.props.contains(property_id::session_expiry_interval)) {
         const std::uint32_t interval =
             packet.props.integer(property_id::session_expiry_interval, 0);
@@ -184,11 +226,11 @@ void broker::handle(client& c, const disconnect_packet& packet) {
 void broker::handle(client& c, const protocol_violation& violation) {
     log(log_level::warning, c, std::string("closed: ") + violation.what);
     if (c.phase == client_phase::connected) {
-        c.connection.send_disconnect(violation.code);
+        c.connection.send_disconnect(violation.code, told(violation.what));
     } else if (c.connection.version_is_known()
                    ? c.connection.version() == protocol_version::v5_0
                    : violation.code == reason_code::unsupported_protocol_version) {
-        c.connection.send_connack(false, violation.code);
+        c.connection.send_connack(false, violation.code, {}, told(violation.what));
     }
     end(c, violation.code, will_action::publish);
 }

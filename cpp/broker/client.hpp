@@ -1,6 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +12,7 @@
 
 #include "base/timer_wheel.hpp"
 #include "broker/connect_request.hpp"
+#include "broker/enhanced_authentication.hpp"
 #include "broker/link.hpp"
 #include "broker/settings.hpp"
 #include "protocol/server_connection.hpp"
@@ -20,16 +24,28 @@ struct peer_info {
     std::string address;
     std::uint16_t port = 0;
     std::string listener;  // the name of the listener it came through
+    // What that admits; outlives the connection. Null: broker_settings::limits.
+    const connection_limits* limits = nullptr;
 };
 
-enum class client_phase : std::uint8_t { connecting, deciding, connected, closing };
+enum class client_phase : std::uint8_t {
+    connecting,      // CONNECT is to come
+    deciding,        // the hooks are to say who may connect
+    authenticating,  // AUTH is to come
+    connected,
+    closing,
+};
 
 // A network connection as the broker sees it. Made by broker::open(), owned by the transport,
 // which tells the broker() before it destroys it.
 struct client
     : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     client(link& network_link, peer_info who, const broker_settings& settings, block_pool& pool)
-        : network(&network_link), peer(std::move(who)), connection(settings.max_packet_size, pool) {
+        : network(&network_link),
+          peer(std::move(who)),
+          limits(peer.limits ? *peer.limits : settings.limits),
+          connection(std::min(limits.max_connect_size, limits.max_packet_size), pool,
+                     limits.borne) {
         idle.owner = this;
     }
 
@@ -40,6 +56,7 @@ struct client
 
     link* network;
     peer_info peer;
+    const connection_limits& limits;
     server_connection connection;
     client_phase phase = client_phase::connecting;
     bool flush_requested = false;  // set by the broker, reset by the transport
@@ -47,6 +64,9 @@ struct client
     std::optional<connect_request> request;
     std::uint64_t ticket = 0;  // of the decision it waits for
     timer idle;                // connect time-out, decision deadline, keep alive
+    std::unique_ptr<authentication_exchange> exchange;  // while one is running
+    // QoS 2 messages that may be in flight from it, those of earlier connections included.
+    std::size_t receive_quota = UINT16_MAX;
 };
 
 }  // namespace amqtt

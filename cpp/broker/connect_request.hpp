@@ -37,6 +37,8 @@ struct connect_request {
     bool keep_alive_was_changed = false;  // to the longest the server admits
     std::uint32_t session_expiry_interval = 0;
     std::uint16_t receive_maximum = UINT16_MAX;
+    bool wants_response_information = false;
+    std::optional<std::string> authentication_method;
     peer_limits limits;
 
   private:
@@ -50,6 +52,11 @@ struct connect_request {
         limits.maximum_packet_size = props.integer(id::maximum_packet_size, UINT32_MAX);
         limits.topic_alias_maximum =
             static_cast<std::uint16_t>(props.integer(id::topic_alias_maximum, 0));
+        limits.wants_problem_information = props.integer(id::request_problem_information, 1) != 0;
+        wants_response_information = props.integer(id::request_response_information, 0) != 0;
+        if (props.contains(id::authentication_method)) {
+            authentication_method.emplace(props.text(id::authentication_method));
+        }
     }
 };
 

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/reason_code.hpp"
 #include "broker/client.hpp"
+#include "broker/enhanced_authentication.hpp"
 
 namespace amqtt {
 
@@ -24,6 +25,16 @@ class hooks {
     // Decides whether a client may connect. After pending, broker::decide(ticket, ...) is to
     // follow; without it the broker denies when settings.decision_timeout has passed.
     virtual verdict authenticate(const client& who, std::uint64_t ticket) = 0;
+
+    // Takes a step of enhanced authentication, which for clients that ask for it stands in the
+    // place of authenticate(). After pending, broker::reply(ticket, ...) is to follow, with the
+    // same deadline. All steps of one exchange have the same ticket.
+    virtual authentication_reply authenticate(const client&, const authentication_step&,
+                                              std::uint64_t /*ticket*/) {
+        return {};
+    }
+    // An exchange is over, whatever came of it.
+    virtual void authentication_ended(std::uint64_t /*ticket*/) {}
 
     virtual std::uint32_t mask() const noexcept { return 0; }
     virtual void client_connected(const client&) {}

@@ -3,9 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/qos.hpp"
 #include "base/time.hpp"
+#include "codec/protocol_version.hpp"
+#include "codec/tolerance.hpp"
 #include "session/message_queue.hpp"
 
 namespace amqtt {
@@ -19,21 +22,53 @@ enum class shared_strategy : std::uint8_t {
     sticky,             // the same member until it leaves
 };
 
+// What the clients of one listener may do and use.
+struct connection_limits {
+    duration connect_timeout = std::chrono::seconds(30);
+    std::size_t max_connect_size = 256 * 1024;   // of a packet before the client is admitted
+    std::size_t max_packet_size = 268'435'460;   // of one after that
+    std::uint16_t min_keep_alive = 0;            // seconds
+    std::uint16_t max_keep_alive = 0;            // seconds; 0: any, and none at all
+    qos max_qos = qos::exactly_once;             // that may be published
+    bool retain_available = true;                // messages may be retained
+    std::optional<bool> anonymous;               // nullopt: as authentication decides
+    std::uint16_t receive_maximum = UINT16_MAX;  // QoS 2 messages a client may have in flight
+    std::uint16_t topic_alias_maximum = 32;      // aliases a client may use
+    bool v3_1 = true;                            // protocol versions that are admitted
+    bool v3_1_1 = true;
+    bool v5_0 = true;
+    tolerances borne;
+
+    bool admits(protocol_version version) const noexcept {
+        switch (version) {
+            case protocol_version::v3_1:
+                return v3_1;
+            case protocol_version::v3_1_1:
+                return v3_1_1;
+            default:
+                return v5_0;
+        }
+    }
+};
+
 // What an administrator may set; the defaults are those of the configuration file.
 struct broker_settings {
-    std::size_t max_packet_size = 268'435'460;
+    connection_limits limits;                  // of listeners that have none of their own
     std::size_t max_inflight_messages = 1000;  // unacknowledged, towards one client
     queue_limits queue;                        // of one session
-    duration connect_timeout = std::chrono::seconds(30);
     duration decision_timeout = std::chrono::seconds(30);  // for a pending authentication
     std::optional<duration> session_expiry;                // of a disconnected session; none: never
     std::uint32_t keep_alive_extra = 0;                    // seconds added to 1.5 times keep alive
     qos max_qos = qos::exactly_once;                       // highest QoS granted
-    std::uint16_t receive_maximum = UINT16_MAX;    // QoS 2 messages a client may have in flight
-    std::uint16_t topic_alias_maximum = 32;        // aliases a client may use
-    std::uint16_t sent_topic_alias_maximum = 256;  // aliases we use towards a client
-    std::uint16_t max_keep_alive = 0;              // seconds; 0: any, and none at all
+    std::uint16_t sent_topic_alias_maximum = 256;          // aliases we use towards a client
     shared_strategy shared = shared_strategy::round_robin;
+    bool reason_strings = false;        // say in words why a client is refused or disconnected
+    bool check_payload_format = false;  // refuse payloads that are announced as UTF-8 but are not
+    // Response Information for clients that ask; {client_id} in it stands for the client's. Empty:
+    // none.
+    std::string response_information;
+    // Where clients are sent when the broker shuts down; empty: nowhere.
+    std::string server_reference;
     std::uint64_t random_seed = 0;  // of assigned client identifiers
     // Output of one connection above which messages wait in the session's queue instead.
     std::size_t output_high_water = 256 * 1024;

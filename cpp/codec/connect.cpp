@@ -2,6 +2,7 @@
 
 #include "codec/packet_type.hpp"
 #include "codec/reader.hpp"
+#include "codec/reason_codes.hpp"
 #include "codec/topic_syntax.hpp"
 #include "codec/writer.hpp"
 
@@ -31,7 +32,7 @@ std::string_view name_of(protocol_version version) noexcept {
 }
 
 // What is wrong with the flags byte on its own, or nullptr.
-const char* flags_problem(std::uint8_t flags, protocol_version version) noexcept {
+const char* flags_problem(std::uint8_t flags, protocol_version version, tolerances borne) noexcept {
     const auto will_qos = (flags >> will_qos_shift) & 3;
     if ((flags & reserved_flag) && version != protocol_version::v3_1) {
         return "reserved flag of CONNECT is 1";
@@ -41,7 +42,10 @@ const char* flags_problem(std::uint8_t flags, protocol_version version) noexcept
         return "Will QoS or Will Retain without Will Flag";
     }
     const bool password_alone = (flags & password_flag) && !(flags & user_name_flag);
-    if (password_alone && version != protocol_version::v5_0) return "password without user name";
+    if (password_alone && version != protocol_version::v5_0 &&
+        !borne.has(tolerance::password_without_user_name)) {
+        return "password without user name";
+    }
     return nullptr;
 }
 
@@ -79,7 +83,7 @@ std::optional<protocol_version> requested_version(bytes_view connect_body) {
     return in.ok() ? version_of(name, level & ~bridge_bit) : std::nullopt;
 }
 
-result<connect_packet> decode_connect(bytes_view body) {
+result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
     reader in(body);
     const std::string_view name = in.utf8();
     const std::uint8_t level = in.u8();
@@ -94,7 +98,7 @@ result<connect_packet> decode_connect(bytes_view body) {
     packet.version = *version;
     const std::uint8_t flags = in.u8();
     packet.keep_alive = in.u16();
-    if (const char* problem = flags_problem(flags, *version)) return malformed(problem);
+    if (const char* problem = flags_problem(flags, *version, borne)) return malformed(problem);
     packet.clean_start = (flags & clean_start_flag) != 0;
     if (has_properties(*version)) {
         auto props = properties::decode(in, property_scope::connect);
@@ -203,6 +207,7 @@ result<connack_packet> decode_connack(bytes_view body, protocol_version version)
         if (!props) return props.error();
         packet.props = std::move(*props);
         packet.code = static_cast<reason_code>(code);
+        if (!is_legal(packet_type::connack, packet.code)) return illegal_reason_code();
     } else {
         packet.v3_code = code;
         packet.code = reason_of_v3(code);

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "codec/properties.hpp"
 #include "codec/protocol_version.hpp"
+#include "codec/tolerance.hpp"
 
 namespace amqtt {
 
@@ -38,7 +39,7 @@ struct connect_packet {
 // Decodes a CONNECT of any version. The violation is unsupported_protocol_version when the
 // name is MQTT or MQIsdp but the level is not one of theirs. The bit that other brokers' bridges
 // set in the level is ignored.
-result<connect_packet> decode_connect(bytes_view body);
+result<connect_packet> decode_connect(bytes_view body, tolerances borne = {});
 
 // The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.
 std::optional<protocol_version> requested_version(bytes_view connect_body);

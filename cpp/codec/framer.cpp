@@ -17,7 +17,8 @@ framing next_frame(bytes_view data, std::size_t max_size) noexcept {
     if (whole > max_size) return {status::too_large, {}, 0};
     if (data.size() < whole) return {status::incomplete, {}, whole};
     frame packet{static_cast<packet_type>(data[0] >> 4), static_cast<std::uint8_t>(data[0] & 0x0F),
-                 data.subspan(header, length.value), whole};
+                 data.subspan(header, length.value), whole,
+                 length.size == varint_size(length.value)};
     return {status::complete, packet, 0};
 }
 

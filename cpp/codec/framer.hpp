@@ -16,6 +16,8 @@ struct frame {
     std::uint8_t flags = 0;  // low four bits of the first byte
     bytes_view body;         // what Remaining Length counts
     std::size_t size = 0;    // the whole packet
+    // Remaining Length has as few bytes as it can (5.0: MQTT-1.5.5-1).
+    bool has_shortest_length = true;
 };
 
 struct framing {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "codec/reader.hpp"
+#include "codec/reason_codes.hpp"
 #include "codec/topic_syntax.hpp"
 #include "codec/varint.hpp"
 
@@ -96,15 +97,18 @@ property_scope scope_of(packet_type type) noexcept {
 
 }  // namespace
 
-result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
-                                      protocol_version version) {
+result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
+                                      tolerances borne) {
     publish_packet packet;
     const unsigned level = (flags >> 1) & 3;
     if (level == 3) return malformed("QoS of PUBLISH is 3");
     packet.level = static_cast<qos>(level);
     packet.dup = (flags & dup_flag) != 0;
     packet.retain = (flags & retain_flag) != 0;
-    if (packet.dup && packet.level == qos::at_most_once) return malformed("DUP at QoS 0");
+    if (packet.dup && packet.level == qos::at_most_once) {
+        if (!borne.has(tolerance::dup_at_qos_0)) return malformed("DUP at QoS 0");
+        packet.dup = false;
+    }
     reader in(body);
     packet.topic = in.utf8();
     if (packet.level != qos::at_most_once) packet.packet_id = in.u16();
@@ -172,6 +176,7 @@ result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_versio
     }
     if (!in.ok() || !in.at_end()) return malformed("wrong length of an acknowledgement");
     if (packet.packet_id == 0) return protocol_error("packet identifier 0 acknowledged");
+    if (!is_legal(type, packet.code)) return illegal_reason_code();
     return packet;
 }
 

@@ -14,6 +14,7 @@
 #include "codec/packet_type.hpp"
 #include "codec/properties.hpp"
 #include "codec/protocol_version.hpp"
+#include "codec/tolerance.hpp"
 
 namespace amqtt {
 
@@ -28,8 +29,8 @@ struct publish_packet {
     properties props;
 };
 
-result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body,
-                                      protocol_version version);
+result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
+                                      tolerances borne = {});
 
 // The properties that are forwarded unaltered (5.0: MQTT-3.3.2-4, -15 to -18, -20), encoded.
 std::vector<std::uint8_t> forwarded_properties(const properties& received);

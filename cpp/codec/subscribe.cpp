@@ -4,6 +4,7 @@
 
 #include "codec/packet_type.hpp"
 #include "codec/reader.hpp"
+#include "codec/reason_codes.hpp"
 #include "codec/writer.hpp"
 
 namespace amqtt {
@@ -63,8 +64,15 @@ result<suback_packet> decode_codes(bytes_view body, property_scope scope,
     reader in(body);
     suback_packet packet;
     if (auto problem = decode_head(in, scope, version, packet)) return *problem;
-    for (const std::uint8_t code : in.rest()) {
-        packet.codes.push_back(static_cast<reason_code>(code));
+    const packet_type type =
+        scope == property_scope::suback ? packet_type::suback : packet_type::unsuback;
+    for (const std::uint8_t byte : in.rest()) {
+        const auto code = static_cast<reason_code>(byte);
+        const bool known_to_v3 = byte <= 2 || code == reason_code::unspecified_error;
+        if (!is_legal(type, code) || (!has_properties(version) && !known_to_v3)) {
+            return illegal_reason_code();
+        }
+        packet.codes.push_back(code);
     }
     return packet;
 }

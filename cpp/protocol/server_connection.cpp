@@ -13,12 +13,18 @@ server_event as_event(result<T> decoded) {
 }
 
 // DUP of SUBSCRIBE, UNSUBSCRIBE and PUBREL marked a repetition in MQTT 3.1.
-bool flags_are_valid(const frame& packet, protocol_version version) noexcept {
+bool flags_are_valid(const frame& packet, protocol_version version, tolerances borne) noexcept {
     if (packet.type == packet_type::publish) return true;
     std::uint8_t flags = packet.flags;
     const std::uint8_t required = required_flags(packet.type);
-    if (version == protocol_version::v3_1 && required != 0) flags &= 0x07;
+    const bool dup_is_borne =
+        version == protocol_version::v3_1 || borne.has(tolerance::dup_of_subscribe);
+    if (dup_is_borne && required != 0) flags &= 0x07;
     return flags == required;
+}
+
+protocol_violation lengthy() noexcept {
+    return malformed("Remaining Length is longer than it needs to be");
 }
 
 }  // namespace
@@ -33,7 +39,8 @@ server_event server_connection::next() {
         }
         const frame& packet = **found;
         if (phase_ == phase::connected && packet.type == packet_type::pingreq &&
-            packet.flags == 0 && packet.body.empty()) {
+            packet.flags == 0 && packet.body.empty() &&
+            (packet.has_shortest_length || !has_properties(version_))) {
             static constexpr std::uint8_t pingresp[] = {first_byte(packet_type::pingresp), 0};
             output_.append(pingresp);
             continue;
@@ -49,11 +56,15 @@ server_event server_connection::decode_first(const frame& packet) {
         version_ = *version;
         phase_ = phase::connecting;
     }
-    return as_event(decode_connect(packet.body));
+    if (has_properties(version_) && !packet.has_shortest_length) return lengthy();
+    return as_event(decode_connect(packet.body, borne_));
 }
 
 server_event server_connection::decode(const frame& packet) {
-    if (!flags_are_valid(packet, version_)) return malformed("reserved flags of the fixed header");
+    if (!flags_are_valid(packet, version_, borne_)) {
+        return malformed("reserved flags of the fixed header");
+    }
+    if (has_properties(version_) && !packet.has_shortest_length) return lengthy();
     switch (packet.type) {
         case packet_type::publish:
             return decode_with_alias(packet);
@@ -69,21 +80,22 @@ server_event server_connection::decode(const frame& packet) {
         case packet_type::disconnect:
             return as_event(decode_disconnect(packet.body, version_));
         case packet_type::pingreq:
-            return malformed("PINGREQ with a body");
+            return packet.body.empty() ? protocol_error("PINGREQ before CONNACK")
+                                       : malformed("PINGREQ with a body");
         case packet_type::connect:
             return protocol_error("second CONNECT");
         case packet_type::reserved:
             return malformed("packet type 0");
         case packet_type::auth:
-            // Only with an Authentication Method in CONNECT, and none of those is accepted.
-            return protocol_error("AUTH without enhanced authentication");
+            if (!has_properties(version_)) return malformed("AUTH in MQTT 3");
+            return as_event(decode_auth(packet.body));
         default:
             return protocol_error("packet type a client must not send");
     }
 }
 
 server_event server_connection::decode_with_alias(const frame& packet) {
-    auto decoded = decode_publish(packet.flags, packet.body, version_);
+    auto decoded = decode_publish(packet.flags, packet.body, version_, borne_);
     if (!decoded) return decoded.error();
     publish_packet& publish = *decoded;
     if (!publish.props.contains(property_id::topic_alias)) {
@@ -104,10 +116,16 @@ server_event server_connection::decode_with_alias(const frame& packet) {
     return std::move(publish);
 }
 
-void server_connection::set_limits(const peer_limits& peer, std::uint16_t own_topic_alias_maximum) {
+void server_connection::set_peer_limits(const peer_limits& peer) {
     max_sent_size_ = peer.maximum_packet_size;
+    peer_wants_problem_information_ = peer.wants_problem_information;
     sent_aliases_.set_maximum(peer.topic_alias_maximum);
-    received_aliases_.set_maximum(own_topic_alias_maximum);
+}
+
+void server_connection::set_own_limits(std::size_t max_packet_size,
+                                       std::uint16_t topic_alias_maximum) {
+    feed_.set_max_packet_size(max_packet_size);
+    received_aliases_.set_maximum(topic_alias_maximum);
 }
 
 bool server_connection::accepts(const outgoing_publish& packet, std::size_t more) const noexcept {
@@ -133,8 +151,25 @@ void server_connection::send_publish(const outgoing_publish& packet, const messa
     append_publish(output_, version_, aliased, owner);
 }
 
-void server_connection::append(const std::vector<std::uint8_t>& packet) {
-    if (packet.size() <= max_sent_size_) output_.append(packet);
+bool server_connection::append(const std::vector<std::uint8_t>& packet) {
+    if (packet.size() > max_sent_size_) return false;
+    output_.append(packet);
+    return true;
+}
+
+// (5.0: MQTT-3.2.2-19, MQTT-3.14.2-3, MQTT-3.15.2-2.)
+template <class Packet>
+bool server_connection::append_with_reason(Packet& packet, std::string_view reason) {
+    std::vector<std::uint8_t> out;
+    if (!reason.empty() && has_properties(version_)) {
+        Packet full = packet;
+        full.props.add(property_id::reason_string, reason);
+        encode(full, version_, out);
+        if (append(out)) return true;
+        out.clear();
+    }
+    encode(packet, version_, out);
+    return append(out);
 }
 
 bool server_connection::accepts_connack(const properties& props) const {
@@ -145,7 +180,7 @@ bool server_connection::accepts_connack(const properties& props) const {
 }
 
 void server_connection::send_connack(bool session_present, reason_code code,
-                                     const properties& props) {
+                                     const properties& props, std::string_view reason) {
     if (code == reason_code::success) {
         phase_ = phase::connected;
     } else if (!has_properties(version_) && !v3_connack_code(code)) {
@@ -155,28 +190,37 @@ void server_connection::send_connack(bool session_present, reason_code code,
     packet.session_present = session_present && code == reason_code::success;
     packet.code = code;
     packet.props = props;
-    std::vector<std::uint8_t> out;
-    encode(packet, version_, out);
-    append(out);
+    // An accepting CONNACK was found to fit; one that refuses and does not is left out.
+    (void)append_with_reason(packet, reason);
 }
 
-void server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+bool server_connection::send_auth(reason_code code, const properties& props,
+                                  std::string_view reason) {
+    auth_packet packet{code, props};
+    // (5.0: MQTT-3.1.2-29.)
+    return append_with_reason(packet, peer_wants_problem_information_ ? reason : "");
+}
+
+bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes) {
     std::vector<std::uint8_t> out;
     encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    append(out);
+    return append(out);
 }
 
-void server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+bool server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
     std::vector<std::uint8_t> out;
     encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    append(out);
+    return append(out);
 }
 
-void server_connection::send_disconnect(reason_code code) {
+void server_connection::send_disconnect(reason_code code, std::string_view reason,
+                                        std::string_view server_reference) {
     if (!has_properties(version_)) return;
-    std::vector<std::uint8_t> out;
-    encode({code, {}}, version_, out);
-    append(out);
+    disconnect_packet packet{code, {}};
+    if (!server_reference.empty()) {
+        packet.props.add(property_id::server_reference, server_reference);
+    }
+    (void)append_with_reason(packet, reason);
 }
 
 }  // namespace amqtt

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <variant>
 
 #include "base/bytes.hpp"
@@ -12,6 +13,7 @@
 #include "base/output_queue.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "codec/auth.hpp"
 #include "codec/connect.hpp"
 #include "codec/disconnect.hpp"
 #include "codec/publish.hpp"
@@ -29,19 +31,22 @@ struct need_input {};
 // stay valid until the next call of next() or receive().
 using server_event =
     std::variant<need_input, connect_packet, publish_packet, ack_packet, subscribe_packet,
-                 unsubscribe_packet, disconnect_packet, protocol_violation>;
+                 unsubscribe_packet, disconnect_packet, auth_packet, protocol_violation>;
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {
     std::uint32_t maximum_packet_size = UINT32_MAX;
     std::uint16_t topic_alias_maximum = 0;
+    bool wants_problem_information = true;  // Request Problem Information
 };
 
 class server_connection {
   public:
     // The pool and what it belongs to must outlive the connection.
-    server_connection(std::size_t max_packet_size, block_pool& pool) noexcept
-        : feed_(max_packet_size), output_(pool) {}
+    // max_connect_size bounds CONNECT, and AUTH before the client is admitted.
+    server_connection(std::size_t max_connect_size, block_pool& pool,
+                      tolerances borne = {}) noexcept
+        : feed_(max_connect_size), output_(pool), borne_(borne) {}
 
     // Takes what was read from the peer; input must stay valid until next() says need_input or
     // pause() is called.
@@ -54,13 +59,22 @@ class server_connection {
     // Keeps the rest of the input for later, because next() is not to be called for now.
     void pause() { feed_.stash(); }
 
-    // Rules for what the peer is sent, and how many Topic Aliases it may use itself.
-    void set_limits(const peer_limits& peer, std::uint16_t own_topic_alias_maximum);
+    // Rules for what the peer is sent, to be known before anything is sent.
+    void set_peer_limits(const peer_limits& peer);
+    // Rules for what the peer may send from now on.
+    void set_own_limits(std::size_t max_packet_size, std::uint16_t topic_alias_maximum);
 
     // Whether an accepting CONNACK is within the peer's Maximum Packet Size.
     bool accepts_connack(const properties& props) const;
     // Accepts or refuses the CONNECT. A refusal in MQTT 3 without a fitting code sends nothing.
-    void send_connack(bool session_present, reason_code code, const properties& props = {});
+    // reason: a Reason String, left out when empty or when the packet would be too large with it,
+    // here and in what follows.
+    void send_connack(bool session_present, reason_code code, const properties& props = {},
+                      std::string_view reason = {});
+    // AUTH with the Authentication Method and Authentication Data in props. False: too large for
+    // the peer.
+    [[nodiscard]] bool send_auth(reason_code code, const properties& props,
+                                 std::string_view reason = {});
     // Whether the packet is no larger than the peer accepts (5.0: MQTT-3.1.2-24).
     // more: bytes that are to have room besides.
     bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;
@@ -69,10 +83,12 @@ class server_connection {
     void send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
         append_ack(output_, version_, type, packet_id, code);
     }
-    void send_suback(std::uint16_t packet_id, std::span<const reason_code> codes);
-    void send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes);
+    // Of both, false: too large for the peer.
+    [[nodiscard]] bool send_suback(std::uint16_t packet_id, std::span<const reason_code> codes);
+    [[nodiscard]] bool send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes);
     // MQTT 5.0 only; in MQTT 3 the server has no DISCONNECT and nothing is sent.
-    void send_disconnect(reason_code code);
+    void send_disconnect(reason_code code, std::string_view reason = {},
+                         std::string_view server_reference = {});
 
     output_queue& output() noexcept { return output_; }
     const output_queue& output() const noexcept { return output_; }
@@ -97,14 +113,18 @@ class server_connection {
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
     server_event decode_with_alias(const frame& packet);
-    void append(const std::vector<std::uint8_t>& packet);
+    [[nodiscard]] bool append(const std::vector<std::uint8_t>& packet);
+    template <class Packet>
+    [[nodiscard]] bool append_with_reason(Packet& packet, std::string_view reason);
 
     packet_feed feed_;
     output_queue output_;
+    tolerances borne_;
     instant last_received_{0};
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;
     std::uint32_t max_sent_size_ = UINT32_MAX;
+    bool peer_wants_problem_information_ = true;
     received_aliases received_aliases_;
     sent_aliases sent_aliases_;
 };

@@ -217,6 +217,11 @@ void broker_bed::decide(std::size_t n, bool allowed) {
     settle();
 }
 
+void broker_bed::reply(std::size_t n, const authentication_reply& answer) {
+    core.reply(hooks.tickets.at(n), answer, now);
+    settle();
+}
+
 void broker_bed::publish(std::string_view topic, std::string_view payload, std::optional<qos> level,
                          bool retain) {
     core.publish(topic, as_bytes(payload), level, retain, now);

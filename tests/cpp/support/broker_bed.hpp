@@ -116,6 +116,8 @@ class broker_bed {
     void advance(duration time, bool coarse = false);
     // Answers the question about the client that asked n-th.
     void decide(std::size_t n, bool allowed);
+    // Replies to the n-th step, of enhanced authentication.
+    void reply(std::size_t n, const authentication_reply& answer);
     void publish(std::string_view topic, std::string_view payload, std::optional<qos> level = {},
                  bool retain = false);
     void shutdown();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <utility>
@@ -32,6 +33,17 @@ class fake_hooks : public hooks {
         tickets.push_back(ticket);
         return judge ? judge(who) : answer;
     }
+    authentication_reply authenticate(const client&, const authentication_step& step,
+                                      std::uint64_t ticket) override {
+        steps.push_back(std::string(step.method) + ":" + std::string(as_text(step.data)) +
+                        (step.is_first ? " first" : "") + (step.is_repeated ? " again" : ""));
+        tickets.push_back(ticket);
+        if (replies.empty()) return {};
+        authentication_reply next = std::move(replies.front());
+        replies.pop_front();
+        return next;
+    }
+    void authentication_ended(std::uint64_t ticket) override { ended.push_back(ticket); }
     std::uint32_t mask() const noexcept override { return wanted; }
     void client_connected(const client& who) override {
         events.push_back("connected " + who.request->client_id);
@@ -56,10 +68,13 @@ class fake_hooks : public hooks {
     std::function<verdict(const client&)> judge;  // instead of answer, when set
     std::uint32_t wanted = static_cast<std::uint32_t>(hook::client_connected) |
                            static_cast<std::uint32_t>(hook::client_disconnected);
-    std::vector<std::string> asked;      // client identifiers
-    std::vector<std::uint64_t> tickets;  // of all questions
-    std::vector<std::string> events;     // "connected a", "disconnected a"
-    std::vector<reason_code> reasons;    // of the disconnections
+    std::deque<authentication_reply> replies;  // to steps of enhanced authentication, in turn
+    std::vector<std::string> steps;            // "method:data", " first", " again"
+    std::vector<std::uint64_t> ended;          // tickets of exchanges that are over
+    std::vector<std::string> asked;            // client identifiers
+    std::vector<std::uint64_t> tickets;        // of all questions
+    std::vector<std::string> events;           // "connected a", "disconnected a"
+    std::vector<reason_code> reasons;          // of the disconnections
     std::vector<log_record> logs;
 };
 

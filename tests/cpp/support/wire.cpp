@@ -93,6 +93,19 @@ std::vector<bytes> split_packets(bytes_view stream) {
     return all;
 }
 
+bytes take_all(output_queue& out) {
+    bytes all;
+    std::array<bytes_view, 8> slices;
+    while (!out.empty()) {
+        const std::size_t count = out.gather(slices);
+        for (std::size_t i = 0; i < count; ++i) {
+            all.insert(all.end(), slices[i].begin(), slices[i].end());
+            out.consume(slices[i].size());
+        }
+    }
+    return all;
+}
+
 bytes operator+(bytes a, const bytes& b) {
     a.insert(a.end(), b.begin(), b.end());
     return a;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/output_queue.hpp"
 
 namespace amqtt::test {
 
@@ -23,6 +24,9 @@ std::string shown(bytes_view data);
 
 // Cuts a stream into packets; what is left over is the last element.
 std::vector<bytes> split_packets(bytes_view stream);
+
+// Everything that waits to be sent; the queue is empty after that.
+bytes take_all(output_queue& out);
 
 bytes operator+(bytes a, const bytes& b);
 

@@ -269,7 +269,7 @@ TEST(large_payloads, are_shared_and_arrive_whole) {
 
 TEST(packet_limit, closes_the_connection) {
     broker_settings settings;
-    settings.max_packet_size = 100;
+    settings.limits.max_packet_size = 100;
     broker_bed bed(settings);
     bed["c"].login({.client_id = "c"});
     bed["c"].send(publish({.topic = "t", .payload = std::string(95, 'x')})).expect_open();

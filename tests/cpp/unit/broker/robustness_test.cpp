@@ -60,7 +60,7 @@ bytes random_packet(std::mt19937& random) {
 
 broker_settings tight_settings() {
     broker_settings settings;
-    settings.max_packet_size = 2000;
+    settings.limits.max_packet_size = 2000;
     settings.max_inflight_messages = 2;
     settings.queue = {4, 200};
     settings.output_high_water = 100;

@@ -11,19 +11,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-bytes take_all(output_queue& out) {
-    bytes all;
-    std::array<bytes_view, 8> slices;
-    while (!out.empty()) {
-        const std::size_t count = out.gather(slices);
-        for (std::size_t i = 0; i < count; ++i) {
-            all.insert(all.end(), slices[i].begin(), slices[i].end());
-            out.consume(slices[i].size());
-        }
-    }
-    return all;
-}
-
 message_ptr make(std::string_view topic, std::string_view payload, unsigned level,
                  bool retain = false) {
     return message::create(topic, as_bytes(payload), static_cast<qos>(level), retain);
