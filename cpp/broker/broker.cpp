@@ -41,7 +41,12 @@ bool broker::receive(client& c, bytes_view input, instant now) {
 }
 
 bool broker::process(client& c) {
-    while (true) {
+    const auto can_go_on = [&] {
+        c.held_up = c.phase == client_phase::connected && c.is_behind_with_answers(settings_);
+        return !c.held_up &&
+               (c.phase == client_phase::connecting || c.phase == client_phase::connected);
+    };
+    while (can_go_on()) {
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
         std::visit(
@@ -51,13 +56,11 @@ bool broker::process(client& c) {
                 }
             },
             event);
-        if (c.phase == client_phase::deciding || c.phase == client_phase::closing) {
-            c.connection.pause();
-            break;
-        }
     }
+    const bool goes_on = can_go_on();
+    if (!goes_on) c.connection.pause();
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    return c.phase == client_phase::connecting || c.phase == client_phase::connected;
+    return goes_on;
 }
 
 void broker::closed(client& c, instant now) {
@@ -67,7 +70,14 @@ void broker::closed(client& c, instant now) {
 
 void broker::output_sent(client& c, std::size_t bytes) {
     stats_.bytes_sent += bytes;
-    if (c.state && !c.state->queue().empty()) outbox_.pump(*c.state);
+    const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
+    if (c.state && (!c.state->queue().empty() || c.state->resend_pending)) {
+        outbox_.pump(*c.state);
+    }
+    if (goes_on && c.phase == client_phase::connected) {
+        c.held_up = false;
+        if (process(c)) c.network->resume_reading();
+    }
 }
 
 void broker::advance(instant now) {

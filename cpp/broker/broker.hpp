@@ -71,6 +71,7 @@ class broker {
     };
     enum class will_action : std::uint8_t { publish, discard };
 
+    // Handles what there is of input; false as for receive().
     bool process(client& c);
     void handle(client& c, const need_input&) = delete;
     void handle(client& c, const connect_packet& packet);

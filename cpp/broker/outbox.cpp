@@ -172,8 +172,8 @@ void outbox::resume(session& to) {
     pump(to);
 }
 
-// Sends again, in the first order, what the present connection has not seen yet and its Receive
-// Maximum admits.
+// Sends again, in the first order, what the present connection has not seen yet, as far as its
+// Receive Maximum and its output admit: a peer that reconnects without reading costs no more.
 void outbox::resend(session& to) {
     client& c = *to.connection;
     const std::size_t window = window_of(to);
@@ -184,7 +184,7 @@ void outbox::resend(session& to) {
         if (!c.connection.accepts(
                 packet_of(*entry.content, qos::at_least_once, entry.retain, entry.ids))) {
             not_for_peer.push_back(entry.packet_id);
-        } else if (to.quota_used < window) {
+        } else if (to.quota_used < window && c.has_room(settings_)) {
             ++to.quota_used;
             send_in_flight(c, entry, true);
         } else {

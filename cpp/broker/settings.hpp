@@ -35,7 +35,8 @@ struct broker_settings {
     std::uint16_t max_keep_alive = 0;              // seconds; 0: any, and none at all
     shared_strategy shared = shared_strategy::round_robin;
     std::uint64_t random_seed = 0;  // of assigned client identifiers
-    // Output of one connection above which messages wait in the session's queue instead.
+    // Output of one connection above which messages wait in the session's queue instead, and as
+    // much of answers above which its input waits.
     std::size_t output_high_water = 256 * 1024;
 };
 

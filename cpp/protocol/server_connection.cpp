@@ -35,6 +35,7 @@ server_event server_connection::next() {
         if (phase_ == phase::connected && packet.type == packet_type::pingreq &&
             packet.flags == 0 && packet.body.empty()) {
             static constexpr std::uint8_t pingresp[] = {first_byte(packet_type::pingresp), 0};
+            const answer_count counted(*this);
             output_.append(pingresp);
             continue;
         }
@@ -161,12 +162,14 @@ void server_connection::send_connack(bool session_present, reason_code code,
 }
 
 void server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+    const answer_count counted(*this);
     std::vector<std::uint8_t> out;
     encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     append(out);
 }
 
 void server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+    const answer_count counted(*this);
     std::vector<std::uint8_t> out;
     encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     append(out);
