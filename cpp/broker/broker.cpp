@@ -7,6 +7,12 @@
 #include <vector>
 
 namespace amqtt {
+namespace {
+
+constexpr duration log_interval = std::chrono::seconds(10);  // of what may happen to each message
+constexpr std::size_t logged_topic_size = 100;
+
+}  // namespace
 
 broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
@@ -189,9 +195,23 @@ void broker::distribute_to_group(shared_group& group, publication& p) {
 void broker::store_retained(publication& p) {
     if (p.payload().empty()) {
         router_.retained().remove(p.topic());
-    } else {
+    } else if (may_retain(p)) {
         router_.retained().store(p.share());
+    } else {
+        count_not_retained(p);
     }
+}
+
+bool broker::may_retain(const publication& p) const {
+    if (p.payload().empty()) return true;  // which removes
+    const broker_quotas& most = settings_.quotas;
+    if (broker_quotas::exceeded(level_count(p.topic()), most.topic_levels)) return false;
+    const retained_store& store = router_.retained();
+    const message_ptr before = store.find(p.topic());
+    const std::size_t count = store.size() + (before ? 0 : 1);
+    const std::size_t bytes = store.bytes() - (before ? before->size() : 0) + p.size();
+    return !broker_quotas::exceeded(count, most.retained_messages) &&
+           !broker_quotas::exceeded(bytes, most.retained_bytes);
 }
 
 void broker::publish_will(const session* publisher, const will_message& will) {
@@ -277,8 +297,21 @@ void broker::hand_over_shared(session& s) {
     }
 }
 
+void broker::count_not_retained(const publication& p) {
+    ++not_retained_since_log_;
+    if (not_retained_logged_ != instant{0} && now_ - not_retained_logged_ < log_interval) return;
+    hooks_.log(log_level::warning,
+               "retained messages at their bound: did not keep " +
+                   std::to_string(not_retained_since_log_) +
+                   " since the last such line, the newest of topic '" +
+                   std::string(p.topic().substr(0, logged_topic_size)) +
+                   "' (limits.max_retained_messages, limits.max_retained_bytes, "
+                   "limits.max_topic_levels)");
+    not_retained_logged_ = now_;
+    not_retained_since_log_ = 0;
+}
+
 void broker::count_drop(const session& s) {
-    static constexpr duration log_interval = std::chrono::seconds(10);
     ++drops_since_log_;
     if (drops_logged_ != instant{0} && now_ - drops_logged_ < log_interval) return;
     hooks_.log(log_level::warning,

@@ -84,6 +84,12 @@ void broker::admit(client& c) {
                "refused: its Maximum Packet Size has no room for CONNACK");
         return;
     }
+    if (broker_quotas::exceeded(sessions_.size() + 1, settings_.quotas.sessions) &&
+        !sessions_.find(request.client_id)) {
+        refuse(c, reason_code::quota_exceeded,
+               "refused: there are as many sessions as limits.max_sessions admits");
+        return;
+    }
     bool present = false;
     session& s = session_for(c, present);
     s.expiry.cancel();

@@ -21,8 +21,7 @@ void broker::handle(client& c, const publish_packet& packet) {
         return;
     }
     if (packet.level == qos::at_least_once) {
-        const reason_code code =
-            publish_from(c, packet) ? reason_code::success : reason_code::no_matching_subscribers;
+        const reason_code code = publish_from(c, packet);
         c.connection.send_ack(packet_type::puback, packet.packet_id, code);
         return;
     }
@@ -34,15 +33,16 @@ void broker::handle(client& c, const publish_packet& packet) {
                                          "more QoS 2 messages in flight than Receive Maximum"});
             return;
         }
-        received.insert(packet.packet_id);
-        if (!publish_from(c, packet)) code = reason_code::no_matching_subscribers;
+        code = publish_from(c, packet);
+        // A refused message ends with its PUBREC (section 4.3.3).
+        if (!is_failure(code)) received.insert(packet.packet_id);
     }
     c.connection.send_ack(packet_type::pubrec, packet.packet_id, code);
 }
 
-bool broker::publish_from(client& c, const publish_packet& packet) {
+reason_code broker::publish_from(client& c, const publish_packet& packet) {
     // Topics with '$' are the server's own; what clients send there is acknowledged and dropped.
-    if (packet.topic.starts_with('$')) return true;
+    if (packet.topic.starts_with('$')) return reason_code::success;
     publication p(packet.topic, packet.payload, packet.level, packet.retain);
     p.set_publisher(c.state);
     std::vector<std::uint8_t> forwarded;
@@ -53,7 +53,15 @@ bool broker::publish_from(client& c, const publish_packet& packet) {
             p.set_expiry(packet.props.integer(property_id::message_expiry_interval, 0), now_);
         }
     }
-    return distribute(p);
+    // Where the client can be told, it decides itself what becomes of a message that would not be
+    // retained; else those who are there get it.
+    const bool can_refuse =
+        has_properties(c.connection.version()) && packet.level != qos::at_most_once;
+    if (can_refuse && p.retain() && !may_retain(p)) {
+        count_not_retained(p);
+        return reason_code::quota_exceeded;
+    }
+    return distribute(p) ? reason_code::success : reason_code::no_matching_subscribers;
 }
 
 void broker::handle(client& c, const ack_packet& packet) {
@@ -128,10 +136,24 @@ void broker::handle(client& c, const subscribe_packet& packet) {
         deliver_retained(*c.state->find_subscription(filter));
 }
 
+reason_code broker::check_filter(session& s, std::string_view name,
+                                 const std::optional<parsed_filter>& filter) const {
+    if (!filter) return reason_code::topic_filter_invalid;
+    const broker_quotas& most = settings_.quotas;
+    if (broker_quotas::exceeded(level_count(filter->filter), most.topic_levels)) {
+        return reason_code::quota_exceeded;
+    }
+    const bool too_many =
+        broker_quotas::exceeded(s.subscriptions().size() + 1, most.subscriptions) &&
+        !s.find_subscription(name);
+    return too_many ? reason_code::quota_exceeded : reason_code::success;
+}
+
 reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id,
                               bool& wants_retained) {
     const auto filter = parse_filter(request.filter);
-    if (!filter) return reason_code::topic_filter_invalid;
+    const reason_code problem = check_filter(s, request.filter, filter);
+    if (is_failure(problem)) return problem;
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);

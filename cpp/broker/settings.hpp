@@ -19,11 +19,25 @@ enum class shared_strategy : std::uint8_t {
     sticky,             // the same member until it leaves
 };
 
+// How much clients may make the broker keep; 0: any number.
+struct broker_quotas {
+    std::size_t sessions = 1'000'000;
+    std::size_t subscriptions = 100'000;  // of one session
+    std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
+    std::size_t retained_messages = 1'000'000;
+    std::size_t retained_bytes = 1024 * 1024 * 1024;
+
+    static bool exceeded(std::size_t wanted, std::size_t most) noexcept {
+        return most != 0 && wanted > most;
+    }
+};
+
 // What an administrator may set; the defaults are those of the configuration file.
 struct broker_settings {
     std::size_t max_packet_size = 268'435'460;
     std::size_t max_inflight_messages = 1000;  // unacknowledged, towards one client
     queue_limits queue;                        // of one session
+    broker_quotas quotas;
     duration connect_timeout = std::chrono::seconds(30);
     duration decision_timeout = std::chrono::seconds(30);  // for a pending authentication
     std::optional<duration> session_expiry;                // of a disconnected session; none: never

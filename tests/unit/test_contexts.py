@@ -301,6 +301,11 @@ class TestLimitsConfig:
             ("max_queued_messages", 0),
             ("max_queued_bytes", -1),
             ("max_queued_bytes", 1.5),
+            ("max_sessions", -1),
+            ("max_subscriptions", "many"),
+            ("max_topic_levels", -1),
+            ("max_retained_messages", 0.5),
+            ("max_retained_bytes", -1),
         ],
     )
     def test_range(self, name: str, value: Any) -> None:
