@@ -10,7 +10,6 @@ namespace amqtt {
 namespace {
 
 constexpr duration log_interval = std::chrono::seconds(10);  // of what may happen to each message
-constexpr std::size_t logged_topic_size = 100;
 
 }  // namespace
 
@@ -79,6 +78,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
     const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
     if (c.state && (!c.state->queue().empty() || c.state->resend_pending)) {
         outbox_.pump(*c.state);
+        deliver_retained(*c.state);
     }
     if (goes_on && c.phase == client_phase::connected) {
         c.held_up = false;
@@ -303,8 +303,7 @@ void broker::count_not_retained(const publication& p) {
     hooks_.log(log_level::warning,
                "retained messages at their bound: did not keep " +
                    std::to_string(not_retained_since_log_) +
-                   " since the last such line, the newest of topic '" +
-                   std::string(p.topic().substr(0, logged_topic_size)) +
+                   " since the last such line, the newest of topic '" + printable(p.topic()) +
                    "' (limits.max_retained_messages, limits.max_retained_bytes, "
                    "limits.max_topic_levels)");
     not_retained_logged_ = now_;
@@ -316,14 +315,15 @@ void broker::count_drop(const session& s) {
     if (drops_logged_ != instant{0} && now_ - drops_logged_ < log_interval) return;
     hooks_.log(log_level::warning,
                "queue full: dropped " + std::to_string(drops_since_log_) +
-                   " messages since the last such line, the newest for client '" + s.client_id() +
+                   " messages since the last such line, the newest for client '" +
+                   printable(s.client_id()) +
                    "' (limits.max_queued_messages, limits.max_queued_bytes)");
     drops_logged_ = now_;
     drops_since_log_ = 0;
 }
 
 void broker::log(log_level level, const client& c, std::string_view text) {
-    std::string line = c.request ? "client '" + c.request->client_id + "'" : "client";
+    std::string line = c.request ? "client '" + printable(c.request->client_id) + "'" : "client";
     line += " at " + c.peer.address + ":" + std::to_string(c.peer.port) + " ";
     line += text;
     hooks_.log(level, std::move(line));

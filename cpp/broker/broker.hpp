@@ -96,9 +96,12 @@ class broker {
     // Why the filter is refused, or success.
     reason_code check_filter(session& s, std::string_view name,
                              const std::optional<parsed_filter>& filter) const;
-    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
-                          bool& wants_retained);
+    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id);
+    // Sends or queues the retained messages that the session waits for, as far as its queue is
+    // not full of others.
+    void deliver_retained(session& to);
     void deliver_retained(const subscription& to);
+    void finish(session& s, std::uint16_t packet_id);
 
     bool distribute(publication& p);
     void distribute_to_group(shared_group& group, publication& p);

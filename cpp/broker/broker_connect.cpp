@@ -113,7 +113,9 @@ void broker::admit(client& c) {
     c.connection.send_connack(present, reason_code::success, props);
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c);
-    if (present) outbox_.resume(s);
+    if (!present) return;
+    outbox_.resume(s);
+    deliver_retained(s);
 }
 
 properties broker::connack_properties(const client& c) const {

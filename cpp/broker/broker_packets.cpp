@@ -83,18 +83,18 @@ void broker::handle(client& c, const ack_packet& packet) {
 
 void broker::puback_received(session& s, std::uint16_t packet_id) {
     const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_puback) outbox_.finish(s, packet_id);
+    if (entry && entry->state == inflight_state::awaiting_puback) finish(s, packet_id);
 }
 
 void broker::pubrec_received(client& c, const ack_packet& packet) {
     inflight_entry* entry = c.state->inflight().find(packet.packet_id);
     if (entry && entry->state == inflight_state::awaiting_puback) return;  // not a QoS 2 message
     if (entry && is_failure(packet.code)) {
-        outbox_.finish(*c.state, packet.packet_id);
+        finish(*c.state, packet.packet_id);
         return;
     }
     if (entry) {
-        entry->content.reset();
+        c.state->inflight().release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
     }
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
@@ -110,7 +110,12 @@ void broker::pubrel_received(client& c, std::uint16_t packet_id) {
 
 void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
     const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_pubcomp) outbox_.finish(s, packet_id);
+    if (entry && entry->state == inflight_state::awaiting_pubcomp) finish(s, packet_id);
+}
+
+void broker::finish(session& s, std::uint16_t packet_id) {
+    outbox_.finish(s, packet_id);
+    deliver_retained(s);
 }
 
 // -- SUBSCRIBE and UNSUBSCRIBE
@@ -124,16 +129,11 @@ void broker::handle(client& c, const subscribe_packet& packet) {
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
     std::vector<reason_code> codes;
-    std::vector<std::string_view> with_retained;
     codes.reserve(packet.requests.size());
-    for (const subscription_request& request : packet.requests) {
-        bool wants_retained = false;
-        codes.push_back(subscribe(*c.state, request, id, wants_retained));
-        if (wants_retained) with_retained.push_back(request.filter);
-    }
+    for (const subscription_request& request : packet.requests)
+        codes.push_back(subscribe(*c.state, request, id));
     c.connection.send_suback(packet.packet_id, codes);
-    for (const std::string_view filter : with_retained)
-        deliver_retained(*c.state->find_subscription(filter));
+    deliver_retained(*c.state);
 }
 
 reason_code broker::check_filter(session& s, std::string_view name,
@@ -149,8 +149,7 @@ reason_code broker::check_filter(session& s, std::string_view name,
     return too_many ? reason_code::quota_exceeded : reason_code::success;
 }
 
-reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id,
-                              bool& wants_retained) {
+reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id) {
     const auto filter = parse_filter(request.filter);
     const reason_code problem = check_filter(s, request.filter, filter);
     if (is_failure(problem)) return problem;
@@ -158,10 +157,23 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
-    wants_retained =
+    const bool wants_retained =
         filter->share.empty() && (granted.retained == retain_handling::send ||
                                   (granted.retained == retain_handling::send_if_new && is_new));
+    if (wants_retained) {
+        subscription& wanting = *s.find_subscription(request.filter);
+        if (wanting.waiting.is_linked()) wanting.waiting.unlink();
+        s.wants_retained.push_back(wanting);
+    }
     return static_cast<reason_code>(to_byte(granted.level));
+}
+
+void broker::deliver_retained(session& to) {
+    while (!to.wants_retained.empty() && to.queue().size() < settings_.queue.messages) {
+        const subscription& next = to.wants_retained.front();
+        to.wants_retained.pop_front();
+        deliver_retained(next);
+    }
 }
 
 void broker::deliver_retained(const subscription& to) {

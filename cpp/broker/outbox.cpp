@@ -27,8 +27,11 @@ std::size_t outbox::window_of(const session& to) const noexcept {
 
 bool outbox::may_send(session& to, qos level) const noexcept {
     if (!to.connection || to.resend_pending || !to.connection->has_room(settings_)) return false;
-    return level == qos::at_most_once || (to.quota_used < window_of(to) &&
-                                          to.inflight().size() < settings_.max_inflight_messages);
+    // What is in flight may hold as many bytes as what is queued; one message always fits.
+    return level == qos::at_most_once ||
+           (to.quota_used < window_of(to) &&
+            to.inflight().size() < settings_.max_inflight_messages &&
+            (to.inflight().empty() || to.inflight().bytes() < settings_.queue.bytes));
 }
 
 // -- new messages

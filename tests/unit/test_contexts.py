@@ -282,7 +282,10 @@ class TestBrokerConfig:
 
 class TestLimitsConfig:
     def test_defaults(self) -> None:
-        assert list(LimitsConfig()) == [30, 268435460, 1000, 100000, 268435456]
+        assert list(LimitsConfig()) == [
+            *(30, 268435460, 1000, 100000, 268435456),
+            *(1000000, 100000, 200, 1000000, 1073741824),
+        ]
 
     @pytest.mark.parametrize(
         ("name", "value"),
