@@ -10,6 +10,7 @@ class BrokerEngine:
         session_expiry: float | None,
         keep_alive_extra: int,
         max_qos: int,
+        quotas: dict[str, int],
         authenticate_anonymous: bool,
         allow_anonymous: bool,
         event_log: bool,

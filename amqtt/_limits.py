@@ -1,4 +1,4 @@
-"""The limits of one connection and of one session."""
+"""The limits of one connection, of one session, and of what all of them may leave behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from amqtt._hydrate import ConfigValueError, describe_value
 
 @dataclass
 class LimitsConfig(Dictable):
-    """Bound what one connection or one session may use of the broker.
+    """Bound what clients may use of the broker. 0 means no bound where it is allowed.
 
     Attributes:
         connect_timeout: seconds a connection may take to send its CONNECT packet.
@@ -20,6 +20,11 @@ class LimitsConfig(Dictable):
             acknowledgement.
         max_queued_messages: messages that wait for one session.
         max_queued_bytes: bytes that wait for one session.
+        max_sessions: sessions, whether their client is there or away; or 0.
+        max_subscriptions: subscriptions of one session; or 0.
+        max_topic_levels: levels of a topic filter, and of the topic of a retained message; or 0.
+        max_retained_messages: retained messages; or 0.
+        max_retained_bytes: bytes of all retained messages, topic and properties included; or 0.
 
     Raises:
         ValueError: a value is out of range.
@@ -31,6 +36,11 @@ class LimitsConfig(Dictable):
     max_inflight_messages: int = 1000
     max_queued_messages: int = 100000
     max_queued_bytes: int = 268435456
+    max_sessions: int = 1000000
+    max_subscriptions: int = 100000
+    max_topic_levels: int = 200
+    max_retained_messages: int = 1000000
+    max_retained_bytes: int = 1073741824
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -47,3 +57,8 @@ class LimitsConfig(Dictable):
         check_range(self, "max_inflight_messages", 1, 65535)
         check_range(self, "max_queued_messages", 1)
         check_range(self, "max_queued_bytes", 1)
+        check_range(self, "max_sessions", 0)
+        check_range(self, "max_subscriptions", 0)
+        check_range(self, "max_topic_levels", 0)
+        check_range(self, "max_retained_messages", 0)
+        check_range(self, "max_retained_bytes", 0)

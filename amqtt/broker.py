@@ -217,6 +217,13 @@ class Broker:
             session_expiry=config.session_expiry_interval,
             keep_alive_extra=config.timeout_disconnect_delay or 0,
             max_qos=getattr(config, "max_qos", QOS_2),
+            quotas={
+                "sessions": limits.max_sessions,
+                "subscriptions": limits.max_subscriptions,
+                "topic_levels": limits.max_topic_levels,
+                "retained_messages": limits.max_retained_messages,
+                "retained_bytes": limits.max_retained_bytes,
+            },
             **self._policy.as_arguments(),
         )
 

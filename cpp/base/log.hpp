@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace amqtt {
 
@@ -13,5 +14,9 @@ struct log_record {
     std::string logger;  // name of the Python logger
     std::string text;
 };
+
+// A text of a peer, valid UTF-8, as it may stand in a line of a log: cut when it is long, and with
+// control characters as \xNN, so that nobody can forge a line.
+std::string printable(std::string_view text);
 
 }  // namespace amqtt

@@ -36,6 +36,17 @@ broker_settings settings_from(double connect_timeout, std::size_t max_packet_siz
     return settings;
 }
 
+broker_quotas to_quotas(const py::dict& options) {
+    const auto number = [&](const char* name) { return options[name].cast<std::size_t>(); };
+    broker_quotas quotas;
+    quotas.sessions = number("sessions");
+    quotas.subscriptions = number("subscriptions");
+    quotas.topic_levels = number("topic_levels");
+    quotas.retained_messages = number("retained_messages");
+    quotas.retained_bytes = number("retained_bytes");
+    return quotas;
+}
+
 py::tuple to_python(const log_record& record) {
     return py::make_tuple(
         static_cast<int>(record.level), record.logger,
@@ -112,19 +123,20 @@ void register_broker(py::module_& module) {
         .def(py::init([](double connect_timeout, std::size_t max_packet_size,
                          std::size_t max_inflight_messages, std::size_t max_queued_messages,
                          std::size_t max_queued_bytes, std::optional<double> session_expiry,
-                         std::uint32_t keep_alive_extra, int max_qos, bool authenticate_anonymous,
-                         bool allow_anonymous, bool event_log) {
+                         std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
+                         bool authenticate_anonymous, bool allow_anonymous, bool event_log) {
+                 broker_settings settings = settings_from(
+                     connect_timeout, max_packet_size, max_inflight_messages, max_queued_messages,
+                     max_queued_bytes, session_expiry, keep_alive_extra, max_qos);
+                 settings.quotas = to_quotas(quotas);
                  return std::make_unique<broker_engine>(
-                     settings_from(connect_timeout, max_packet_size, max_inflight_messages,
-                                   max_queued_messages, max_queued_bytes, session_expiry,
-                                   keep_alive_extra, max_qos),
-                     policy_settings{authenticate_anonymous, allow_anonymous, event_log});
+                     settings, policy_settings{authenticate_anonymous, allow_anonymous, event_log});
              }),
              py::kw_only(), py::arg("connect_timeout"), py::arg("max_packet_size"),
              py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
              py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
-             py::arg("max_qos"), py::arg("authenticate_anonymous"), py::arg("allow_anonymous"),
-             py::arg("event_log"))
+             py::arg("max_qos"), py::arg("quotas"), py::arg("authenticate_anonymous"),
+             py::arg("allow_anonymous"), py::arg("event_log"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"), py::arg("tls"),
              py::arg("websocket"))

@@ -7,8 +7,9 @@
 #include <vector>
 
 namespace amqtt {
-
 namespace {
+
+constexpr duration log_interval = std::chrono::seconds(10);  // of what may happen to each message
 
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
@@ -52,7 +53,11 @@ bool broker::receive(client& c, bytes_view input, instant now) {
 }
 
 bool broker::process(client& c) {
-    while (true) {
+    const auto can_go_on = [&] {
+        c.held_up = c.phase == client_phase::connected && c.is_behind_with_answers(settings_);
+        return !c.held_up && c.phase != client_phase::deciding && c.phase != client_phase::closing;
+    };
+    while (can_go_on()) {
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
         if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
@@ -66,20 +71,16 @@ bool broker::process(client& c) {
                 }
             },
             event);
-        if (c.phase == client_phase::deciding || c.phase == client_phase::closing) {
-            c.connection.pause();
-            break;
-        }
     }
+    const bool goes_on = can_go_on();
+    if (!goes_on) c.connection.pause();
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    return c.phase != client_phase::deciding && c.phase != client_phase::closing;
+    return goes_on;
 }
 
 void broker::go_on(client& c) {
     // What came in meanwhile waits in the connection.
-    const bool may_read =
-        c.phase == client_phase::connected || c.phase == client_phase::authenticating;
-    if (may_read && process(c)) c.network->resume_reading();
+    if (process(c)) c.network->resume_reading();
 }
 
 void broker::closed(client& c, instant now) {
@@ -89,7 +90,15 @@ void broker::closed(client& c, instant now) {
 
 void broker::output_sent(client& c, std::size_t bytes) {
     stats_.bytes_sent += bytes;
-    if (c.state && !c.state->queue().empty()) outbox_.pump(*c.state);
+    const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
+    if (c.state && (!c.state->queue().empty() || c.state->resend_pending)) {
+        outbox_.pump(*c.state);
+        deliver_retained(*c.state);
+    }
+    if (goes_on && c.phase == client_phase::connected) {
+        c.held_up = false;
+        if (process(c)) c.network->resume_reading();
+    }
 }
 
 void broker::advance(instant now) {
@@ -210,9 +219,23 @@ void broker::distribute_to_group(shared_group& group, publication& p) {
 void broker::store_retained(publication& p) {
     if (p.payload().empty()) {
         router_.retained().remove(p.topic());
-    } else {
+    } else if (may_retain(p)) {
         router_.retained().store(p.share());
+    } else {
+        count_not_retained(p);
     }
+}
+
+bool broker::may_retain(const publication& p) const {
+    if (p.payload().empty()) return true;  // which removes
+    const broker_quotas& most = settings_.quotas;
+    if (broker_quotas::exceeded(level_count(p.topic()), most.topic_levels)) return false;
+    const retained_store& store = router_.retained();
+    const message_ptr before = store.find(p.topic());
+    const std::size_t count = store.size() + (before ? 0 : 1);
+    const std::size_t bytes = store.bytes() - (before ? before->size() : 0) + p.size();
+    return !broker_quotas::exceeded(count, most.retained_messages) &&
+           !broker_quotas::exceeded(bytes, most.retained_bytes);
 }
 
 void broker::publish_will(const session* publisher, const will_message& will) {
@@ -299,20 +322,33 @@ void broker::hand_over_shared(session& s) {
     }
 }
 
+void broker::count_not_retained(const publication& p) {
+    ++not_retained_since_log_;
+    if (not_retained_logged_ != instant{0} && now_ - not_retained_logged_ < log_interval) return;
+    hooks_.log(log_level::warning,
+               "retained messages at their bound: did not keep " +
+                   std::to_string(not_retained_since_log_) +
+                   " since the last such line, the newest of topic '" + printable(p.topic()) +
+                   "' (limits.max_retained_messages, limits.max_retained_bytes, "
+                   "limits.max_topic_levels)");
+    not_retained_logged_ = now_;
+    not_retained_since_log_ = 0;
+}
+
 void broker::count_drop(const session& s) {
-    static constexpr duration log_interval = std::chrono::seconds(10);
     ++drops_since_log_;
     if (drops_logged_ != instant{0} && now_ - drops_logged_ < log_interval) return;
     hooks_.log(log_level::warning,
                "queue full: dropped " + std::to_string(drops_since_log_) +
-                   " messages since the last such line, the newest for client '" + s.client_id() +
+                   " messages since the last such line, the newest for client '" +
+                   printable(s.client_id()) +
                    "' (limits.max_queued_messages, limits.max_queued_bytes)");
     drops_logged_ = now_;
     drops_since_log_ = 0;
 }
 
 void broker::log(log_level level, const client& c, std::string_view text) {
-    std::string line = c.request ? "client '" + c.request->client_id + "'" : "client";
+    std::string line = c.request ? "client '" + printable(c.request->client_id) + "'" : "client";
     line += " at " + c.peer.address + ":" + std::to_string(c.peer.port) + " ";
     line += text;
     hooks_.log(level, std::move(line));

@@ -74,6 +74,7 @@ class broker {
     };
     enum class will_action : std::uint8_t { publish, discard };
 
+    // Handles what there is of input; false as for receive().
     bool process(client& c);
     void handle(client& c, const need_input&) = delete;
     void handle(client& c, const connect_packet& packet);
@@ -108,16 +109,24 @@ class broker {
     void pubrec_received(client& c, const ack_packet& packet);
     void pubrel_received(client& c, std::uint16_t packet_id);
     void pubcomp_received(session& s, std::uint16_t packet_id);
-    // True if somebody was there to get it.
-    bool publish_from(client& c, const publish_packet& packet);
-    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
-                          bool& wants_retained);
+    // What the acknowledgement is to say.
+    reason_code publish_from(client& c, const publish_packet& packet);
+    // Why the filter is refused, or success.
+    reason_code check_filter(session& s, std::string_view name,
+                             const std::optional<parsed_filter>& filter) const;
+    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id);
+    // Sends or queues the retained messages that the session waits for, as far as its queue is
+    // not full of others.
+    void deliver_retained(session& to);
     void deliver_retained(const subscription& to);
+    void finish(session& s, std::uint16_t packet_id);
 
     bool distribute(publication& p);
     void distribute_to_group(shared_group& group, publication& p);
     void publish_will(const session* publisher, const will_message& will);
     void store_retained(publication& p);
+    // Whether the message is within the quotas of retained messages.
+    bool may_retain(const publication& p) const;
 
     // Ends the client's part in the broker: session, will, hooks. The transport closes later.
     void end(client& c, reason_code reason, will_action action);
@@ -128,6 +137,7 @@ class broker {
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
     void count_drop(const session& s);
+    void count_not_retained(const publication& p);
     void log(log_level level, const client& c, std::string_view text);
 
     broker_settings settings_;
@@ -144,6 +154,8 @@ class broker {
     instant now_{0};
     instant drops_logged_{0};
     std::uint64_t drops_since_log_ = 0;
+    instant not_retained_logged_{0};
+    std::uint64_t not_retained_since_log_ = 0;
 };
 
 }  // namespace amqtt

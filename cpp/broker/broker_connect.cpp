@@ -158,6 +158,12 @@ void broker::admit(client& c, std::string_view authentication_data) {
         refuse(c, reason_code::packet_too_large, "its Maximum Packet Size has no room for CONNACK");
         return;
     }
+    if (broker_quotas::exceeded(sessions_.size() + 1, settings_.quotas.sessions) &&
+        !sessions_.find(request.client_id)) {
+        refuse(c, reason_code::quota_exceeded,
+               "there are as many sessions as limits.max_sessions admits");
+        return;
+    }
     c.connection.set_own_limits(c.limits.max_packet_size, c.limits.topic_alias_maximum);
     bool present = false;
     session& s = session_for(c, present);
@@ -185,7 +191,9 @@ void broker::admit(client& c, std::string_view authentication_data) {
     c.connection.send_connack(present, reason_code::success, props);
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c);
-    if (present) outbox_.resume(s);
+    if (!present) return;
+    outbox_.resume(s);
+    deliver_retained(s);
 }
 
 properties broker::connack_properties(const client& c,

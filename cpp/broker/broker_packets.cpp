@@ -11,14 +11,6 @@ namespace amqtt {
 
 // -- PUBLISH and its acknowledgements
 
-namespace {
-
-reason_code outcome_of(bool delivered) noexcept {
-    return delivered ? reason_code::success : reason_code::no_matching_subscribers;
-}
-
-}  // namespace
-
 void broker::handle(client& c, const publish_packet& packet) {
     ++stats_.publish_received;
     if (packet.props.contains(property_id::subscription_identifier)) {
@@ -35,41 +27,35 @@ void broker::handle(client& c, const publish_packet& packet) {
                                      "PUBLISH to be retained, which is not available"});
         return;
     }
-    const bool well_formatted =
-        !settings_.check_payload_format || payload_format_holds(packet.props, packet.payload);
     if (packet.level == qos::at_most_once) {
-        if (well_formatted) publish_from(c, packet);
+        publish_from(c, packet);
         return;
     }
     if (packet.level == qos::at_least_once) {
-        const reason_code code = well_formatted ? outcome_of(publish_from(c, packet))
-                                                : reason_code::payload_format_invalid;
-        c.connection.send_ack(packet_type::puback, packet.packet_id, code);
+        c.connection.send_ack(packet_type::puback, packet.packet_id, publish_from(c, packet));
         return;
     }
     packet_id_set& received = c.state->received_qos2();
     reason_code code = reason_code::success;
     if (!received.contains(packet.packet_id)) {
-        if (!well_formatted) {
-            // Its identifier is free again (5.0: MQTT-4.3.3-9).
-            c.connection.send_ack(packet_type::pubrec, packet.packet_id,
-                                  reason_code::payload_format_invalid);
-            return;
-        }
         if (received.size() >= c.receive_quota) {
             handle(c, protocol_violation{reason_code::receive_maximum_exceeded,
                                          "more QoS 2 messages in flight than Receive Maximum"});
             return;
         }
-        received.insert(packet.packet_id);
-        code = outcome_of(publish_from(c, packet));
+        code = publish_from(c, packet);
+        // A refused message ends with its PUBREC: its identifier is free (5.0: MQTT-4.3.3-9).
+        if (!is_failure(code)) received.insert(packet.packet_id);
     }
     c.connection.send_ack(packet_type::pubrec, packet.packet_id, code);
 }
 
-bool broker::publish_from(client& c, const publish_packet& packet) {
+reason_code broker::publish_from(client& c, const publish_packet& packet) {
     // Topics with '$' are the server's own; what clients send there is acknowledged and dropped.
-    if (packet.topic.starts_with('$')) return true;
+    if (packet.topic.starts_with('$')) return reason_code::success;
+    if (settings_.check_payload_format && !payload_format_holds(packet.props, packet.payload)) {
+        return reason_code::payload_format_invalid;
+    }
     publication p(packet.topic, packet.payload, packet.level, packet.retain);
     p.set_publisher(c.state);
     std::vector<std::uint8_t> forwarded;
@@ -80,7 +66,15 @@ bool broker::publish_from(client& c, const publish_packet& packet) {
             p.set_expiry(packet.props.integer(property_id::message_expiry_interval, 0), now_);
         }
     }
-    return distribute(p);
+    // Where the client can be told, it decides itself what becomes of a message that would not be
+    // retained; else those who are there get it.
+    const bool can_refuse =
+        has_properties(c.connection.version()) && packet.level != qos::at_most_once;
+    if (can_refuse && p.retain() && !may_retain(p)) {
+        count_not_retained(p);
+        return reason_code::quota_exceeded;
+    }
+    return distribute(p) ? reason_code::success : reason_code::no_matching_subscribers;
 }
 
 void broker::handle(client& c, const ack_packet& packet) {
@@ -102,18 +96,18 @@ void broker::handle(client& c, const ack_packet& packet) {
 
 void broker::puback_received(session& s, std::uint16_t packet_id) {
     const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_puback) outbox_.finish(s, packet_id);
+    if (entry && entry->state == inflight_state::awaiting_puback) finish(s, packet_id);
 }
 
 void broker::pubrec_received(client& c, const ack_packet& packet) {
     inflight_entry* entry = c.state->inflight().find(packet.packet_id);
     if (entry && entry->state == inflight_state::awaiting_puback) return;  // not a QoS 2 message
     if (entry && is_failure(packet.code)) {
-        outbox_.finish(*c.state, packet.packet_id);
+        finish(*c.state, packet.packet_id);
         return;
     }
     if (entry) {
-        entry->content.reset();
+        c.state->inflight().release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
     }
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
@@ -129,7 +123,12 @@ void broker::pubrel_received(client& c, std::uint16_t packet_id) {
 
 void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
     const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_pubcomp) outbox_.finish(s, packet_id);
+    if (entry && entry->state == inflight_state::awaiting_pubcomp) finish(s, packet_id);
+}
+
+void broker::finish(session& s, std::uint16_t packet_id) {
+    outbox_.finish(s, packet_id);
+    deliver_retained(s);
 }
 
 // -- SUBSCRIBE and UNSUBSCRIBE
@@ -151,33 +150,54 @@ void broker::handle(client& c, const subscribe_packet& packet) {
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
     std::vector<reason_code> codes;
-    std::vector<std::string_view> with_retained;
     codes.reserve(packet.requests.size());
-    for (const subscription_request& request : packet.requests) {
-        bool wants_retained = false;
-        codes.push_back(subscribe(*c.state, request, id, wants_retained));
-        if (wants_retained) with_retained.push_back(request.filter);
-    }
+    for (const subscription_request& request : packet.requests)
+        codes.push_back(subscribe(*c.state, request, id));
     if (!c.connection.send_suback(packet.packet_id, codes)) {
         handle(c, no_room_for_answer());
         return;
     }
-    for (const std::string_view filter : with_retained)
-        deliver_retained(*c.state->find_subscription(filter));
+    deliver_retained(*c.state);
 }
 
-reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id,
-                              bool& wants_retained) {
-    const auto filter = parse_filter(request.filter);
+reason_code broker::check_filter(session& s, std::string_view name,
+                                 const std::optional<parsed_filter>& filter) const {
     if (!filter) return reason_code::topic_filter_invalid;
+    const broker_quotas& most = settings_.quotas;
+    if (broker_quotas::exceeded(level_count(filter->filter), most.topic_levels)) {
+        return reason_code::quota_exceeded;
+    }
+    const bool too_many =
+        broker_quotas::exceeded(s.subscriptions().size() + 1, most.subscriptions) &&
+        !s.find_subscription(name);
+    return too_many ? reason_code::quota_exceeded : reason_code::success;
+}
+
+reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id) {
+    const auto filter = parse_filter(request.filter);
+    const reason_code problem = check_filter(s, request.filter, filter);
+    if (is_failure(problem)) return problem;
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
-    wants_retained =
+    const bool wants_retained =
         filter->share.empty() && (granted.retained == retain_handling::send ||
                                   (granted.retained == retain_handling::send_if_new && is_new));
+    if (wants_retained) {
+        subscription& wanting = *s.find_subscription(request.filter);
+        if (wanting.waiting.is_linked()) wanting.waiting.unlink();
+        s.wants_retained.push_back(wanting);
+    }
     return static_cast<reason_code>(to_byte(granted.level));
+}
+
+void broker::deliver_retained(session& to) {
+    while (!to.wants_retained.empty() && to.queue().size() < settings_.queue.messages) {
+        const subscription& next = to.wants_retained.front();
+        to.wants_retained.pop_front();
+        deliver_retained(next);
+    }
 }
 
 void broker::deliver_retained(const subscription& to) {

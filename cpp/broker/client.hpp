@@ -54,12 +54,18 @@ struct client
         return connection.output().size() < settings.output_high_water;
     }
 
+    // The peer does not take the answers to its packets, so no more of those are looked at.
+    bool is_behind_with_answers(const broker_settings& settings) noexcept {
+        return connection.unsent_answers() >= settings.output_high_water;
+    }
+
     link* network;
     peer_info peer;
     const connection_limits& limits;
     server_connection connection;
     client_phase phase = client_phase::connecting;
     bool flush_requested = false;  // set by the broker, reset by the transport
+    bool held_up = false;          // input waits until answers were sent
     session* state = nullptr;      // while connected
     std::optional<connect_request> request;
     std::uint64_t ticket = 0;  // of the decision it waits for

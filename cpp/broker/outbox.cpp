@@ -27,8 +27,11 @@ std::size_t outbox::window_of(const session& to) const noexcept {
 
 bool outbox::may_send(session& to, qos level) const noexcept {
     if (!to.connection || to.resend_pending || !to.connection->has_room(settings_)) return false;
-    return level == qos::at_most_once || (to.quota_used < window_of(to) &&
-                                          to.inflight().size() < settings_.max_inflight_messages);
+    // What is in flight may hold as many bytes as what is queued; one message always fits.
+    return level == qos::at_most_once ||
+           (to.quota_used < window_of(to) &&
+            to.inflight().size() < settings_.max_inflight_messages &&
+            (to.inflight().empty() || to.inflight().bytes() < settings_.queue.bytes));
 }
 
 // -- new messages
@@ -172,8 +175,8 @@ void outbox::resume(session& to) {
     pump(to);
 }
 
-// Sends again, in the first order, what the present connection has not seen yet and its Receive
-// Maximum admits.
+// Sends again, in the first order, what the present connection has not seen yet, as far as its
+// Receive Maximum and its output admit: a peer that reconnects without reading costs no more.
 void outbox::resend(session& to) {
     client& c = *to.connection;
     const std::size_t window = window_of(to);
@@ -184,7 +187,7 @@ void outbox::resend(session& to) {
         if (!c.connection.accepts(
                 packet_of(*entry.content, qos::at_least_once, entry.retain, entry.ids))) {
             not_for_peer.push_back(entry.packet_id);
-        } else if (to.quota_used < window) {
+        } else if (to.quota_used < window && c.has_room(settings_)) {
             ++to.quota_used;
             send_in_flight(c, entry, true);
         } else {

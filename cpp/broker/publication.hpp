@@ -31,6 +31,10 @@ class publication {
     bytes_view payload() const noexcept { return payload_; }
     bytes_view forwarded() const noexcept { return forwarded_; }
     bool retain() const noexcept { return retain_; }
+    // What the stored copy counts for, as message::size().
+    std::size_t size() const noexcept {
+        return topic_.size() + payload_.size() + forwarded_.size();
+    }
     const std::optional<std::uint32_t>& expiry_interval() const noexcept {
         return expiry_interval_;
     }

@@ -10,16 +10,22 @@ namespace {
 constexpr std::size_t cached_topics = 16 * 1024;
 // A longer topic is not worth its place.
 constexpr std::size_t cached_topic_size = 256;
+// Subscribers of all cached topics together: many topics that many subscribe to would fill memory.
+constexpr std::size_t cached_targets_max = 512 * 1024;
+
+std::size_t target_count(const topic_routes& found) noexcept {
+    return found.routes.capacity() + found.groups.capacity();
+}
 
 void merge(route& into, const subscription& matched) {
     into.granted = std::max(into.granted, matched.options.level);
     into.retain_as_published |= matched.options.retain_as_published;
     into.has_no_local |= matched.options.no_local;
-    if (matched.id == 0) return;
-    // Copied, because a message in a queue may hold the list of before.
-    auto ids = into.ids ? *into.ids : std::vector<std::uint32_t>();
-    ids.push_back(matched.id);
-    into.ids = std::make_shared<const std::vector<std::uint32_t>>(std::move(ids));
+}
+
+subscription_ids share_ids(std::vector<std::uint32_t> ids) {
+    if (ids.empty()) return nullptr;
+    return std::make_shared<const std::vector<std::uint32_t>>(std::move(ids));
 }
 
 }  // namespace
@@ -91,18 +97,31 @@ shared_group* router::find_group(std::string_view name) noexcept {
 const topic_routes& router::routes_of(std::string_view topic) {
     auto it = cache_.find(topic);
     if (it == cache_.end()) {
-        if (cache_.size() >= cached_topics) cache_.clear();
+        if (cache_.size() >= cached_topics) {
+            cache_.clear();
+            cached_targets_ = 0;
+        }
         const bool worth_it = topic.size() <= cached_topic_size;
         // The empty topic is no topic, so its place is free for what is not cached.
         it = cache_.try_emplace(worth_it ? std::string(topic) : std::string()).first;
         it->second.generation = 0;
     }
     cached_routes& cached = it->second;
-    if (cached.generation != generation_) {
-        find_routes(topic, cached.routes);
-        cached.generation = topic.size() <= cached_topic_size ? generation_ : 0;
-    }
-    return cached.routes;
+    if (cached.generation == generation_) return cached.routes;
+    cached_targets_ -= target_count(cached.routes);
+    find_routes(topic, cached.routes);
+    cached_targets_ += target_count(cached.routes);
+    cached.generation = topic.size() <= cached_topic_size ? generation_ : 0;
+    if (cached_targets_ <= cached_targets_max || cache_.size() == 1) return cached.routes;
+    return keep_only(it);
+}
+
+const topic_routes& router::keep_only(route_cache::iterator kept) {
+    std::string topic = kept->first;
+    cached_routes routes = std::move(kept->second);
+    cache_.clear();
+    cached_targets_ = target_count(routes.routes);
+    return cache_.emplace(std::move(topic), std::move(routes)).first->second.routes;
 }
 
 void router::find_routes(std::string_view topic, topic_routes& found) {
@@ -124,20 +143,39 @@ void router::find_routes(std::string_view topic, topic_routes& found) {
             found.routes.push_back({&subscriber, qos::at_most_once, false, false, nullptr});
         }
         merge(found.routes[subscriber.route_index], matched);
+        if (matched.id != 0) found_ids_.emplace_back(subscriber.route_index, matched.id);
     }
+    assign_ids(found);
+}
+
+// One list for each route, in the order its subscriptions were found.
+void router::assign_ids(topic_routes& found) {
+    std::stable_sort(found_ids_.begin(), found_ids_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto at = found_ids_.begin(); at != found_ids_.end();) {
+        const std::uint32_t index = at->first;
+        std::vector<std::uint32_t> ids;
+        for (; at != found_ids_.end() && at->first == index; ++at)
+            ids.push_back(at->second);
+        found.routes[index].ids = share_ids(std::move(ids));
+    }
+    found_ids_.clear();
 }
 
 std::optional<route> router::own_route(std::string_view topic, const session& publisher) {
     found_.clear();
     trie_.match(topic, found_);
     std::optional<route> own;
+    std::vector<std::uint32_t> ids;
     for (trie_entry* entry : found_) {
         if (entry->is_group) continue;
         const auto& matched = static_cast<const subscription&>(*entry);
         if (matched.subscriber != &publisher || matched.options.no_local) continue;
         if (!own) own = route{matched.subscriber, qos::at_most_once, false, false, nullptr};
         merge(*own, matched);
+        if (matched.id != 0) ids.push_back(matched.id);
     }
+    if (own) own->ids = share_ids(std::move(ids));
     return own;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -57,6 +58,8 @@ class router {
 
     retained_store& retained() noexcept { return retained_; }
     const retained_store& retained() const noexcept { return retained_; }
+    // Subscribers in the cache of routes, for all its topics together.
+    std::size_t cached_target_count() const noexcept { return cached_targets_; }
     std::size_t subscription_count() const noexcept { return subscription_count_; }
 
   private:
@@ -71,20 +74,28 @@ class router {
         }
     };
 
+    using route_cache =
+        boost::unordered_flat_map<std::string, cached_routes, text_hash, std::equal_to<>>;
+
     void insert(subscription& added, const parsed_filter& filter);
     void take_out(subscription& existing);
     void find_routes(std::string_view topic, topic_routes& found);
+    void assign_ids(topic_routes& found);
+    // Empties the cache but for one entry.
+    const topic_routes& keep_only(route_cache::iterator kept);
 
     subscription_trie trie_;
     retained_store retained_;
     // Keys are views of the groups' name.
     boost::unordered_flat_map<std::string_view, std::unique_ptr<shared_group>> groups_;
     // Routes of the topics published to lately, valid for the generation they carry.
-    boost::unordered_flat_map<std::string, cached_routes, text_hash, std::equal_to<>> cache_;
+    route_cache cache_;
+    std::size_t cached_targets_ = 0;
     std::size_t subscription_count_ = 0;
     std::uint64_t generation_ = 1;  // counts changes of subscriptions
     std::uint64_t mark_ = 0;
-    std::vector<trie_entry*> found_;  // scratch
+    std::vector<trie_entry*> found_;                                  // scratch
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> found_ids_;  // scratch: route and id
 };
 
 }  // namespace amqtt

@@ -51,11 +51,25 @@ struct connection_limits {
     }
 };
 
+// How much clients may make the broker keep; 0: any number.
+struct broker_quotas {
+    std::size_t sessions = 1'000'000;
+    std::size_t subscriptions = 100'000;  // of one session
+    std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
+    std::size_t retained_messages = 1'000'000;
+    std::size_t retained_bytes = 1024 * 1024 * 1024;
+
+    static bool exceeded(std::size_t wanted, std::size_t most) noexcept {
+        return most != 0 && wanted > most;
+    }
+};
+
 // What an administrator may set; the defaults are those of the configuration file.
 struct broker_settings {
     connection_limits limits;                  // of listeners that have none of their own
     std::size_t max_inflight_messages = 1000;  // unacknowledged, towards one client
     queue_limits queue;                        // of one session
+    broker_quotas quotas;
     duration decision_timeout = std::chrono::seconds(30);  // for a pending authentication
     std::optional<duration> session_expiry;                // of a disconnected session; none: never
     std::uint32_t keep_alive_extra = 0;                    // seconds added to 1.5 times keep alive
@@ -70,7 +84,8 @@ struct broker_settings {
     // Where clients are sent when the broker shuts down; empty: nowhere.
     std::string server_reference;
     std::uint64_t random_seed = 0;  // of assigned client identifiers
-    // Output of one connection above which messages wait in the session's queue instead.
+    // Output of one connection above which messages wait in the session's queue instead, and as
+    // much of answers above which its input waits.
     std::size_t output_high_water = 256 * 1024;
 };
 

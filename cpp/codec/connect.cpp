@@ -158,6 +158,7 @@ std::optional<std::uint8_t> v3_connack_code(reason_code code) noexcept {
             return 2;
         case reason_code::server_unavailable:
         case reason_code::server_busy:
+        case reason_code::quota_exceeded:
             return 3;
         case reason_code::bad_user_name_or_password:
             return 4;

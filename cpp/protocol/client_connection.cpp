@@ -207,7 +207,7 @@ std::optional<client_action> client_connection::handle_ack(const frame& packet) 
     if (packet.type == packet_type::pubrec) {
         if (entry && entry->state == inflight_state::awaiting_puback) return std::nullopt;
         if (entry) {
-            entry->content.reset();
+            state_.inflight.release_content(*entry);
             entry->state = inflight_state::awaiting_pubcomp;
         }
         append_ack(output_, version_, packet_type::pubrel, packet_id, reason_code::success);

@@ -42,6 +42,7 @@ server_event server_connection::next() {
             packet.flags == 0 && packet.body.empty() &&
             (packet.has_shortest_length || !has_properties(version_))) {
             static constexpr std::uint8_t pingresp[] = {first_byte(packet_type::pingresp), 0};
+            const answer_count counted(*this);
             output_.append(pingresp);
             continue;
         }
@@ -202,12 +203,14 @@ bool server_connection::send_auth(reason_code code, const properties& props,
 }
 
 bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+    const answer_count counted(*this);
     std::vector<std::uint8_t> out;
     encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     return append(out);
 }
 
 bool server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+    const answer_count counted(*this);
     std::vector<std::uint8_t> out;
     encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     return append(out);

@@ -2,6 +2,7 @@
 // broker answers looks on the wire. Neither socket nor clock.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -81,6 +82,7 @@ class server_connection {
     // Precondition: accepts(packet). owner as for append_publish().
     void send_publish(const outgoing_publish& packet, const message_ptr& owner);
     void send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
+        const answer_count counted(*this);
         append_ack(output_, version_, type, packet_id, code);
     }
     // Of both, false: too large for the peer.
@@ -97,6 +99,12 @@ class server_connection {
     // A CONNECT has come, which may be wrong but for its version.
     bool version_is_known() const noexcept { return phase_ != phase::awaiting_connect; }
     std::size_t buffered_input() const noexcept { return feed_.buffered(); }
+    // At most this much of the output are answers to packets of the peer. To be called after
+    // output was sent, which is when it falls.
+    std::size_t unsent_answers() noexcept {
+        answers_ = std::min(answers_, output_.size());
+        return answers_;
+    }
 
     // The peer was kept waiting until now, so its silence does not count.
     void restart_keep_alive(instant now) noexcept { last_received_ = now; }
@@ -110,6 +118,19 @@ class server_connection {
   private:
     enum class phase : std::uint8_t { awaiting_connect, connecting, connected };
 
+    // Counts as answers what is appended to the output while it lives.
+    class answer_count {
+      public:
+        explicit answer_count(server_connection& c) noexcept : c_(c), before_(c.output_.size()) {}
+        ~answer_count() { c_.answers_ += c_.output_.size() - before_; }
+        answer_count(const answer_count&) = delete;
+        answer_count& operator=(const answer_count&) = delete;
+
+      private:
+        server_connection& c_;
+        std::size_t before_;
+    };
+
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
     server_event decode_with_alias(const frame& packet);
@@ -120,6 +141,7 @@ class server_connection {
     packet_feed feed_;
     output_queue output_;
     tolerances borne_;
+    std::size_t answers_ = 0;  // bytes appended as such since the output was last shorter
     instant last_received_{0};
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;

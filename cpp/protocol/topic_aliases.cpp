@@ -5,6 +5,7 @@ namespace {
 
 // Topics watched for a second use; beyond that it is found out about no more.
 constexpr std::size_t watched_topics = 1024;
+constexpr std::size_t watched_bytes = 256 * 1024;
 // An alias takes three bytes itself.
 constexpr std::size_t shortest_topic = 4;
 
@@ -14,7 +15,12 @@ sent_aliases::choice sent_aliases::choose(std::string_view topic) {
     if (maximum_ == 0 || topic.size() < shortest_topic) return {};
     const auto it = aliases_.find(topic);
     if (it == aliases_.end()) {
-        if (given_ < maximum_ && aliases_.size() < watched_topics) aliases_.emplace(topic, 0);
+        const bool has_room =
+            aliases_.size() < watched_topics && watched_bytes_ + topic.size() <= watched_bytes;
+        if (given_ < maximum_ && has_room) {
+            aliases_.emplace(topic, 0);
+            watched_bytes_ += topic.size();
+        }
         return {};
     }
     if (it->second != 0) return {it->second, true};

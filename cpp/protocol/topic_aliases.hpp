@@ -55,6 +55,7 @@ class sent_aliases {
 
     std::uint16_t maximum_ = 0;
     std::uint16_t given_ = 0;
+    std::size_t watched_bytes_ = 0;
     // Alias by topic; 0 for a topic that was sent once.
     boost::unordered_flat_map<std::string, std::uint16_t, text_hash, std::equal_to<>> aliases_;
 };

@@ -36,6 +36,7 @@ inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message
         grow();
     inflight_entry& entry = slots_[slot_of(packet_id)];
     entry.content = std::move(content);
+    if (entry.content) bytes_ += entry.content->size();
     entry.packet_id = packet_id;
     entry.previous = last_;
     entry.next = 0;
@@ -73,17 +74,23 @@ void inflight_window::remove(std::uint16_t packet_id) {
     } else {
         last_ = entry->previous;
     }
-    entry->content.reset();
+    release_content(*entry);
     entry->ids.reset();
     entry->share.reset();
     entry->state = inflight_state::unused;
     --size_;
 }
 
+void inflight_window::release_content(inflight_entry& entry) noexcept {
+    if (entry.content) bytes_ -= entry.content->size();
+    entry.content.reset();
+}
+
 void inflight_window::clear() {
     slots_.clear();
     slots_.shrink_to_fit();
     size_ = 0;
+    bytes_ = 0;
     first_ = last_ = 0;
 }
 

@@ -47,10 +47,14 @@ class inflight_window {
     // The entry of an identifier, or null. Valid until the next add() or remove().
     inflight_entry* find(std::uint16_t packet_id) noexcept;
     void remove(std::uint16_t packet_id);
+    // The content is not needed any more, because PUBREC has come.
+    void release_content(inflight_entry& entry) noexcept;
     void clear();
 
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
+    // Size of the contents.
+    std::size_t bytes() const noexcept { return bytes_; }
 
     // Calls visit(inflight_entry&) in the order of sending. visit must not add or remove.
     template <class Visit>
@@ -73,6 +77,7 @@ class inflight_window {
     // that follow each other never collide, and when two do the table doubles.
     std::vector<inflight_entry> slots_;
     std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
     std::uint16_t first_ = 0;
     std::uint16_t last_ = 0;
     std::uint16_t turn_ = 0;  // the identifier given out last

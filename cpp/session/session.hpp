@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "base/timer_wheel.hpp"
@@ -28,7 +29,16 @@ struct subscription : trie_entry {
     session* subscriber = nullptr;
     subscription_options options;
     std::uint32_t id = 0;  // Subscription Identifier, 0: none
+    // Set while its retained messages are still to be sent.
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+        waiting;
 };
+
+using waiting_subscriptions = boost::intrusive::list<
+    subscription,
+    boost::intrusive::member_hook<subscription, decltype(subscription::waiting),
+                                  &subscription::waiting>,
+    boost::intrusive::constant_time_size<false>>;
 
 inline constexpr std::uint32_t never_expires = UINT32_MAX;
 
@@ -67,6 +77,8 @@ class session {
     timer will_delay;
     // PUBLISHes sent on the present connection that still count against the peer's Receive Maximum.
     std::size_t quota_used = 0;
+    // Subscriptions whose retained messages are still to be sent.
+    waiting_subscriptions wants_retained;
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
 

@@ -1,5 +1,7 @@
 #include "topic/filter.hpp"
 
+#include <algorithm>
+
 namespace amqtt {
 
 bool is_topic_filter(std::string_view filter) noexcept {
@@ -24,6 +26,10 @@ std::optional<parsed_filter> parse_filter(std::string_view text) noexcept {
         !split.level.empty() && split.level.find_first_of("+#") == std::string_view::npos;
     if (!good_name || !split.more || !is_topic_filter(split.rest)) return std::nullopt;
     return parsed_filter{split.level, split.rest};
+}
+
+std::size_t level_count(std::string_view text) noexcept {
+    return 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), '/'));
 }
 
 bool matches(std::string_view filter, std::string_view topic) noexcept {

@@ -1,6 +1,7 @@
 // Topic Filters and how they match (section 4.7).
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -19,6 +20,9 @@ struct parsed_filter {
 // Takes `$share/name/filter` apart (section 4.8.2 of 5.0); nothing when it, or any other filter,
 // has no valid syntax.
 std::optional<parsed_filter> parse_filter(std::string_view text) noexcept;
+
+// How many levels a topic or a filter has.
+std::size_t level_count(std::string_view text) noexcept;
 
 // Wildcards at the start never match a topic that starts with '$' (3.1.1: MQTT-4.7.2-1).
 bool matches(std::string_view filter, std::string_view topic) noexcept;

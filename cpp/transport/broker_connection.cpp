@@ -97,8 +97,8 @@ void broker_connection::flush() {
     if (sent.size > 0 && !broker_knows_) core_.output_sent(*client_, sent.size);
     if (sent.status != io_status::done) {
         wait_to_flush(sent.status);
-    } else if (closing_) {
-        linger();
+    } else if (closing_ && client_->connection.output().empty()) {
+        linger();  // output_sent() may have added some, to be flushed by then
     }
 }
 

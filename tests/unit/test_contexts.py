@@ -282,7 +282,10 @@ class TestBrokerConfig:
 
 class TestLimitsConfig:
     def test_defaults(self) -> None:
-        assert list(LimitsConfig()) == [30, 268435460, 1000, 100000, 268435456]
+        assert list(LimitsConfig()) == [
+            *(30, 268435460, 1000, 100000, 268435456),
+            *(1000000, 100000, 200, 1000000, 1073741824),
+        ]
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -301,6 +304,11 @@ class TestLimitsConfig:
             ("max_queued_messages", 0),
             ("max_queued_bytes", -1),
             ("max_queued_bytes", 1.5),
+            ("max_sessions", -1),
+            ("max_subscriptions", "many"),
+            ("max_topic_levels", -1),
+            ("max_retained_messages", 0.5),
+            ("max_retained_bytes", -1),
         ],
     )
     def test_range(self, name: str, value: Any) -> None:

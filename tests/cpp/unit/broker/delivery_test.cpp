@@ -204,13 +204,13 @@ TEST(output_limit, drops_for_a_reader_that_stays_away) {
 
 TEST(output_limit, does_not_hold_back_answers) {
     broker_settings settings;
-    settings.output_high_water = 1;
+    settings.output_high_water = 50;
     delivery_bed bed(settings);
     peer& c = bed["c"].login({.client_id = "c"}).subscribe("t", 1);
     c.stop_reading();
-    c.send(numbered(1, 1, 7) + numbered(2, 1, 8) + pingreq() + unsubscribe(9, {"t"}));
+    c.send(numbered(1, 1, 7, 100) + numbered(2, 1, 8) + pingreq() + unsubscribe(9, {"t"}));
     c.read_on();
-    c.expect(numbered(1, 1, 1) + puback(7) + puback(8) + pingresp() + unsuback(9));
+    c.expect(numbered(1, 1, 1, 100) + puback(7) + puback(8) + pingresp() + unsuback(9));
     c.expect(numbered(2, 1, 2)).expect_nothing();
 }
 

@@ -420,6 +420,7 @@ TEST(V3ConnackCode, ExistsForSomeReasonsOnly) {
                 break;
             case 0x88:
             case 0x89:
+            case 0x97:
                 expected = 3;
                 break;
             case 0x86:

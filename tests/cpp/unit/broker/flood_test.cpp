@@ -1,0 +1,210 @@
+// Peers that send without end and do not read: what the broker holds for them is bounded.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/broker_bed.hpp"
+
+namespace amqtt::test {
+namespace {
+
+// What the broker may hold for a peer: the mark, and the answers to what one call brought.
+constexpr std::size_t mark = 1000;
+constexpr std::size_t packets_a_call = 100;
+constexpr std::size_t largest_answer = 5;
+
+broker_settings low_mark() {
+    broker_settings settings;
+    settings.output_high_water = mark;
+    return settings;
+}
+
+bytes repeated(const bytes& packet) {
+    bytes all;
+    for (std::size_t i = 0; i < packets_a_call; ++i)
+        all = all + packet;
+    return all;
+}
+
+class flood : public testing::TestWithParam<bytes> {};
+
+TEST_P(flood, of_packets_whose_answers_are_not_read) {
+    broker_bed bed(low_mark());
+    peer& c = bed["c"].login({.client_id = "c"});
+    c.stop_reading();
+    const bytes packets = repeated(GetParam());
+    for (int i = 0; i < 100; ++i)
+        c.send(packets);
+    EXPECT_GE(c.unread_output(), mark);
+    EXPECT_LE(c.unread_output(), mark + packets_a_call * largest_answer);
+    c.expect_open();
+    // Nothing is lost of it: each packet is answered as soon as the peer reads.
+    c.read_on();
+    EXPECT_EQ(c.take_packets().size(), 100 * packets_a_call);
+    c.send(pingreq()).expect(pingresp());
+}
+
+INSTANTIATE_TEST_SUITE_P(packets, flood,
+                         testing::Values(pingreq(), pubrel(1), pubrec(1),
+                                         publish({.topic = "t", .level = 1, .packet_id = 1}),
+                                         publish({.topic = "t", .level = 2, .packet_id = 1}),
+                                         subscribe(1, {{"t", 0}}), unsubscribe(1, {"t"})));
+
+// Deliveries are not answers: a subscriber that reads slowly can acknowledge all the same.
+TEST(flood_of_deliveries, does_not_hold_up_acknowledgements) {
+    broker_bed bed(low_mark());
+    bed["pub"].login({.client_id = "pub"});
+    peer& sub = bed["sub"].login({.client_id = "sub"}).subscribe("t", 1);
+    sub.stop_reading();
+    for (unsigned id = 1; id <= 100; ++id) {
+        bed["pub"].send(
+            publish({.topic = "t", .payload = std::string(100, 'x'), .level = 1, .packet_id = id}));
+    }
+    const std::size_t in_flight = bed.session_of("sub")->inflight().size();
+    ASSERT_GT(bed.queued("sub"), 0U);
+    sub.send(puback(1));
+    EXPECT_EQ(bed.session_of("sub")->inflight().size(), in_flight - 1);
+}
+
+TEST(flood_of_reconnects, sends_again_only_what_the_output_has_room_for) {
+    broker_bed bed(low_mark());
+    bed["pub"].login({.client_id = "pub"});
+    bed["sub"].login({.client_id = "sub", .clean = false}).subscribe("t", 1);
+    for (unsigned id = 1; id <= 50; ++id) {
+        bed["pub"].send(
+            publish({.topic = "t", .payload = std::string(100, 'x'), .level = 1, .packet_id = id}));
+    }
+    ASSERT_EQ(bed["sub"].take_packets().size(), 50U);
+    peer& again = bed.reopen("sub");
+    again.stop_reading().send(connect({.client_id = "sub", .clean = false}));
+    EXPECT_LE(again.unread_output(), mark + 200);
+    again.read_on().expect(connack(true));
+    std::vector<bytes> sent = again.take_packets();
+    ASSERT_EQ(sent.size(), 50U);
+    for (unsigned id = 1; id <= 50; ++id) {
+        EXPECT_EQ(sent[id - 1], publish({.topic = "t",
+                                         .payload = std::string(100, 'x'),
+                                         .level = 1,
+                                         .packet_id = id,
+                                         .dup = true}));
+    }
+}
+
+// A subscriber that asks for all retained messages again and again without taking them.
+TEST(flood_of_subscribes, queues_the_retained_messages_a_bounded_number_of_times) {
+    broker_settings settings = low_mark();
+    settings.queue.messages = 50;
+    broker_bed bed(settings);
+    peer& pub = bed["pub"].login({.client_id = "pub"});
+    for (int i = 0; i < 20; ++i) {
+        pub.send(publish(
+            {.topic = "t/" + std::to_string(i), .payload = std::string(100, 'x'), .retain = true}));
+    }
+    peer& sub = bed["sub"].login({.client_id = "sub"});
+    sub.stop_reading();
+    for (int i = 0; i < 100; ++i)
+        sub.send(subscribe(1, {{"t/#", 0}, {"#", 0}}));
+    EXPECT_LT(bed.queued("sub"), 50U + 20U);
+    // Each of the two is served once more after the last SUBSCRIBE, when there is room again.
+    sub.read_on();
+    EXPECT_EQ(bed.queued("sub"), 0U);
+    std::vector<bytes> got = sub.take_packets();
+    const auto last = std::find(got.rbegin(), got.rend(), suback(1, {0, 0}));
+    EXPECT_GE(std::distance(got.rbegin(), last), 2 * 20);
+    sub.send(unsubscribe(2, {"#", "t/#"})).expect(unsuback(2)).expect_nothing();
+}
+
+// Unsubscribing, and leaving, while retained messages are due.
+TEST(flood_of_subscribes, forgets_what_is_not_wanted_any_more) {
+    broker_settings settings = low_mark();
+    settings.queue.messages = 5;
+    broker_bed bed(settings);
+    peer& pub = bed["pub"].login({.client_id = "pub"});
+    for (int i = 0; i < 20; ++i) {
+        pub.send(publish(
+            {.topic = std::to_string(i), .payload = std::string(100, 'x'), .retain = true}));
+    }
+    peer& sub = bed["sub"].login({.client_id = "sub", .clean = false});
+    sub.stop_reading();
+    sub.send(subscribe(1, {{"#", 0}}) + subscribe(2, {{"+", 0}}) + unsubscribe(3, {"+"}));
+    sub.read_on();
+    EXPECT_EQ(sub.take_packets().size(), 20U + 3U);
+    sub.stop_reading();
+    sub.send(subscribe(1, {{"#", 0}}) + subscribe(2, {{"+", 0}}));
+    ASSERT_FALSE(bed.session_of("sub")->wants_retained.empty());
+    peer& again = bed.reopen("sub").login({.client_id = "sub", .clean = false}, true);
+    EXPECT_TRUE(bed.session_of("sub")->wants_retained.empty());
+    EXPECT_GE(again.take_packets().size(), 20U);
+}
+
+// A subscriber that takes large messages and never acknowledges one.
+TEST(flood_of_messages_in_flight, is_bounded_in_bytes) {
+    broker_settings settings;
+    settings.queue.bytes = 10'000;
+    broker_bed bed(settings);
+    bed["pub"].login({.client_id = "pub"});
+    peer& sub = bed["sub"].login({.client_id = "sub"}).subscribe("t", 2);
+    const auto publish_one = [&](unsigned id) {
+        bed["pub"].send(publish({.topic = "t",
+                                 .payload = std::string(3'999, 'x'),
+                                 .level = 1 + id % 2,
+                                 .packet_id = id}));
+        if (id % 2 == 1) bed["pub"].send(pubrel(id));
+    };
+    for (unsigned id = 1; id <= 20; ++id)
+        publish_one(id);
+    EXPECT_EQ(sub.take_packets().size(), 3U);
+    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 12'000U);
+    EXPECT_EQ(bed.queued("sub"), 2U);
+    sub.send(pubrec(1)).expect(pubrel(1));  // whose content is not needed any more
+    sub.send(puback(2));
+    EXPECT_EQ(sub.take_packets().size(), 2U);
+    EXPECT_EQ(bed.queued("sub"), 0U);
+    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 12'000U);
+}
+
+// Subscribers times topics would be more than the cache of routes may hold.
+TEST(flood_of_topics, leaves_a_bounded_cache_and_right_routes) {
+    broker_bed bed;
+    constexpr int subscribers = 100;
+    for (int i = 0; i < subscribers; ++i) {
+        const std::string name = "s" + std::to_string(i);
+        bed[name].login({.client_id = name}).subscribe("#");
+    }
+    peer& pub = bed["pub"].login({.client_id = "pub"});
+    for (int i = 0; i < 10'000; ++i)
+        pub.send(publish({.topic = std::to_string(i % 6'000), .payload = "x"}));
+    EXPECT_EQ(bed["s0"].take_packets().size(), 10'000U);
+    EXPECT_EQ(bed["s99"].take_packets().size(), 10'000U);
+    EXPECT_LE(bed.core.routes().cached_target_count(), 600'000U);
+    EXPECT_GE(bed.core.routes().cached_target_count(), 100'000U);
+}
+
+TEST(flood_of_matching_subscriptions, gives_every_identifier_once) {
+    broker_bed bed;
+    peer& c = bed["c"];
+    c.send(wire("10 0f 00 04 'MQTT' 05 02 00 3c 00 00 02 'c5'")).take();
+    // 2^10 filters match the same topic, each with an identifier of its own.
+    for (unsigned bits = 0; bits < 1024; ++bits) {
+        std::string filter;
+        for (unsigned level = 0; level < 10; ++level) {
+            filter += (bits >> level & 1U) != 0 ? "+" : "a";
+            if (level < 9) filter += '/';
+        }
+        bytes body = wire("00 01 03 0b 80 01 00 13") + bytes(filter.begin(), filter.end());
+        body[4] = static_cast<std::uint8_t>((bits & 0x7FU) | 0x80U);
+        body[5] = static_cast<std::uint8_t>(1 + (bits >> 7U));
+        body.push_back(0);
+        c.send(bytes{0x82, static_cast<std::uint8_t>(body.size())} + body);
+    }
+    c.take();
+    bed.publish("a/a/a/a/a/a/a/a/a/a", "x");
+    const std::vector<bytes> got = c.take_packets();
+    ASSERT_EQ(got.size(), 1U);
+    EXPECT_EQ(got[0].size(), 1 + 2 + 2 + 19 + 2 + 1024 * 3 + 1);
+}
+
+}  // namespace
+}  // namespace amqtt::test
