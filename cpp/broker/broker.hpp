@@ -94,7 +94,7 @@ class broker {
     bool publish_from(client& c, const publish_packet& packet);
     reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
                           bool& wants_retained);
-    void deliver_retained(const subscription& to);
+    void deliver_retained(const subscription& to, qos granted);
 
     bool distribute(publication& p);
     void distribute_to_group(shared_group& group, publication& p);

@@ -116,16 +116,19 @@ void broker::handle(client& c, const subscribe_packet& packet) {
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
     std::vector<reason_code> codes;
-    std::vector<std::string_view> with_retained;
+    // The QoS as well: a later request for the same filter may have changed the subscription.
+    std::vector<std::pair<std::string_view, qos>> with_retained;
     codes.reserve(packet.requests.size());
     for (const subscription_request& request : packet.requests) {
         bool wants_retained = false;
         codes.push_back(subscribe(*c.state, request, id, wants_retained));
-        if (wants_retained) with_retained.push_back(request.filter);
+        if (wants_retained) {
+            with_retained.emplace_back(request.filter, static_cast<qos>(codes.back()));
+        }
     }
     c.connection.send_suback(packet.packet_id, codes);
-    for (const std::string_view filter : with_retained)
-        deliver_retained(*c.state->find_subscription(filter));
+    for (const auto& [filter, granted] : with_retained)
+        deliver_retained(*c.state->find_subscription(filter), granted);
 }
 
 reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id,
@@ -142,14 +145,14 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     return static_cast<reason_code>(to_byte(granted.level));
 }
 
-void broker::deliver_retained(const subscription& to) {
+void broker::deliver_retained(const subscription& to, qos granted) {
     std::vector<message_ptr> found;
     router_.retained().match(to.filter, found);
     for (message_ptr& m : found) {
         if (m->is_expired(now_)) {
             router_.retained().remove(m->topic());
         } else {
-            outbox_.deliver_retained(to, std::move(m));
+            outbox_.deliver_retained(to, granted, std::move(m));
         }
     }
 }

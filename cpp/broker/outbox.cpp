@@ -83,9 +83,9 @@ delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
     return delivery_result::dropped;
 }
 
-void outbox::deliver_retained(const subscription& to, message_ptr m) {
+void outbox::deliver_retained(const subscription& to, qos granted, message_ptr m) {
     session& s = *to.subscriber;
-    const qos level = lower_of(m->level(), to.options.level);
+    const qos level = lower_of(m->level(), granted);
     queued_message queued{std::move(m), level, true, ids_of(to), nullptr};
     if (s.queue().empty() && may_send(s, level)) {
         send(s, std::move(queued));
