@@ -114,11 +114,13 @@ class broker {
     // Why the filter is refused, or success.
     reason_code check_filter(session& s, std::string_view name,
                              const std::optional<parsed_filter>& filter) const;
-    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id);
-    // Sends or queues the retained messages that the session waits for, as far as its queue is
-    // not full of others.
+    reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
+                          bool& wants_retained);
+    // Sends or queues retained messages, at once or, while the session's queue is full of others,
+    // later.
+    void deliver_retained_in_turn(subscription& to, qos granted);
     void deliver_retained(session& to);
-    void deliver_retained(const subscription& to);
+    void deliver_retained(const subscription& to, qos granted);
     void finish(session& s, std::uint16_t packet_id);
 
     bool distribute(publication& p);

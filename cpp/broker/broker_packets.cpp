@@ -109,6 +109,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
     if (entry) {
         c.state->inflight().release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
+        entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
@@ -150,14 +151,22 @@ void broker::handle(client& c, const subscribe_packet& packet) {
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
     std::vector<reason_code> codes;
+    // The QoS as well: a later request for the same filter may have changed the subscription.
+    std::vector<std::pair<std::string_view, qos>> with_retained;
     codes.reserve(packet.requests.size());
-    for (const subscription_request& request : packet.requests)
-        codes.push_back(subscribe(*c.state, request, id));
+    for (const subscription_request& request : packet.requests) {
+        bool wants_retained = false;
+        codes.push_back(subscribe(*c.state, request, id, wants_retained));
+        if (wants_retained) {
+            with_retained.emplace_back(request.filter, static_cast<qos>(codes.back()));
+        }
+    }
     if (!c.connection.send_suback(packet.packet_id, codes)) {
         handle(c, no_room_for_answer());
         return;
     }
-    deliver_retained(*c.state);
+    for (const auto& [filter, granted] : with_retained)
+        deliver_retained_in_turn(*c.state->find_subscription(filter), granted);
 }
 
 reason_code broker::check_filter(session& s, std::string_view name,
@@ -173,7 +182,8 @@ reason_code broker::check_filter(session& s, std::string_view name,
     return too_many ? reason_code::quota_exceeded : reason_code::success;
 }
 
-reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id) {
+reason_code broker::subscribe(session& s, const subscription_request& request, std::uint32_t id,
+                              bool& wants_retained) {
     const auto filter = parse_filter(request.filter);
     const reason_code problem = check_filter(s, request.filter, filter);
     if (is_failure(problem)) return problem;
@@ -181,33 +191,37 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
-    const bool wants_retained =
+    wants_retained =
         filter->share.empty() && (granted.retained == retain_handling::send ||
                                   (granted.retained == retain_handling::send_if_new && is_new));
-    if (wants_retained) {
-        subscription& wanting = *s.find_subscription(request.filter);
-        if (wanting.waiting.is_linked()) wanting.waiting.unlink();
-        s.wants_retained.push_back(wanting);
-    }
     return static_cast<reason_code>(to_byte(granted.level));
+}
+
+void broker::deliver_retained_in_turn(subscription& to, qos granted) {
+    session& s = *to.subscriber;
+    if (s.wants_retained.empty() && s.queue().size() < settings_.queue.messages) {
+        deliver_retained(to, granted);
+    } else if (!to.waiting.is_linked()) {
+        s.wants_retained.push_back(to);
+    }
 }
 
 void broker::deliver_retained(session& to) {
     while (!to.wants_retained.empty() && to.queue().size() < settings_.queue.messages) {
         const subscription& next = to.wants_retained.front();
         to.wants_retained.pop_front();
-        deliver_retained(next);
+        deliver_retained(next, next.options.level);
     }
 }
 
-void broker::deliver_retained(const subscription& to) {
+void broker::deliver_retained(const subscription& to, qos granted) {
     std::vector<message_ptr> found;
     router_.retained().match(to.filter, found);
     for (message_ptr& m : found) {
         if (m->is_expired(now_)) {
             router_.retained().remove(m->topic());
         } else {
-            outbox_.deliver_retained(to, std::move(m));
+            outbox_.deliver_retained(to, granted, std::move(m));
         }
     }
 }

@@ -86,9 +86,9 @@ delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
     return delivery_result::dropped;
 }
 
-void outbox::deliver_retained(const subscription& to, message_ptr m) {
+void outbox::deliver_retained(const subscription& to, qos granted, message_ptr m) {
     session& s = *to.subscriber;
-    const qos level = lower_of(m->level(), to.options.level);
+    const qos level = lower_of(m->level(), granted);
     queued_message queued{std::move(m), level, true, ids_of(to), nullptr};
     if (s.queue().empty() && may_send(s, level)) {
         send(s, std::move(queued));
@@ -101,6 +101,7 @@ delivery_result outbox::redeliver(const subscription& member, queued_message m) 
     if (m.content->is_expired(now_)) return delivery_result::not_wanted;
     session& s = *member.subscriber;
     m.level = lower_of(m.content->level(), member.options.level);
+    m.retain = member.options.retain_as_published && m.content->retain();
     m.ids = ids_of(member);
     if (!s.queue().empty() || !may_send(s, m.level)) {
         return enqueue(s, std::move(m), member.options.level);

@@ -35,7 +35,7 @@ class outbox {
                                    publication& p);
     // A retained message for a new subscription: RETAIN is 1 (3.1.1: MQTT-3.3.1-8). Never dropped:
     // the retained store bounds it.
-    void deliver_retained(const subscription& to, message_ptr m);
+    void deliver_retained(const subscription& to, qos granted, message_ptr m);
     // A message of a shared subscription whose member is gone.
     delivery_result redeliver(const subscription& member, queued_message m);
 
