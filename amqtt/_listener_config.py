@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,38 @@ class ListenerType(StrEnum):
 
 
 @dataclass
+class CertificateConfig(Dictable):
+    """Name one of several certificates of a listener.
+
+    Attributes:
+        certfile: file with the certificate.
+        keyfile: file with the key of that certificate.
+        hostnames: the host names that it is for, `*.` in front standing for one label; None means
+            those in the certificate.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: `hostnames` is empty or has a name that is none.
+
+    """
+
+    certfile: str | Path
+    keyfile: str | Path
+    hostnames: list[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the files and the names."""
+        _check_paths(self, "certfile", "keyfile")
+        if self.hostnames is None:
+            return
+        for name in self.hostnames or [""]:
+            if not re.fullmatch(r"(\*\.)?[^\s.*:/]+(\.[^\s.*:/]+)*\.?", name):
+                raise ConfigValueError(
+                    "hostnames", f"expected host names, found {describe_value(name)}"
+                )
+
+
+@dataclass
 class ListenerConfig(Dictable):
     """Describe one listener of a broker.
 
@@ -37,6 +71,7 @@ class ListenerConfig(Dictable):
             it, `capath` and `cadata` those of the system.
         capath: folder with such certificates.
         cadata: such certificates in PEM form.
+        crlfile: file with the lists of client certificates that are revoked.
         certfile: file with the certificate of the broker.
         keyfile: file with the key of that certificate.
         reader: unused.
@@ -44,17 +79,26 @@ class ListenerConfig(Dictable):
         tls_min_version: oldest version of TLS that is accepted, `1.2` or `1.3`.
         tls_ciphers: cipher suites by their OpenSSL names, separated by colons; None means
             OpenSSL's choice.
+        tls_groups: groups of the key exchange by their OpenSSL names, separated by colons; None
+            means OpenSSL's choice.
+        tls_certificates: more certificates, for clients that ask for one of their host names.
+        tls_psk_file: file with pre-shared keys, for clients without certificates; a line for
+            each, `identity:key`, the key in hexadecimal.
         tls_require_client_certificate: whether clients must have a certificate; one that they
-            have is checked in any case.
+            have is checked in any case, and one with a pre-shared key needs none.
         ws_path: the only path that WebSocket connections may ask for; None means any.
         ws_origins: the web origins, such as `https://example.com`, whose pages may connect; None
             means any. Clients other than web browsers send no origin and may connect.
         unix_mode: permissions of the Unix socket in octal, such as `0660`; None means those that
             the process's umask leaves.
+        proxy_protocol: whether connections come through a proxy that tells by the PROXY protocol,
+            version 1 or 2, whom they come from.
+        proxy_trusted: addresses and networks of the proxies; nobody else may connect then. Not
+            for Unix sockets, whose permissions say who may connect.
 
     Raises:
-        ValueError: only one of `certfile` and `keyfile` is given, or another value is not one of
-            those above.
+        ValueError: only one of `certfile` and `keyfile` is given, `proxy_trusted` is missing, or
+            another value is not one of those above.
         FileNotFoundError: a file or folder does not exist.
 
     """
@@ -70,27 +114,25 @@ class ListenerConfig(Dictable):
     keyfile: str | Path | None = None
     reader: str | None = None
     writer: str | None = None
+    crlfile: str | Path | None = None
     tls_min_version: str | float = "1.2"
     tls_ciphers: str | None = None
+    tls_groups: str | None = None
+    tls_certificates: list[CertificateConfig] | None = None
+    tls_psk_file: str | Path | None = None
     tls_require_client_certificate: bool = False
     ws_path: str | None = None
     ws_origins: list[str] | None = None
     unix_mode: str | None = None
+    proxy_protocol: bool = False
+    proxy_trusted: list[str] | None = None
 
     def __post_init__(self) -> None:
         """Check the files and the values."""
         if bool(self.certfile) != bool(self.keyfile):
             msg = "If specifying the 'certfile' or 'keyfile', both are required."
             raise ValueError(msg)
-        for name in ("cafile", "capath", "certfile", "keyfile"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            path = Path(value)
-            if not path.exists():
-                msg = f"'{name}' does not exist : {path}"
-                raise FileNotFoundError(msg)
-            setattr(self, name, path)
+        _check_paths(self, "cafile", "capath", "certfile", "keyfile", "crlfile", "tls_psk_file")
         self.tls_min_version = str(self.tls_min_version)  # YAML makes a number of it
         if self.tls_min_version not in ("1.2", "1.3"):
             found = describe_value(self.tls_min_version)
@@ -102,6 +144,23 @@ class ListenerConfig(Dictable):
             found = describe_value(self.unix_mode)
             problem = f"expected an octal number such as '0660', found {found}"
             raise ConfigValueError("unix_mode", problem)
+        self._check_proxies()
+
+    def _check_proxies(self) -> None:
+        for text in self.proxy_trusted or []:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError as error:
+                found = describe_value(text)
+                problem = f"expected an address or a network such as 10.0.0.0/8, found {found}"
+                raise ConfigValueError("proxy_trusted", problem) from error
+
+    @property
+    def certificates(self) -> Iterator[CertificateConfig]:
+        """The certificates of the broker, that of `certfile` first."""
+        if self.certfile and self.keyfile:
+            yield CertificateConfig(self.certfile, self.keyfile)
+        yield from self.tls_certificates or []
 
     def apply(self, other: ListenerConfig) -> None:
         """Take from another listener every value that still is the default here.
@@ -113,3 +172,25 @@ class ListenerConfig(Dictable):
         for each in dataclasses.fields(self):
             if getattr(self, each.name) == each.default:
                 setattr(self, each.name, getattr(other, each.name))
+
+
+def _check_paths(config: Dictable, *names: str) -> None:
+    """Make paths of the options that name files or folders, which must exist.
+
+    Args:
+        config: the configuration that holds the options.
+        names: names of the options.
+
+    Raises:
+        FileNotFoundError: a file or folder does not exist.
+
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is None:
+            continue
+        path = Path(value)
+        if not path.exists():
+            msg = f"'{name}' does not exist : {path}"
+            raise FileNotFoundError(msg)
+        setattr(config, name, path)

@@ -19,7 +19,7 @@ from amqtt._compat import StrEnum
 from amqtt._dictable import Dictable, check_range, plugins_by_path
 from amqtt._hydrate import hydrate
 from amqtt._limits import LimitsConfig
-from amqtt._listener_config import ListenerConfig, ListenerType
+from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ __all__ = [
     "Action",
     "BaseContext",
     "BrokerConfig",
+    "CertificateConfig",
     "ClientConfig",
     "ConnectionConfig",
     "Dictable",

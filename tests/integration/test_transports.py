@@ -244,7 +244,7 @@ async def test_stopping_with_open_connections(trust: Trust, tmp_path: Path) -> N
         await broker.shutdown()
         for peer in connected:
             if isinstance(peer, WebSocketClient):
-                peer.expect_close_frame(1000)
+                peer.expect_close_frame(1001)
                 peer.wire.expect_close()
             else:
                 peer.expect_close()
