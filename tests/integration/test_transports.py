@@ -6,7 +6,6 @@ import contextlib
 import os
 import socket
 import stat
-import threading
 from pathlib import Path
 
 import pytest
@@ -71,12 +70,9 @@ def test_ten_mebibytes_each_way(every: Endpoints, kind: str, unique: str) -> Non
         peer.send(subscribe(1, (unique, 0)))
         peer.expect(suback(1, 0))
         message = publish(unique, payload)
-        # The message comes back while the last of it is still being sent.
-        sender = threading.Thread(target=peer.send, args=(message,))
-        sender.start()
-        got = peer.read(len(message))
-        sender.join()
-        assert got == message
+        # It comes back while the last of it is still being sent.
+        peer.send_while_reading(message)
+        assert peer.read(len(message)) == message
 
 
 @pytest.mark.parametrize("kind", TRANSPORTS)

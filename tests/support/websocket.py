@@ -89,6 +89,10 @@ class WebSocketClient:
         """Send bytes as one binary message."""
         self.wire.send(frame(BINARY, data))
 
+    def send_while_reading(self, data: bytes) -> None:
+        """Send bytes as one binary message and keep what comes meanwhile for the next read."""
+        self.wire.send_while_reading(frame(BINARY, data))
+
     def read_frame(self) -> tuple[int, bytes]:
         """Return opcode and payload of the next frame, which must be final and not masked."""
         first, second = self.wire.read(2)

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import select
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -154,6 +156,32 @@ class WireClient:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             self._closed_by_peer = True
+
+    def send_while_reading(self, data: bytes, limit: float = DEFAULT_TIMEOUT) -> None:
+        """Send bytes and keep what comes meanwhile for the next read.
+
+        For more than the buffers on the way hold, when the peer answers before it has got all.
+        One thread does both: an SSL socket is not for two.
+        """
+        deadline = time.monotonic() + limit
+        left = memoryview(data)
+        self._socket.settimeout(0)
+        while left and not self._closed_by_peer:
+            moved = False
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                left = left[self._socket.send(left[: 1 << 16]) :]
+                moved = True
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                received = self._socket.recv(1 << 20)
+                self._pending += received
+                self._closed_by_peer = not received
+                moved = True
+            if not moved:
+                wait = deadline - time.monotonic()
+                if wait <= 0:
+                    msg = f"{len(left)} bytes were not taken in {limit} s"
+                    raise WireError(msg)
+                select.select([self._socket], [self._socket], [], wait)
 
     def read(self, count: int, limit: float = DEFAULT_TIMEOUT) -> bytes:
         """Return exactly the next ``count`` bytes."""
