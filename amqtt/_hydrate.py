@@ -272,6 +272,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         item = get_args(wanted)[1]
         if isinstance(item, type) and dataclasses.is_dataclass(item):
             return {key: hydrate(item, each, _join(path, key)) for key, each in value.items()}
+    if get_origin(wanted) is list and isinstance(value, list):
+        item = get_args(wanted)[0]
+        if isinstance(item, type) and dataclasses.is_dataclass(item):
+            return [hydrate(item, each, _join(path, at)) for at, each in enumerate(value)]
     return value
 
 

@@ -6,13 +6,13 @@ import asyncio
 import errno
 import logging
 import os
-import ssl
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt import _core
 from amqtt._bridge import EventPump, end_engine
 from amqtt._dispatch import broker_policy
+from amqtt._listener_security import check_security, tls_options
 from amqtt._states import BrokerTransitions
 from amqtt._topics import check_topic_name
 from amqtt.contexts import (
@@ -166,9 +166,7 @@ class Broker:
         for name, listener in self.listeners_config.items():
             if listener.bind is None or listener.type is ListenerType.EXTERNAL:
                 continue
-            if listener.ssl and not listener.certfile:
-                msg = f"listener '{name}': ssl is on, but 'certfile' and 'keyfile' are not set"
-                raise BrokerError(msg)
+            check_security(name, listener)
             if listener.bind.startswith(_UNIX):
                 if listener.bind == _UNIX:
                     msg = f"listener '{name}': bind '{_UNIX}' names no file"
@@ -245,10 +243,11 @@ class Broker:
                 unix_path=bind.removeprefix(_UNIX) if is_unix else "",
                 unix_mode=int(listener.unix_mode, 8) if listener.unix_mode else None,
                 max_connections=max(0, listener.max_connections),
-                tls=_tls_options(listener) if listener.ssl else None,
+                tls=tls_options(listener) if listener.ssl else None,
                 websocket=(listener.ws_path or "", listener.ws_origins or [])
                 if listener.type is ListenerType.WS
                 else None,
+                proxies=(listener.proxy_trusted or []) if listener.proxy_protocol else None,
             )
         except OSError as error:
             where = bind if is_unix else f"{bind} (port {port})"
@@ -307,6 +306,26 @@ class Broker:
         self.logger.info("Broker closed")
         self.transitions.stopping_success()
 
+    async def reload_certificates(self) -> None:
+        """Read the files of certificates, keys, authorities and revocations again.
+
+        The broker also does it by itself within seconds when they have changed. New connections
+        use them; those that are open go on as they are.
+
+        Raises:
+            BrokerError: the broker is not running, or files of a listener cannot be used: it keeps
+                what it has, and the others have the new ones.
+
+        """
+        if self._engine is None:
+            msg = f"Broker instance can't read its certificates: it is {self.transitions.state}"
+            raise BrokerError(msg)
+        problems = self._engine.reload_certificates()
+        if problems:
+            msg = "; ".join(f"listener '{name}': {problem}" for name, problem in problems)
+            raise BrokerError(msg)
+        self.logger.info("Certificates were read again")
+
     async def internal_message_broadcast(
         self, topic: str, data: bytes | bytearray, qos: int | None = None
     ) -> None:
@@ -333,24 +352,6 @@ class Broker:
     def _log_events(self, events: list[tuple[int, str, str]]) -> None:
         for level, name, text in events:
             logging.getLogger(name).log(level, "%s", text)
-
-
-def _tls_options(listener: ListenerConfig) -> dict[str, str | bool]:
-    cafile, capath = listener.cafile, listener.capath
-    if not (cafile or capath or listener.cadata):
-        # Python knows where this system keeps them, whatever OpenSSL the engine came with.
-        paths = ssl.get_default_verify_paths()
-        cafile, capath = paths.cafile, paths.capath
-    return {
-        "certfile": str(listener.certfile),
-        "keyfile": str(listener.keyfile),
-        "cafile": str(cafile or ""),
-        "capath": str(capath or ""),
-        "cadata": str(listener.cadata or ""),
-        "min_version": str(listener.tls_min_version),
-        "ciphers": listener.tls_ciphers or "",
-        "require_client_certificate": listener.tls_require_client_certificate,
-    }
 
 
 def _as_mapping(plugins: Any) -> dict[str, Any] | None:

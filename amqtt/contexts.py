@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from amqtt._client_config import (
@@ -20,8 +17,9 @@ from amqtt._client_config import (
 )
 from amqtt._compat import StrEnum
 from amqtt._dictable import Dictable, check_range, plugins_by_path
-from amqtt._hydrate import ConfigValueError, describe_value, hydrate
+from amqtt._hydrate import hydrate
 from amqtt._limits import LimitsConfig
+from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +27,7 @@ __all__ = [
     "Action",
     "BaseContext",
     "BrokerConfig",
+    "CertificateConfig",
     "ClientConfig",
     "ConnectionConfig",
     "Dictable",
@@ -69,109 +68,6 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
     RECEIVE = "receive"
-
-
-class ListenerType(StrEnum):
-    """How connections reach the broker."""
-
-    TCP = "tcp"
-    WS = "ws"
-    EXTERNAL = "external"
-
-    def __repr__(self) -> str:
-        """Show the value in double quotes."""
-        return f'"{self.value}"'
-
-
-@dataclass
-class ListenerConfig(Dictable):
-    """Describe one listener of a broker.
-
-    Attributes:
-        type: `tcp`, `ws`, or `external` for connections that the application hands in.
-        bind: `host:port`, or `unix:` and the path of a Unix socket; None leaves the listener out.
-        max_connections: 0 or less means no limit.
-        ssl: whether connections use TLS.
-        cafile: file with the certificates that client certificates are checked against; without
-            it, `capath` and `cadata` those of the system.
-        capath: folder with such certificates.
-        cadata: such certificates in PEM form.
-        certfile: file with the certificate of the broker.
-        keyfile: file with the key of that certificate.
-        reader: unused.
-        writer: unused.
-        tls_min_version: oldest version of TLS that is accepted, `1.2` or `1.3`.
-        tls_ciphers: cipher suites by their OpenSSL names, separated by colons; None means
-            OpenSSL's choice.
-        tls_require_client_certificate: whether clients must have a certificate; one that they
-            have is checked in any case.
-        ws_path: the only path that WebSocket connections may ask for; None means any.
-        ws_origins: the web origins, such as `https://example.com`, whose pages may connect; None
-            means any. Clients other than web browsers send no origin and may connect.
-        unix_mode: permissions of the Unix socket in octal, such as `0660`; None means those that
-            the process's umask leaves.
-
-    Raises:
-        ValueError: only one of `certfile` and `keyfile` is given, or another value is not one of
-            those above.
-        FileNotFoundError: a file or folder does not exist.
-
-    """
-
-    type: ListenerType = ListenerType.TCP
-    bind: str | None = "0.0.0.0:1883"
-    max_connections: int = 0
-    ssl: bool = False
-    cafile: str | Path | None = None
-    capath: str | Path | None = None
-    cadata: str | Path | None = None
-    certfile: str | Path | None = None
-    keyfile: str | Path | None = None
-    reader: str | None = None
-    writer: str | None = None
-    tls_min_version: str | float = "1.2"
-    tls_ciphers: str | None = None
-    tls_require_client_certificate: bool = False
-    ws_path: str | None = None
-    ws_origins: list[str] | None = None
-    unix_mode: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the files and the values."""
-        if bool(self.certfile) != bool(self.keyfile):
-            msg = "If specifying the 'certfile' or 'keyfile', both are required."
-            raise ValueError(msg)
-        for name in ("cafile", "capath", "certfile", "keyfile"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            path = Path(value)
-            if not path.exists():
-                msg = f"'{name}' does not exist : {path}"
-                raise FileNotFoundError(msg)
-            setattr(self, name, path)
-        self.tls_min_version = str(self.tls_min_version)  # YAML makes a number of it
-        if self.tls_min_version not in ("1.2", "1.3"):
-            found = describe_value(self.tls_min_version)
-            raise ConfigValueError("tls_min_version", f"expected 1.2 or 1.3, found {found}")
-        if self.ws_path is not None and not self.ws_path.startswith("/"):
-            found = describe_value(self.ws_path)
-            raise ConfigValueError("ws_path", f"expected a path that begins with /, found {found}")
-        if self.unix_mode is not None and not re.fullmatch("[0-7]{3,4}", self.unix_mode):
-            found = describe_value(self.unix_mode)
-            problem = f"expected an octal number such as '0660', found {found}"
-            raise ConfigValueError("unix_mode", problem)
-
-    def apply(self, other: ListenerConfig) -> None:
-        """Take from another listener every value that still is the default here.
-
-        Args:
-            other: the listener to take the values from.
-
-        """
-        for each in dataclasses.fields(self):
-            if getattr(self, each.name) == each.default:
-                setattr(self, each.name, getattr(other, each.name))
 
 
 def default_listeners() -> dict[str, Any]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,8 +103,37 @@ async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> Non
         await broker.start()
     except BrokerError as error:
         fail(f"Broker failed to start: {explain(error)}")
-    await stop.wait()
-    await broker.shutdown()
+    with _reload_on_hangup(broker):
+        await stop.wait()
+        await broker.shutdown()
+
+
+@contextlib.contextmanager
+def _reload_on_hangup(broker: Broker) -> Iterator[None]:
+    """Let SIGHUP make a broker read its certificates again, where there is that signal."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        try:
+            await broker.reload_certificates()
+        except BrokerError as error:
+            logger.error("Certificates stay as they are: %s", error)
+
+    def start() -> None:
+        task = loop.create_task(reload())
+        tasks.add(task)  # the loop itself holds tasks weakly
+        task.add_done_callback(tasks.discard)
+
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        yield
+        return
+    loop.add_signal_handler(number, start)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -86,13 +87,19 @@ py::dict to_python(const engine_status& status) {
 tls_settings to_tls_settings(const py::dict& options) {
     const auto text = [&](const char* name) { return options[name].cast<std::string>(); };
     tls_settings tls;
-    tls.certfile = text("certfile");
-    tls.keyfile = text("keyfile");
+    for (const py::handle each : options["certificates"]) {
+        const auto [certfile, keyfile, hostnames] =
+            each.cast<std::tuple<std::string, std::string, std::vector<std::string>>>();
+        tls.certificates.push_back({certfile, keyfile, hostnames});
+    }
+    tls.psk_file = text("psk_file");
     tls.cafile = text("cafile");
     tls.capath = text("capath");
     tls.cadata = text("cadata");
+    tls.crlfile = text("crlfile");
     tls.min_version = text("min_version");
     tls.ciphers = text("ciphers");
+    tls.groups = text("groups");
     tls.require_client_certificate = options["require_client_certificate"].cast<bool>();
     return tls;
 }
@@ -101,10 +108,18 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
                 std::uint16_t port, const std::string& unix_path,
                 std::optional<unsigned int> unix_mode, std::size_t max_connections,
                 const std::optional<py::dict>& tls,
-                const std::optional<std::pair<std::string, std::vector<std::string>>>& websocket) {
-    listener_settings settings{name, host, port, max_connections, unix_path, unix_mode, {}, {}};
+                const std::optional<std::pair<std::string, std::vector<std::string>>>& websocket,
+                std::optional<std::vector<std::string>> proxies) {
+    listener_settings settings;
+    settings.name = name;
+    settings.host = host;
+    settings.port = port;
+    settings.max_connections = max_connections;
+    settings.unix_path = unix_path;
+    settings.unix_mode = unix_mode;
     if (tls) settings.tls = to_tls_settings(*tls);
     if (websocket) settings.websocket = websocket_settings{websocket->first, websocket->second};
+    settings.proxies = std::move(proxies);
     std::vector<bound_address> bound;
     {
         const py::gil_scoped_release release;  // a host name may have to be resolved
@@ -139,9 +154,11 @@ void register_broker(py::module_& module) {
              py::arg("allow_anonymous"), py::arg("event_log"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"), py::arg("tls"),
-             py::arg("websocket"))
+             py::arg("websocket"), py::arg("proxies"))
         .def("start", &broker_engine::start, py::call_guard<py::gil_scoped_release>())
         .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
+        .def("reload_certificates", &broker_engine::reload_certificates,
+             py::call_guard<py::gil_scoped_release>())
         .def(
             "publish",
             [](broker_engine& engine, std::string_view topic, const py::object& payload,

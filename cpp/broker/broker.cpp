@@ -266,7 +266,7 @@ void broker::end(client& c, reason_code reason, will_action action) {
         if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
     }
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    c.network->close_soon();
+    c.network->close_soon(reason);
 }
 
 duration broker::expiry_of(const session& s) const noexcept {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <boost/intrusive/list.hpp>
 
@@ -20,11 +21,20 @@
 
 namespace amqtt {
 
+// What the handshake of TLS has proven of a peer.
+struct tls_peer {
+    std::string version;                    // such as "TLSv1.3"
+    std::string cipher;                     // OpenSSL's name of the suite
+    std::vector<std::uint8_t> certificate;  // its verified certificate in DER; empty: none
+    std::string psk_identity;               // of its pre-shared key; empty: none
+};
+
 struct peer_info {
     std::string address;
     std::uint16_t port = 0;
-    std::string listener;  // the name of the listener it came through
-    // What that admits; outlives the connection. Null: broker_settings::limits.
+    std::string listener;                 // the name of the listener it came through
+    std::shared_ptr<const tls_peer> tls;  // once its handshake is complete; nullptr without TLS
+    // What that listener admits; outlives the connection. Null: broker_settings::limits.
     const connection_limits* limits = nullptr;
 };
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/reason_code.hpp"
+
 namespace amqtt {
 
 // What the broker asks of the network connection under a client. Calls only note the wish;
@@ -10,8 +12,8 @@ class link {
 
     // There is output; called once until the output was looked at (client::flush_requested).
     virtual void flush_soon() = 0;
-    // Close when the output is sent.
-    virtual void close_soon() = 0;
+    // Close when the output is sent; the transport may have a way to tell the reason, too.
+    virtual void close_soon(reason_code reason) = 0;
     // Reading may go on after broker::receive() had said stop.
     virtual void resume_reading() = 0;
 };

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "transport/tcp_stream.hpp"
+
 namespace amqtt {
 namespace {
 
@@ -16,8 +18,9 @@ broker_connection::broker_connection(reactor& loop, broker& core,
                                      std::unique_ptr<stream> peer_stream)
     : loop_(loop), core_(core), stream_(std::move(peer_stream)) {}
 
-void broker_connection::start(peer_info peer, closed_handler on_closed) {
+void broker_connection::start(peer_info peer, bool behind_proxy, closed_handler on_closed) {
     on_closed_ = std::move(on_closed);
+    if (behind_proxy) proxy_header_ = std::make_unique<proxy_header>();
     client_ = core_.open(*this, std::move(peer), loop_.now());
     wait_to_read();
 }
@@ -39,6 +42,7 @@ void broker_connection::wait_to_read(io_status wanted) {
 
 void broker_connection::on_readable() {
     if (!stream_->is_open()) return;
+    if (proxy_header_ && !read_proxy_header()) return;
     io_status wanted = io_status::want_read;
     for (int i = 0; i < reads_per_turn && (reading_ || send_is_shut_); ++i) {
         const auto buffer = loop_.read_buffer();
@@ -49,7 +53,7 @@ void broker_connection::on_readable() {
         }
         if (got.status == io_status::ended && !send_is_shut_) {
             tell_broker();
-            close_soon();
+            close_soon(reason_code::success);
             return;
         }
         if (got.status != io_status::done || got.size == 0) {
@@ -57,12 +61,53 @@ void broker_connection::on_readable() {
             return;
         }
         if (send_is_shut_) continue;  // all that is of interest now is the peer's close
+        tell_tls();
         reading_ = core_.receive(*client_, buffer.first(got.size), loop_.now());
         // Less than there was room for: the socket is empty, so save the call that finds out.
         if (got.size < buffer.size()) break;
     }
     if (stream_->has_output()) flush_soon();
     if (reading_ || send_is_shut_) wait_to_read(wanted);
+}
+
+// The header comes before everything else, TLS included, and not a byte behind it may be taken
+// from the socket: that is the stream's.
+bool broker_connection::read_proxy_header() {
+    const auto buffer = loop_.read_buffer().first(proxy_header::largest);
+    const io_result seen = peek_some(stream_->socket(), buffer);
+    if (seen.status == io_status::want_read) {
+        wait_to_read();
+        return false;
+    }
+    if (seen.status != io_status::done || seen.size == 0) {
+        close();
+        return false;
+    }
+    const std::size_t taken = proxy_header_->receive(buffer.first(seen.size));
+    receive_some(stream_->socket(), buffer.first(taken));
+    switch (proxy_header_->status()) {
+        case proxy_header::state::reading:
+            wait_to_read();
+            return false;
+        case proxy_header::state::refused:
+            problem_ = std::string("PROXY protocol: ") + proxy_header_->problem();
+            close();
+            return false;
+        default:
+            break;
+    }
+    if (const auto& from = proxy_header_->peer()) {
+        client_->peer.address = from->host;
+        client_->peer.port = from->port;
+    }
+    proxy_header_.reset();
+    return true;
+}
+
+// Before the first input: what is decided about the CONNECT may depend on it.
+void broker_connection::tell_tls() {
+    if (std::exchange(tls_told_, true)) return;
+    client_->peer.tls = stream_->tls();
 }
 
 void broker_connection::resume_reading() {
@@ -74,8 +119,9 @@ void broker_connection::flush_soon() {
     loop_.flush_soon(shared_from_this());
 }
 
-void broker_connection::close_soon() {
+void broker_connection::close_soon(reason_code reason) {
     if (std::exchange(closing_, true)) return;
+    stream_->set_end_reason(reason);
     reading_ = false;
     linger_timer_.emplace(loop_.context(), linger_time);
     linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
@@ -135,7 +181,7 @@ void broker_connection::close() {
     closing_ = true;
     tell_broker();
     linger_timer_.reset();
-    on_closed_(stream_->problem());
+    on_closed_(client_->peer, problem_.empty() ? stream_->problem() : problem_);
 }
 
 }  // namespace amqtt

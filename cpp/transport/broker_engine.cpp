@@ -1,5 +1,6 @@
 #include "transport/broker_engine.hpp"
 
+#include <algorithm>
 #include <future>
 #include <limits>
 #include <stdexcept>
@@ -15,6 +16,11 @@
 #include "transport/reactor.hpp"
 
 namespace amqtt {
+namespace {
+
+constexpr auto file_check_interval = std::chrono::seconds(1);
+
+}  // namespace
 
 struct broker_engine::parts {
     parts(const broker_settings& settings, const policy_settings& policy_options)
@@ -26,14 +32,19 @@ struct broker_engine::parts {
                      events.push(std::move(record), size);
                  }),
           core(settings, policy),
-          tick(loop.context()) {}
+          tick(loop.context()),
+          file_check(loop.context()) {}
 
     void start_on_thread();
     void stop_on_thread();
     void next_tick();
+    void next_file_check();
     void accept(listener& from, std::unique_ptr<stream> peer_stream, const bound_address& peer);
-    void log_problem(const listener& at, const bound_address& peer, const std::string& problem);
+    void log_problem(const peer_info& peer, const std::string& problem);
     void run_commands();
+    // Runs f on the engine's thread, or here when there is none, and returns what it returns.
+    template <class F>
+    auto call(F f);
 
     notifier readable;
     mailbox<broker_event> events;
@@ -42,6 +53,7 @@ struct broker_engine::parts {
     packaged_policy policy;
     broker core;
     asio::steady_timer tick;
+    asio::steady_timer file_check;
     std::vector<std::shared_ptr<listener>> listeners;
     boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections;
     std::vector<broker_command> taken;  // scratch of run_commands()
@@ -55,9 +67,23 @@ void broker_engine::parts::start_on_thread() {
         each->start([this, from = each.get()](
                         std::unique_ptr<stream> peer_stream,
                         const bound_address& peer) { accept(*from, std::move(peer_stream), peer); },
-                    [this](const std::string& problem) { policy.log(log_level::error, problem); });
+                    [this](log_level level, const std::string& text) { policy.log(level, text); });
     }
     next_tick();
+    const bool any_tls = std::any_of(listeners.begin(), listeners.end(),
+                                     [](const auto& each) { return each->has_tls(); });
+    if (any_tls) next_file_check();
+}
+
+void broker_engine::parts::next_file_check() {
+    file_check.expires_after(file_check_interval);
+    file_check.async_wait([this](const error_code& cancelled) {
+        if (cancelled || stopping) return;
+        for (const auto& each : listeners) {
+            if (each->has_tls()) each->reload_tls_if_changed();
+        }
+        next_file_check();
+    });
 }
 
 void broker_engine::parts::next_tick() {
@@ -73,24 +99,24 @@ void broker_engine::parts::accept(listener& from, std::unique_ptr<stream> peer_s
                                   const bound_address& peer) {
     auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
     connections.insert(connection);
-    connection->start(
-        {peer.host, peer.port, from.name()},
-        [this, &from, peer, weak = std::weak_ptr(connection)](const std::string& problem) {
-            from.connection_ended();
-            if (const auto ended = weak.lock()) connections.erase(ended);
-            if (!problem.empty()) log_problem(from, peer, problem);
-        });
+    connection->start({peer.host, peer.port, from.name(), nullptr}, from.is_behind_proxy(),
+                      [this, &from, weak = std::weak_ptr(connection)](const peer_info& who,
+                                                                      const std::string& problem) {
+                          from.connection_ended();
+                          if (!problem.empty()) log_problem(who, problem);
+                          if (const auto ended = weak.lock()) connections.erase(ended);
+                      });
 }
 
-void broker_engine::parts::log_problem(const listener& at, const bound_address& peer,
-                                       const std::string& problem) {
-    policy.log(log_level::info, "client at " + peer.host + ":" + std::to_string(peer.port) +
-                                    " on listener '" + at.name() + "': " + problem);
+void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {
+    policy.log(log_level::info, "client at " + peer.address + ":" + std::to_string(peer.port) +
+                                    " on listener '" + peer.listener + "': " + problem);
 }
 
 void broker_engine::parts::stop_on_thread() {
     stopping = true;
     tick.cancel();
+    file_check.cancel();
     for (const auto& each : listeners)
         each->close();
     core.shutdown(loop.now());
@@ -111,6 +137,14 @@ void broker_engine::parts::run_commands() {
         core.publish(what.content->topic(), what.content->payload(), what.level,
                      what.content->retain(), loop.now());
     }
+}
+
+template <class F>
+auto broker_engine::parts::call(F f) {
+    if (!started || stopped) return f();
+    std::promise<decltype(f())> answer;
+    loop.post([&] { answer.set_value(f()); });
+    return answer.get_future().get();
 }
 
 broker_engine::broker_engine(const broker_settings& settings, const policy_settings& policy)
@@ -177,10 +211,20 @@ engine_status broker_engine::status() {
             now.connections.emplace_back(each->name(), each->connections());
         return now;
     };
-    if (!p.started || p.stopped) return read();
-    std::promise<engine_status> answer;
-    p.loop.post([&] { answer.set_value(read()); });
-    return answer.get_future().get();
+    return p.call(read);
+}
+
+std::vector<std::pair<std::string, std::string>> broker_engine::reload_certificates() {
+    parts& p = checked();
+    return p.call([&p] {
+        std::vector<std::pair<std::string, std::string>> problems;
+        for (const auto& each : p.listeners) {
+            if (!each->has_tls()) continue;
+            std::string problem = each->reload_tls();
+            if (!problem.empty()) problems.emplace_back(each->name(), std::move(problem));
+        }
+        return problems;
+    });
 }
 
 int broker_engine::event_fd() const {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/message.hpp"
@@ -41,6 +42,10 @@ class broker_engine {
     void start();
     // Closes listeners and connections and ends the thread. Does nothing the second time.
     void stop();
+
+    // Reads the files of certificates, keys and authorities again, for new connections. Returns
+    // what is wrong, by listener; that one keeps what it has.
+    std::vector<std::pair<std::string, std::string>> reload_certificates();
 
     // Publishes a message of the server.
     void publish(message_ptr content, std::optional<qos> level);

@@ -17,6 +17,8 @@ namespace {
 constexpr int accepts_per_turn = 64;
 constexpr int backlog = 4096;
 constexpr auto retry_time = std::chrono::milliseconds(100);
+// Refused connections are as many as the peers want: a line for each would be theirs to fill.
+constexpr auto refusal_log_interval = std::chrono::seconds(10);
 
 [[noreturn]] void fail(const error_code& error, const std::string& text) {
     throw std::system_error(std::error_code(error), text);
@@ -38,10 +40,13 @@ tcp::endpoint as_tcp(const asio::generic::stream_protocol::endpoint& endpoint) {
 }  // namespace
 
 listener::listener(reactor& loop, listener_settings settings)
-    : loop_(loop), settings_(std::move(settings)), retry_(loop.context()) {
+    : loop_(loop),
+      settings_(std::move(settings)),
+      proxies_(settings_.proxies.value_or(std::vector<std::string>())),
+      retry_(loop.context()) {
     if (settings_.tls) {
         if (settings_.websocket) settings_.tls->protocol = "http/1.1";
-        tls_ = std::make_unique<tls_context>(*settings_.tls);
+        tls_ = std::make_unique<tls_source>(*settings_.tls);
     }
     if (!settings_.unix_path.empty()) {
         bind_unix();
@@ -131,9 +136,9 @@ std::vector<bound_address> listener::addresses() const {
     return all;
 }
 
-void listener::start(accept_handler on_accept, problem_handler on_problem) {
+void listener::start(accept_handler on_accept, log_handler log) {
     on_accept_ = std::move(on_accept);
-    on_problem_ = std::move(on_problem);
+    log_ = std::move(log);
     for (auto& each : acceptors_)
         wait(each);
 }
@@ -166,19 +171,67 @@ void listener::accept_ready(acceptor& from) {
             retry_later(from, error);
             return;
         }
-        const bool full =
-            settings_.max_connections != 0 && connections_ >= settings_.max_connections;
-        if (full) continue;  // closes the socket
+        if (const char* why = reason_to_refuse(peer)) {
+            log_refusal(address_of(peer), why);
+            continue;  // closes the socket
+        }
         ++connections_;
         on_accept_(stream_over(std::move(socket)), address_of(peer));
     }
     wait(from);
 }
 
+bool listener::is_proxy(const protocol::endpoint& peer) const {
+    return !settings_.unix_path.empty() || proxies_.contains(as_tcp(peer).address());
+}
+
+const char* listener::reason_to_refuse(const protocol::endpoint& peer) const {
+    if (settings_.max_connections != 0 && connections_ >= settings_.max_connections) {
+        return "max_connections is reached";
+    }
+    if (is_behind_proxy() && !is_proxy(peer)) return "it is not in proxy_trusted";
+    return nullptr;
+}
+
+void listener::log_refusal(const bound_address& peer, const char* why) {
+    ++refused_;
+    const instant now = loop_.now();
+    if (now < next_refusal_log_) return;
+    next_refusal_log_ = now + refusal_log_interval;
+    std::string text = "listener '" + settings_.name + "' refuses the connection of " +
+                       text_of(peer.host, peer.port) + ": " + why;
+    const std::size_t others = std::exchange(refused_, 0) - 1;
+    if (others > 0) text += "; others since the last record: " + std::to_string(others);
+    log_(log_level::warning, text);
+}
+
+std::string listener::reload_tls() {
+    try {
+        tls_->reload();
+    } catch (const tls_settings_error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+void listener::reload_tls_if_changed() {
+    try {
+        if (tls_->reload_if_changed()) {
+            log_(log_level::info, "listener '" + settings_.name + "' uses the changed TLS files");
+        }
+    } catch (const tls_settings_error& error) {
+        log_(log_level::error, "listener '" + settings_.name +
+                                   "' keeps the TLS files that it has, the changed ones are not "
+                                   "usable: " +
+                                   error.what());
+    }
+}
+
 std::unique_ptr<stream> listener::stream_over(stream_socket socket) const {
     std::unique_ptr<stream> result;
     if (tls_) {
-        result = std::make_unique<tls_stream>(std::move(socket), *tls_, loop_.write_buffer());
+        result =
+            std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop_.write_buffer());
     } else {
         result = std::make_unique<tcp_stream>(std::move(socket));
     }
@@ -188,7 +241,7 @@ std::unique_ptr<stream> listener::stream_over(stream_socket socket) const {
 
 // Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
 void listener::retry_later(acceptor& from, const error_code& error) {
-    on_problem_("listener '" + settings_.name + "' cannot accept: " + error.message());
+    log_(log_level::error, "listener '" + settings_.name + "' cannot accept: " + error.message());
     retry_.expires_after(retry_time);
     retry_.async_wait([self = shared_from_this(), &from](const error_code& cancelled) {
         if (!cancelled) self->accept_ready(from);

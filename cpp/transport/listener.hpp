@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "base/log.hpp"
+#include "transport/network_list.hpp"
 #include "transport/reactor.hpp"
 #include "transport/stream.hpp"
-#include "transport/tls_context.hpp"
+#include "transport/tls_source.hpp"
 #include "transport/unix_socket.hpp"
 #include "transport/websocket_upgrade.hpp"
 
@@ -24,6 +26,9 @@ struct listener_settings {
     std::optional<unsigned int> unix_mode;  // permissions of its file; nullopt: by the umask
     std::optional<tls_settings> tls;
     std::optional<websocket_settings> websocket;
+    // Connections come from these proxies, each with a header of the PROXY protocol; nobody else
+    // may connect. Over a Unix socket the permissions of its file say who is a proxy.
+    std::optional<std::vector<std::string>> proxies;
 };
 
 struct bound_address {
@@ -35,18 +40,26 @@ struct bound_address {
 class listener : public std::enable_shared_from_this<listener> {
   public:
     using accept_handler = std::function<void(std::unique_ptr<stream>, const bound_address& peer)>;
-    using problem_handler = std::function<void(const std::string&)>;
+    using log_handler = std::function<void(log_level, const std::string&)>;
 
     // Binds and listens. Throws std::system_error whose text names the address, and
-    // tls_settings_error.
+    // tls_settings_error; std::invalid_argument for a proxy that is no address.
     listener(reactor& loop, listener_settings settings);
 
     // From here on, on the reactor's thread.
-    void start(accept_handler on_accept, problem_handler on_problem);
+    void start(accept_handler on_accept, log_handler log);
     void close();
     // A connection that on_accept was given has ended.
     void connection_ended() noexcept { --connections_; }
 
+    bool has_tls() const noexcept { return tls_ != nullptr; }
+    // Reads the files of certificates and keys again. Returns what is wrong with them, then the
+    // old ones stay in use; empty when nothing is.
+    std::string reload_tls();
+    // To be called now and then: does that when the files have changed, and logs it.
+    void reload_tls_if_changed();
+
+    bool is_behind_proxy() const noexcept { return settings_.proxies.has_value(); }
     const std::string& name() const noexcept { return settings_.name; }
     std::vector<bound_address> addresses() const;
     std::size_t connections() const noexcept { return connections_; }
@@ -62,19 +75,26 @@ class listener : public std::enable_shared_from_this<listener> {
     void bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only = false);
     bound_address address_of(const protocol::endpoint& endpoint) const;
     std::unique_ptr<stream> stream_over(stream_socket socket) const;
+    bool is_proxy(const protocol::endpoint& peer) const;
+    // Null, or why a new connection is not served.
+    const char* reason_to_refuse(const protocol::endpoint& peer) const;
+    void log_refusal(const bound_address& peer, const char* why);
     void wait(acceptor& from);
     void accept_ready(acceptor& from);
     void retry_later(acceptor& from, const error_code& error);
 
     reactor& loop_;
     listener_settings settings_;
-    std::unique_ptr<tls_context> tls_;
+    std::unique_ptr<tls_source> tls_;
+    network_list proxies_;
     std::vector<acceptor> acceptors_;
     std::optional<unix_socket_file> file_;
     asio::steady_timer retry_;
     accept_handler on_accept_;
-    problem_handler on_problem_;
+    log_handler log_;
     std::size_t connections_ = 0;
+    std::size_t refused_ = 0;  // since that was logged
+    instant next_refusal_log_{0};
 };
 
 }  // namespace amqtt

@@ -3,11 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "base/output_queue.hpp"
+#include "base/reason_code.hpp"
+#include "broker/client.hpp"
 #include "transport/asio.hpp"
 
 namespace amqtt {
@@ -44,10 +47,14 @@ class stream {
     // There is output of the stream itself; write() sends it, with or without slices.
     virtual bool has_output() const noexcept { return false; }
 
+    // Why shutdown_send() will be called, for streams that can tell the peer.
+    virtual void set_end_reason(reason_code) {}
     // Tells the peer that nothing more will come. To be repeated when it could not be told yet.
     virtual io_status shutdown_send() = 0;
     // What the peer did wrong below MQTT, for the log; empty when nothing.
     virtual std::string problem() const { return {}; }
+    // What the handshake of TLS has proven; nullptr before it is complete, and without TLS.
+    virtual std::shared_ptr<const tls_peer> tls() const { return nullptr; }
 
     template <class Handler>
     void wait(io_status wanted, Handler&& handler) {

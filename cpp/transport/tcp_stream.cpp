@@ -19,6 +19,16 @@ bool would_block() noexcept {
     return errno == EAGAIN || errno == EWOULDBLOCK;
 }
 
+io_result receive(stream_socket& socket, std::span<std::uint8_t> buffer, int flags) noexcept {
+    while (true) {
+        const ssize_t n = ::recv(socket.native_handle(), buffer.data(), buffer.size(), flags);
+        if (n >= 0) return {io_status::done, static_cast<std::size_t>(n), {}};
+        if (errno == EINTR) continue;
+        if (would_block()) return {io_status::want_read, 0, {}};
+        return {io_status::failed, 0, last_error()};
+    }
+}
+
 }  // namespace
 
 void prepare(stream_socket& socket) noexcept {
@@ -28,13 +38,11 @@ void prepare(stream_socket& socket) noexcept {
 }
 
 io_result receive_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept {
-    while (true) {
-        const ssize_t n = ::recv(socket.native_handle(), buffer.data(), buffer.size(), 0);
-        if (n >= 0) return {io_status::done, static_cast<std::size_t>(n), {}};
-        if (errno == EINTR) continue;
-        if (would_block()) return {io_status::want_read, 0, {}};
-        return {io_status::failed, 0, last_error()};
-    }
+    return receive(socket, buffer, 0);
+}
+
+io_result peek_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept {
+    return receive(socket, buffer, MSG_PEEK);
 }
 
 void shutdown_send_of(stream_socket& socket) noexcept {

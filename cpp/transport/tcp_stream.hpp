@@ -22,6 +22,8 @@ class tcp_stream final : public stream {
 // What every kind of stream needs of its socket.
 void prepare(stream_socket& socket) noexcept;
 io_result receive_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept;
+// The same, and leaves it there to be read.
+io_result peek_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept;
 void shutdown_send_of(stream_socket& socket) noexcept;
 
 }  // namespace amqtt

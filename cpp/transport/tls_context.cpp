@@ -1,71 +1,33 @@
 #include "transport/tls_context.hpp"
 
-#include <cerrno>
-#include <system_error>
+#include <algorithm>
+#include <cstring>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "transport/tls_objects.hpp"
+
 namespace amqtt {
-namespace {
-
-[[noreturn]] void fail(const std::string& what) {
-    const std::string reason = take_tls_error();
-    throw tls_settings_error(what + ": " + (reason.empty() ? "not usable" : reason));
-}
-
-void require(int succeeded, const std::string& what) {
-    if (succeeded != 1) fail(what);
-}
-
-std::string quoted(const char* name, const std::string& value) {
-    return std::string(name) + " '" + value + "'";
-}
-
-// There is nobody to ask for the password of a key.
-int no_password(char*, int, int, void*) {
-    return 0;
-}
-
-// A client that offers protocols but not ours takes us for something else: a web browser that
-// was led here must not get far (RFC 7301, 3.2).
-int select_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
-                    const unsigned char* offered, unsigned int offered_size, void* ours) {
-    const auto& wire = *static_cast<const std::string*>(ours);
-    unsigned char* found = nullptr;
-    const int result =
-        SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(wire.data()),
-                              static_cast<unsigned int>(wire.size()), offered, offered_size);
-    *chosen = found;
-    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-}  // namespace
-
-std::string take_tls_error() {
-    const unsigned long code = ERR_get_error();
-    ERR_clear_error();
-    if (code == 0) return {};
-    if (ERR_SYSTEM_ERROR(code)) return std::generic_category().message(ERR_GET_REASON(code));
-    const char* reason = ERR_reason_error_string(code);
-    return reason ? reason : "error " + std::to_string(code);
-}
 
 void tls_context::free_context::operator()(SSL_CTX* context) const noexcept {
     SSL_CTX_free(context);
 }
 
 tls_context::tls_context(const tls_settings& settings)
-    : context_(SSL_CTX_new(TLS_server_method())), protocol_(1, '\0') {
+    : certificates_(settings.certificates), context_(SSL_CTX_new(TLS_server_method())) {
     ERR_clear_error();
-    if (!context_) fail("TLS");
+    if (!context_) fail_tls("TLS");
+    if (!settings.psk_file.empty()) keys_ = psk_table::read(settings.psk_file);
+    if (certificates_.empty() && keys_.size() == 0) {
+        throw tls_settings_error("TLS needs a certificate or a file of pre-shared keys");
+    }
     set_limits(settings);
-    load_certificate(settings);
+    certificates_.install_default(context_.get());
     load_authorities(settings);
-    protocol_[0] = static_cast<char>(settings.protocol.size());
-    protocol_ += settings.protocol;
-    SSL_CTX_set_alpn_select_cb(context_.get(), select_protocol, &protocol_);
+    protocol_ = static_cast<char>(settings.protocol.size()) + settings.protocol;
+    set_callbacks();
 }
 
 tls_context::~tls_context() = default;
@@ -80,40 +42,21 @@ SSL* tls_context::new_session(int socket) const noexcept {
     return session;
 }
 
-void tls_context::load_certificate(const tls_settings& settings) {
-    SSL_CTX* c = context_.get();
-    SSL_CTX_set_default_passwd_cb(c, no_password);
-    require(SSL_CTX_use_certificate_chain_file(c, settings.certfile.c_str()),
-            quoted("certfile", settings.certfile));
-    const std::string key = quoted("keyfile", settings.keyfile);
-    if (SSL_CTX_use_PrivateKey_file(c, settings.keyfile.c_str(), SSL_FILETYPE_PEM) != 1) {
-        const bool other_key =
-            ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ||
-            ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_TYPE_MISMATCH;
-        if (other_key) {
-            ERR_clear_error();
-            throw tls_settings_error(key + " is not the key of " +
-                                     quoted("certfile", settings.certfile));
-        }
-        fail(key);
-    }
-    require(SSL_CTX_check_private_key(c), key);
-}
-
 void tls_context::load_authorities(const tls_settings& settings) {
     SSL_CTX* c = context_.get();
     if (!settings.cafile.empty()) {
-        require(SSL_CTX_load_verify_file(c, settings.cafile.c_str()),
-                quoted("cafile", settings.cafile));
+        require_tls(SSL_CTX_load_verify_file(c, settings.cafile.c_str()),
+                    option_text("cafile", settings.cafile));
     }
     if (!settings.capath.empty()) {
-        require(SSL_CTX_load_verify_dir(c, settings.capath.c_str()),
-                quoted("capath", settings.capath));
+        require_tls(SSL_CTX_load_verify_dir(c, settings.capath.c_str()),
+                    option_text("capath", settings.capath));
     }
     if (!settings.cadata.empty()) add_authorities(settings.cadata);
     if (settings.cafile.empty() && settings.capath.empty() && settings.cadata.empty()) {
-        require(SSL_CTX_set_default_verify_paths(c), "the system's certificate authorities");
+        require_tls(SSL_CTX_set_default_verify_paths(c), "the system's certificate authorities");
     }
+    if (!settings.crlfile.empty()) add_revocations(settings.crlfile);
     const int required = settings.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | required, nullptr);
     // Else a client that resumes a session in which it was verified would be turned away.
@@ -122,19 +65,38 @@ void tls_context::load_authorities(const tls_settings& settings) {
 }
 
 void tls_context::add_authorities(const std::string& pem) {
-    const std::unique_ptr<BIO, decltype(&BIO_free)> source(
-        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
-    if (!source) fail("cadata");
+    const openssl_ptr<BIO> source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+    if (!source) fail_tls("cadata");
     int count = 0;
-    while (X509* certificate = PEM_read_bio_X509(source.get(), nullptr, no_password, nullptr)) {
-        const int added = X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), certificate);
-        X509_free(certificate);
-        require(added, "cadata");
+    while (true) {
+        const openssl_ptr<X509> one(
+            PEM_read_bio_X509(source.get(), nullptr, no_tls_password, nullptr));
+        if (!one) break;
+        require_tls(X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), one.get()),
+                    "cadata");
         ++count;
     }
-    // The end of the text is an error, too: there is no further certificate.
-    if (count == 0 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE) fail("cadata");
-    ERR_clear_error();
+    if (count == 0) fail_tls("cadata");
+    require_end_of_pem("cadata");
+}
+
+// Only the client's own certificate is looked up: authorities between it and the root have lists
+// of their own, which few publish.
+void tls_context::add_revocations(const std::string& path) {
+    const std::string what = option_text("crlfile", path);
+    const openssl_ptr<BIO> source = open_tls_file(path, what);
+    X509_STORE* const store = SSL_CTX_get_cert_store(context_.get());
+    int count = 0;
+    while (true) {
+        const openssl_ptr<X509_CRL> one(
+            PEM_read_bio_X509_CRL(source.get(), nullptr, no_tls_password, nullptr));
+        if (!one) break;
+        require_tls(X509_STORE_add_crl(store, one.get()), what);
+        ++count;
+    }
+    if (count == 0) fail_tls(what);
+    require_end_of_pem(what);
+    require_tls(X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK), what);
 }
 
 void tls_context::set_limits(const tls_settings& settings) {
@@ -145,6 +107,10 @@ void tls_context::set_limits(const tls_settings& settings) {
     }
     SSL_CTX_set_min_proto_version(c, newest_only ? TLS1_3_VERSION : TLS1_2_VERSION);
     if (!settings.ciphers.empty()) set_ciphers(settings.ciphers);
+    if (!settings.groups.empty()) {
+        require_tls(static_cast<int>(SSL_CTX_set1_groups_list(c, settings.groups.c_str())),
+                    option_text("tls_groups", settings.groups));
+    }
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CIPHER_SERVER_PREFERENCE |
                                // DISCONNECT tells an end from an interruption.
@@ -171,11 +137,82 @@ void tls_context::set_ciphers(const std::string& names) {
         list += name;
         begin = end + 1;
     }
-    const std::string what = quoted("tls_ciphers", names);
+    const std::string what = option_text("tls_ciphers", names);
     if (!old_names.empty())
-        require(SSL_CTX_set_cipher_list(context_.get(), old_names.c_str()), what);
+        require_tls(SSL_CTX_set_cipher_list(context_.get(), old_names.c_str()), what);
     if (!new_names.empty())
-        require(SSL_CTX_set_ciphersuites(context_.get(), new_names.c_str()), what);
+        require_tls(SSL_CTX_set_ciphersuites(context_.get(), new_names.c_str()), what);
+}
+
+// -- what OpenSSL asks during a handshake
+
+void tls_context::set_callbacks() {
+    SSL_CTX* c = context_.get();
+    SSL_CTX_set_app_data(c, this);
+    SSL_CTX_set_alpn_select_cb(c, select_protocol, this);
+    if (!certificates_.empty()) {
+        SSL_CTX_set_tlsext_servername_callback(c, name_received);
+        SSL_CTX_set_tlsext_servername_arg(c, this);
+    }
+    if (keys_.size() > 0) {
+        // Serves TLS 1.3, too, with suites of SHA-256.
+        SSL_CTX_set_psk_server_callback(c, find_key);
+        SSL_CTX_set_session_ticket_cb(c, ticket_made, nullptr, this);
+    }
+}
+
+// A client that asks for a host we do not know gets the first certificate, and decides itself.
+int tls_context::name_received(SSL* session, int*, void* self) {
+    const char* const name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
+    if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    const bool known = static_cast<const tls_context*>(self)->certificates_.choose(session, name);
+    ERR_clear_error();
+    return known ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+// A client that offers protocols but not ours takes us for something else: a web browser that
+// was led here must not get far (RFC 7301, 3.2).
+int tls_context::select_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
+                                 const unsigned char* offered, unsigned int offered_size,
+                                 void* self) {
+    const std::string& wire = static_cast<const tls_context*>(self)->protocol_;
+    unsigned char* found = nullptr;
+    const int result =
+        SSL_select_next_proto(&found, size, reinterpret_cast<const unsigned char*>(wire.data()),
+                              static_cast<unsigned int>(wire.size()), offered, offered_size);
+    *chosen = found;
+    return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+unsigned int tls_context::find_key(SSL* session, const char* identity, unsigned char* key,
+                                   unsigned int room) {
+    const auto* self =
+        static_cast<const tls_context*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(session)));
+    const psk_table::entry* const found = identity ? self->keys_.find(identity) : nullptr;
+    if (found == nullptr || found->second.size() > room) return 0;
+    std::memcpy(key, found->second.data(), found->second.size());
+    // OpenSSL keeps the identity for TLS 1.2 only.
+    SSL_set_app_data(session, const_cast<std::string*>(&found->first));
+    return static_cast<unsigned int>(found->second.size());
+}
+
+// The ticket remembers the identity, so that a resumed session has it.
+int tls_context::ticket_made(SSL* session, void*) {
+    const std::string identity = psk_identity_of(session);
+    if (identity.empty()) return 1;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(session), identity.data(),
+                                           identity.size());
+}
+
+std::string tls_context::psk_identity_of(SSL* session) {
+    if (const void* identity = SSL_get_app_data(session)) {
+        return *static_cast<const std::string*>(identity);
+    }
+    void* data = nullptr;
+    std::size_t size = 0;
+    SSL_SESSION* const resumed = SSL_get_session(session);
+    if (!resumed || SSL_SESSION_get0_ticket_appdata(resumed, &data, &size) != 1) return {};
+    return {static_cast<const char*>(data), size};
 }
 
 }  // namespace amqtt

@@ -1,37 +1,21 @@
-// What all TLS connections of one listener share: certificate, trusted authorities, limits.
+// What all TLS connections of one listener share: certificates, keys, trusted authorities, limits.
 #pragma once
 
 #include <memory>
-#include <stdexcept>
 #include <string>
 
 #include <openssl/types.h>
 
+#include "transport/tls_certificates.hpp"
+#include "transport/tls_psk.hpp"
+#include "transport/tls_settings.hpp"
+
 namespace amqtt {
 
-// Texts are empty for what is not set.
-struct tls_settings {
-    std::string certfile;  // PEM: the certificate, then those between it and the authority's
-    std::string keyfile;   // PEM, not encrypted
-    // Whom client certificates must come from.
-    std::string cafile;
-    std::string capath;
-    std::string cadata;
-    std::string min_version = "1.2";  // or "1.3"
-    std::string ciphers;              // OpenSSL's names, separated by ':'
-    bool require_client_certificate = false;
-    std::string protocol = "mqtt";  // the one of ALPN
-};
-
-// Something is wrong with the settings; the text names the file.
-class tls_settings_error : public std::invalid_argument {
-  public:
-    using std::invalid_argument::invalid_argument;
-};
-
+// Does not change once it is made; its sessions must not outlive it.
 class tls_context {
   public:
-    // Throws tls_settings_error.
+    // Reads the files. Throws tls_settings_error.
     explicit tls_context(const tls_settings& settings);
     ~tls_context();
     tls_context(const tls_context&) = delete;
@@ -41,22 +25,34 @@ class tls_context {
     // no memory.
     SSL* new_session(int socket) const noexcept;
 
+    // Of a session whose handshake is complete: the pre-shared key it began with, or the session
+    // did that it resumes. Empty if it began with a certificate.
+    static std::string psk_identity_of(SSL* session);
+
   private:
-    void load_certificate(const tls_settings& settings);
     void load_authorities(const tls_settings& settings);
     void add_authorities(const std::string& pem);
+    void add_revocations(const std::string& path);
     void set_limits(const tls_settings& settings);
     void set_ciphers(const std::string& names);
+    void set_callbacks();
+
+    // Called by OpenSSL.
+    static int name_received(SSL* session, int* alert, void* self);
+    static int select_protocol(SSL* session, const unsigned char** chosen, unsigned char* size,
+                               const unsigned char* offered, unsigned int offered_size, void* self);
+    static unsigned int find_key(SSL* session, const char* identity, unsigned char* key,
+                                 unsigned int room);
+    static int ticket_made(SSL* session, void* self);
 
     struct free_context {
         void operator()(SSL_CTX* context) const noexcept;
     };
 
+    tls_certificates certificates_;
+    psk_table keys_;
     std::unique_ptr<SSL_CTX, free_context> context_;
     std::string protocol_;  // as ALPN writes it: the length before the name
 };
-
-// The oldest entry of OpenSSL's error queue of this thread as a text; empties the queue.
-std::string take_tls_error();
 
 }  // namespace amqtt

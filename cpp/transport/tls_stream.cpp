@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 
 #include "transport/tcp_stream.hpp"
+#include "transport/tls_objects.hpp"
 
 namespace amqtt {
 
@@ -15,10 +15,11 @@ void tls_stream::free_session::operator()(SSL* session) const noexcept {
     SSL_free(session);
 }
 
-tls_stream::tls_stream(stream_socket socket, const tls_context& context,
+tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
                        std::span<std::uint8_t> scratch)
-    : socket_(std::move(socket)),
-      session_(context.new_session(socket_.native_handle())),
+    : context_(std::move(context)),
+      socket_(std::move(socket)),
+      session_(context_->new_session(socket_.native_handle())),
       scratch_(scratch.first(record_size)),
       broken_(!session_) {
     prepare(socket_);
@@ -105,6 +106,22 @@ io_status tls_stream::status_of(int result) {
         }
     }
     return io_status::ended;  // the peer was sent an alert and is to see it
+}
+
+std::shared_ptr<const tls_peer> tls_stream::tls() const {
+    if (!session_ || SSL_is_init_finished(session_.get()) != 1) return nullptr;
+    auto peer = std::make_shared<tls_peer>();
+    peer->version = SSL_get_version(session_.get());
+    peer->cipher = SSL_get_cipher_name(session_.get());
+    peer->psk_identity = tls_context::psk_identity_of(session_.get());
+    X509* const certificate = SSL_get0_peer_certificate(session_.get());
+    if (certificate && SSL_get_verify_result(session_.get()) == X509_V_OK) {
+        unsigned char* der = nullptr;
+        const int size = i2d_X509(certificate, &der);
+        if (size > 0) peer->certificate.assign(der, der + size);
+        OPENSSL_free(der);
+    }
+    return peer;
 }
 
 io_status tls_stream::shutdown_send() {

@@ -15,13 +15,15 @@ class tls_stream final : public stream {
     static constexpr std::size_t record_size = 16 * 1024;
 
     // scratch may be shared by the streams of one thread.
-    tls_stream(stream_socket socket, const tls_context& context, std::span<std::uint8_t> scratch);
+    tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
+               std::span<std::uint8_t> scratch);
 
     io_result read(std::span<std::uint8_t> buffer) override;
     io_result write(std::span<const bytes_view> slices) override;
     bool has_input() const noexcept override { return more_input_; }
     io_status shutdown_send() override;
     std::string problem() const override { return problem_; }
+    std::shared_ptr<const tls_peer> tls() const override;
     stream_socket& socket() noexcept override { return socket_; }
 
   private:
@@ -34,6 +36,7 @@ class tls_stream final : public stream {
         void operator()(SSL* session) const noexcept;
     };
 
+    std::shared_ptr<const tls_context> context_;  // another may have taken its place by now
     stream_socket socket_;
     std::unique_ptr<SSL, free_session> session_;
     std::span<std::uint8_t> scratch_;

@@ -32,6 +32,33 @@ bool may_be_sent(std::uint16_t code) noexcept {
 
 }  // namespace
 
+websocket_close close_code_for(reason_code reason) noexcept {
+    switch (reason) {
+        case reason_code::server_shutting_down:
+            return websocket_close::going_away;
+        case reason_code::malformed_packet:
+        case reason_code::protocol_error:
+        case reason_code::unsupported_protocol_version:
+        case reason_code::topic_filter_invalid:
+        case reason_code::topic_name_invalid:
+        case reason_code::receive_maximum_exceeded:
+        case reason_code::topic_alias_invalid:
+            return websocket_close::protocol_error;
+        case reason_code::packet_too_large:
+            return websocket_close::message_too_big;
+        case reason_code::unspecified_error:
+        case reason_code::implementation_specific_error:
+            return websocket_close::internal_error;
+        case reason_code::server_unavailable:
+        case reason_code::server_busy:
+            return websocket_close::try_again_later;
+        case reason_code::session_taken_over:
+            return websocket_close::normal;  // by the same client, most likely
+        default:
+            return is_failure(reason) ? websocket_close::policy_violation : websocket_close::normal;
+    }
+}
+
 std::size_t write_websocket_header(std::uint8_t* out, websocket_opcode opcode,
                                    std::uint64_t payload) noexcept {
     out[0] = final_bit | static_cast<std::uint8_t>(opcode);

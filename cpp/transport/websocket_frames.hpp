@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/bytes.hpp"
+#include "base/reason_code.hpp"
 
 namespace amqtt {
 
@@ -23,10 +24,18 @@ enum class websocket_opcode : std::uint8_t {
 enum class websocket_close : std::uint16_t {
     none = 0,  // no close, or a Close frame without a code
     normal = 1000,
+    going_away = 1001,
     protocol_error = 1002,
     unsupported_data = 1003,
     invalid_text = 1007,
+    policy_violation = 1008,
+    message_too_big = 1009,
+    internal_error = 1011,
+    try_again_later = 1013,
 };
+
+// The code that says most nearly what a reason of MQTT says. A client of MQTT 3 learns no more.
+websocket_close close_code_for(reason_code reason) noexcept;
 
 // Longest header of a frame that a server sends: such frames have no mask.
 constexpr std::size_t websocket_header_size = 10;

@@ -139,7 +139,7 @@ bool websocket_stream::has_output() const noexcept {
 }
 
 io_status websocket_stream::shutdown_send() {
-    if (state_ == state::open && close_.empty()) queue_close(websocket_close::normal);
+    if (state_ == state::open && close_.empty()) queue_close(end_code_);
     while (has_output()) {
         const io_result sent = write({});
         if (sent.status != io_status::done) return sent.status;

@@ -19,8 +19,10 @@ class websocket_stream final : public stream {
     io_result write(std::span<const bytes_view> slices) override;
     bool has_input() const noexcept override;
     bool has_output() const noexcept override;
+    void set_end_reason(reason_code reason) override { end_code_ = close_code_for(reason); }
     io_status shutdown_send() override;
     std::string problem() const override;
+    std::shared_ptr<const tls_peer> tls() const override { return lower_->tls(); }
     stream_socket& socket() noexcept override { return lower_->socket(); }
 
   private:
@@ -45,6 +47,7 @@ class websocket_stream final : public stream {
     std::size_t frame_left_ = 0;  // payload of the begun frame that is still to go
     std::string pong_;            // whole frames that wait for their turn
     std::string close_;
+    websocket_close end_code_ = websocket_close::normal;
     state state_ = state::opening;
     bool close_begun_ = false;  // our Close frame is pending or sent: nothing may follow it
     bool end_waits_ = false;    // read() has yet to report the end

@@ -135,7 +135,8 @@ def test_program_that_serves(example: Example, tmp_path: Path) -> None:
 @examples("yaml", "")
 def test_broker_configuration(example: Example, tmp_path: Path) -> None:
     (tmp_path / "broker.yaml").write_text(example.blocks[0])
-    for name in re.findall(r"^ *(?:ca|cert|key)file: (\S+)$", example.blocks[0], re.MULTILINE):
+    files = r"^[ -]*(?:ca|crl|cert|key|tls_psk_)file: (\S+)$"
+    for name in re.findall(files, example.blocks[0], re.MULTILINE):
         (tmp_path / name).touch()
     done = run([*module("amqtt"), "--check", "-c", "broker.yaml"], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -292,6 +293,7 @@ def default_of(field: dataclasses.Field[object]) -> object:
     [
         ("Broker: `BrokerConfig`", contexts.BrokerConfig),
         ("Listener: `ListenerConfig`", contexts.ListenerConfig),
+        ("Certificate: `CertificateConfig`", contexts.CertificateConfig),
         ("Limits: `LimitsConfig`", contexts.LimitsConfig),
         ("Client: `ClientConfig`", contexts.ClientConfig),
         ("Connection: `ConnectionConfig`", contexts.ConnectionConfig),

@@ -226,7 +226,7 @@ def test_the_broker_closes_after_disconnect(every: Endpoints, unique: str) -> No
 def test_bad_mqtt_in_good_frames(every: Endpoints) -> None:
     with WebSocketClient(every.wire("ws")).open() as peer:
         peer.send(packet(0xF0) + string("nonsense"))
-        peer.expect_close_frame(1000)
+        peer.expect_close_frame(1002)
 
 
 def test_a_peer_that_pings_and_does_not_read(every: Endpoints, unique: str) -> None:

@@ -70,7 +70,7 @@ def test_ten_mebibytes_each_way(every: Endpoints, kind: str, unique: str) -> Non
         peer.send(subscribe(1, (unique, 0)))
         peer.expect(suback(1, 0))
         message = publish(unique, payload)
-        # The message comes back while the last of it is still being sent.
+        # It comes back while the last of it is still being sent.
         peer.send_while_reading(message)
         assert peer.read(len(message)) == message
 
@@ -240,7 +240,7 @@ async def test_stopping_with_open_connections(trust: Trust, tmp_path: Path) -> N
         await broker.shutdown()
         for peer in connected:
             if isinstance(peer, WebSocketClient):
-                peer.expect_close_frame(1000)
+                peer.expect_close_frame(1001)
                 peer.wire.expect_close()
             else:
                 peer.expect_close()

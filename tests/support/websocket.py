@@ -90,7 +90,7 @@ class WebSocketClient:
         self.wire.send(frame(BINARY, data))
 
     def send_while_reading(self, data: bytes) -> None:
-        """Send bytes as one binary message and keep what comes meanwhile."""
+        """Send bytes as one binary message and keep what comes meanwhile for the next read."""
         self.wire.send_while_reading(frame(BINARY, data))
 
     def read_frame(self) -> tuple[int, bytes]:

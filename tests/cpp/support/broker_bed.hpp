@@ -80,7 +80,7 @@ class peer : private link {
     friend class broker_bed;
 
     void flush_soon() override { flush_wished_ = true; }
-    void close_soon() override { close_wished_ = true; }
+    void close_soon(reason_code) override { close_wished_ = true; }
     void resume_reading() override { resume_wished_ = true; }
 
     bool perform_wishes();

@@ -17,7 +17,7 @@ namespace amqtt::test {
 class fake_link : public link {
   public:
     void flush_soon() override { ++flushes; }
-    void close_soon() override { ++closes; }
+    void close_soon(reason_code) override { ++closes; }
     void resume_reading() override { ++resumes; }
 
     int flushes = 0;

@@ -111,7 +111,7 @@ TEST(connection_limits, of_the_listener_come_before_those_of_the_settings) {
     broker_bed bed({.limits = {.topic_alias_maximum = 1}});
     const connection_limits own{.topic_alias_maximum = 7};
     fake_link network;
-    const auto c = bed.core.open(network, {"here", 1, "special", &own}, bed.now);
+    const auto c = bed.core.open(network, {"here", 1, "special", nullptr, &own}, bed.now);
     bed.core.receive(*c, connect_c, bed.now);
     const bytes out = take_all(c->connection.output());
     EXPECT_EQ(out, wire("20 06 00 00 03 22 00 07"));

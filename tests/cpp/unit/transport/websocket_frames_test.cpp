@@ -197,5 +197,21 @@ TEST(WebsocketDecoder, IsTotal) {
     }
 }
 
+TEST(close_code_for, says_what_the_reason_says) {
+    using enum reason_code;
+    EXPECT_EQ(close_code_for(success), websocket_close::normal);
+    EXPECT_EQ(close_code_for(disconnect_with_will), websocket_close::normal);
+    EXPECT_EQ(close_code_for(session_taken_over), websocket_close::normal);
+    EXPECT_EQ(close_code_for(server_shutting_down), websocket_close::going_away);
+    EXPECT_EQ(close_code_for(malformed_packet), websocket_close::protocol_error);
+    EXPECT_EQ(close_code_for(protocol_error), websocket_close::protocol_error);
+    EXPECT_EQ(close_code_for(packet_too_large), websocket_close::message_too_big);
+    EXPECT_EQ(close_code_for(not_authorized), websocket_close::policy_violation);
+    EXPECT_EQ(close_code_for(keep_alive_timeout), websocket_close::policy_violation);
+    EXPECT_EQ(close_code_for(quota_exceeded), websocket_close::policy_violation);
+    EXPECT_EQ(close_code_for(server_busy), websocket_close::try_again_later);
+    EXPECT_EQ(close_code_for(unspecified_error), websocket_close::internal_error);
+}
+
 }  // namespace
 }  // namespace amqtt
