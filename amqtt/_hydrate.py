@@ -274,9 +274,21 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             return {key: hydrate(item, each, _join(path, key)) for key, each in value.items()}
     if get_origin(wanted) is list and isinstance(value, list):
         item = get_args(wanted)[0]
-        if isinstance(item, type) and dataclasses.is_dataclass(item):
-            return [hydrate(item, each, _join(path, at)) for at, each in enumerate(value)]
+        items = [_convert(item, each, _join(path, at)) for at, each in enumerate(value)]
+        for at, each in enumerate(items):
+            _check_item(item, each, _join(path, at))
+        return items
     return value
+
+
+def _check_item(hint: Any, value: Any, path: str) -> None:
+    """Refuse an item that dacite would refuse without saying which it is."""
+    members = get_args(hint) if _is_union(hint) else (hint,)
+    if not all(isinstance(member, type) for member in members):
+        return
+    matches = isinstance(value, members) and (not isinstance(value, bool) or bool in members)
+    if not matches:
+        raise ConfigTypeError(path, hint, value)
 
 
 def _to_member(choices: type[Enum], value: Any, path: str) -> Any:

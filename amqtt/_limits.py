@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from amqtt._dictable import Dictable, check_range
 from amqtt._hydrate import ConfigValueError, describe_value
+from amqtt.mqtt.constants import QOS_0, QOS_2
+
+_VERSIONS = ("3.1", "3.1.1", "5.0")
+_LARGEST_PACKET = 268435460
+_MOST_16_BITS = 65535
+
+
+@dataclass
+class ListenerLimitsConfig(Dictable):
+    """Bound what the clients of one listener may do, where that differs from the broker's limits.
+
+    Every attribute is one of `LimitsConfig` and has the meaning it has there; None means the value
+    it has there.
+
+    Raises:
+        ValueError: a value is out of range.
+
+    """
+
+    connect_timeout: int | float | None = None
+    max_connect_packet_size: int | None = None
+    max_packet_size: int | None = None
+    min_keep_alive: int | None = None
+    max_keep_alive: int | None = None
+    protocol_versions: list[str | float] | None = None
+    max_qos: int | None = None
+    retain_available: bool | None = None
+    allow_anonymous: bool | None = None
+    receive_maximum: int | None = None
+    topic_alias_maximum: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_connection_limits(self)
 
 
 @dataclass
@@ -15,7 +50,20 @@ class LimitsConfig(Dictable):
 
     Attributes:
         connect_timeout: seconds a connection may take to send its CONNECT packet.
+        max_connect_packet_size: bytes of the largest packet that is accepted before the client is
+            admitted.
         max_packet_size: bytes of the largest packet that is accepted; by default MQTT's maximum.
+        min_keep_alive: seconds of keep alive that clients of MQTT 5.0 are held to when they ask
+            for less.
+        max_keep_alive: seconds of keep alive that clients of MQTT 5.0 are held to when they ask
+            for more, or for none; others are refused. 0 means any.
+        protocol_versions: the versions of MQTT that are served: `3.1`, `3.1.1`, `5.0`.
+        max_qos: highest quality of service that clients may publish with.
+        retain_available: whether clients may have messages retained.
+        allow_anonymous: whether clients without a user name are admitted without asking the
+            plugins (true), are refused (false), or are for the plugins to decide on (None).
+        receive_maximum: QoS 2 messages that a client of MQTT 5.0 may have on their way.
+        topic_alias_maximum: topic aliases that a client of MQTT 5.0 may use.
         max_inflight_messages: QoS 1 and 2 messages on their way to one client without
             acknowledgement.
         max_queued_messages: messages that wait for one session.
@@ -32,7 +80,16 @@ class LimitsConfig(Dictable):
     """
 
     connect_timeout: int | float = 30
-    max_packet_size: int = 268435460
+    max_connect_packet_size: int = 262144
+    max_packet_size: int = _LARGEST_PACKET
+    min_keep_alive: int = 0
+    max_keep_alive: int = 0
+    protocol_versions: list[str | float] = field(default_factory=lambda: list(_VERSIONS))
+    max_qos: int = QOS_2
+    retain_available: bool = True
+    allow_anonymous: bool | None = None
+    receive_maximum: int = _MOST_16_BITS
+    topic_alias_maximum: int = 32
     max_inflight_messages: int = 1000
     max_queued_messages: int = 100000
     max_queued_bytes: int = 268435456
@@ -44,17 +101,8 @@ class LimitsConfig(Dictable):
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        timeout = self.connect_timeout
-        if (
-            isinstance(timeout, bool)
-            or not isinstance(timeout, int | float)
-            or not (timeout > 0 and math.isfinite(timeout))
-        ):
-            found = describe_value(timeout)
-            problem = f"expected a number of seconds greater than 0, found {found}"
-            raise ConfigValueError("connect_timeout", problem)
-        check_range(self, "max_packet_size", 2, 268435460)
-        check_range(self, "max_inflight_messages", 1, 65535)
+        _check_connection_limits(self)
+        check_range(self, "max_inflight_messages", 1, _MOST_16_BITS)
         check_range(self, "max_queued_messages", 1)
         check_range(self, "max_queued_bytes", 1)
         check_range(self, "max_sessions", 0)
@@ -62,3 +110,57 @@ class LimitsConfig(Dictable):
         check_range(self, "max_topic_levels", 0)
         check_range(self, "max_retained_messages", 0)
         check_range(self, "max_retained_bytes", 0)
+
+    def of_listener(self, own: ListenerLimitsConfig | None) -> dict[str, Any]:
+        """Return the limits of the connections of one listener, by name.
+
+        Args:
+            own: what the listener sets itself.
+
+        """
+        merged = {}
+        for each in fields(ListenerLimitsConfig):
+            value = getattr(own, each.name, None)
+            merged[each.name] = getattr(self, each.name) if value is None else value
+        return merged
+
+
+def _check_connection_limits(config: ListenerLimitsConfig | LimitsConfig) -> None:
+    """Check the limits that a listener may have of its own, those that are None excepted.
+
+    Raises:
+        ConfigValueError: a value is out of range.
+
+    """
+    for name, least, most in (
+        ("max_connect_packet_size", 2, _LARGEST_PACKET),
+        ("max_packet_size", 2, _LARGEST_PACKET),
+        ("min_keep_alive", 0, _MOST_16_BITS),
+        ("max_keep_alive", 0, _MOST_16_BITS),
+        ("max_qos", QOS_0, QOS_2),
+        ("receive_maximum", 1, _MOST_16_BITS),
+        ("topic_alias_maximum", 0, _MOST_16_BITS),
+    ):
+        if config[name] is not None:
+            check_range(config, name, least, most)
+    if config.connect_timeout is not None:
+        _check_timeout(config.connect_timeout)
+    if config.protocol_versions is not None:
+        # YAML makes numbers of some.
+        config.protocol_versions = [str(version) for version in config.protocol_versions]
+        if not config.protocol_versions or not set(config.protocol_versions) <= set(_VERSIONS):
+            found = describe_value(config.protocol_versions)
+            problem = f"expected some of {', '.join(_VERSIONS)}, found {found}"
+            raise ConfigValueError("protocol_versions", problem)
+    shortest, longest = config.min_keep_alive, config.max_keep_alive
+    if shortest and longest and shortest > longest:
+        problem = f"expected at most max_keep_alive, which is {longest}, found {shortest}"
+        raise ConfigValueError("min_keep_alive", problem)
+
+
+def _check_timeout(seconds: float) -> None:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not (is_number and seconds > 0 and math.isfinite(seconds)):
+        found = describe_value(seconds)
+        problem = f"expected a number of seconds greater than 0, found {found}"
+        raise ConfigValueError("connect_timeout", problem)

@@ -12,6 +12,7 @@ from pathlib import Path
 from amqtt._compat import StrEnum
 from amqtt._dictable import Dictable
 from amqtt._hydrate import ConfigValueError, describe_value
+from amqtt._limits import ListenerLimitsConfig
 
 
 class ListenerType(StrEnum):
@@ -95,6 +96,7 @@ class ListenerConfig(Dictable):
             version 1 or 2, whom they come from.
         proxy_trusted: addresses and networks of the proxies; nobody else may connect then. Not
             for Unix sockets, whose permissions say who may connect.
+        limits: what its clients may do, where that differs from the broker's limits.
 
     Raises:
         ValueError: only one of `certfile` and `keyfile` is given, `proxy_trusted` is missing, or
@@ -126,6 +128,7 @@ class ListenerConfig(Dictable):
     unix_mode: str | None = None
     proxy_protocol: bool = False
     proxy_trusted: list[str] | None = None
+    limits: ListenerLimitsConfig | None = None
 
     def __post_init__(self) -> None:
         """Check the files and the values."""

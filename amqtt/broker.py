@@ -205,10 +205,8 @@ class Broker:
         self._end = weakref.finalize(self, end_engine, self._loop, pump, engine.stop)
 
     def _new_engine(self) -> _core.BrokerEngine:
-        config, limits = self.config, self.config.limits
+        config, limits, protocol = self.config, self.config.limits, self.config.protocol
         return _core.BrokerEngine(
-            connect_timeout=limits.connect_timeout,
-            max_packet_size=limits.max_packet_size,
             max_inflight_messages=limits.max_inflight_messages,
             max_queued_messages=limits.max_queued_messages,
             max_queued_bytes=limits.max_queued_bytes,
@@ -221,6 +219,14 @@ class Broker:
                 "topic_levels": limits.max_topic_levels,
                 "retained_messages": limits.max_retained_messages,
                 "retained_bytes": limits.max_retained_bytes,
+            },
+            protocol={
+                "reason_strings": protocol.reason_strings,
+                "check_payload_format": protocol.check_payload_format,
+                "response_information": protocol.response_information or "",
+                "server_reference": protocol.server_reference or "",
+                "shared_subscription_strategy": protocol.shared_subscription_strategy.value,
+                "sent_topic_alias_maximum": protocol.sent_topic_alias_maximum,
             },
             **self._policy.as_arguments(),
         )
@@ -243,6 +249,10 @@ class Broker:
                 unix_path=bind.removeprefix(_UNIX) if is_unix else "",
                 unix_mode=int(listener.unix_mode, 8) if listener.unix_mode else None,
                 max_connections=max(0, listener.max_connections),
+                limits={
+                    **self.config.limits.of_listener(listener.limits),
+                    "tolerate": [each.value for each in self.config.protocol.tolerate],
+                },
                 tls=tls_options(listener) if listener.ssl else None,
                 websocket=(listener.ws_path or "", listener.ws_origins or [])
                 if listener.type is ListenerType.WS

@@ -18,8 +18,9 @@ from amqtt._client_config import (
 from amqtt._compat import StrEnum
 from amqtt._dictable import Dictable, check_range, plugins_by_path
 from amqtt._hydrate import hydrate
-from amqtt._limits import LimitsConfig
+from amqtt._limits import LimitsConfig, ListenerLimitsConfig
 from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
+from amqtt._protocol_config import ProtocolConfig, SharedSubscriptionStrategy, Tolerance
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,11 @@ __all__ = [
     "Dictable",
     "LimitsConfig",
     "ListenerConfig",
+    "ListenerLimitsConfig",
     "ListenerType",
+    "ProtocolConfig",
+    "SharedSubscriptionStrategy",
+    "Tolerance",
     "TopicConfig",
     "WillConfig",
     "default_broker_plugins",
@@ -99,7 +104,8 @@ class BrokerConfig(Dictable):
         auth: deprecated; options of the authentication plugins.
         topic_check: deprecated; options of the topic plugins.
         plugins: options by the dotted path of the plugin class; None means entry points.
-        limits: bounds of what one connection or session may use.
+        limits: bounds of what one connection or session may use, and of all of them together.
+        protocol: choices that MQTT leaves to the server.
 
     Raises:
         KeyError: there is no listener `default`.
@@ -118,6 +124,7 @@ class BrokerConfig(Dictable):
         default_factory=default_broker_plugins
     )
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
 
     def __post_init__(self) -> None:
         """Check the numbers, complete listeners and plugins, warn of deprecated settings."""

@@ -1,6 +1,7 @@
 // Conversions that the bindings share.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "base/bytes.hpp"
 #include "base/message.hpp"
 #include "base/qos.hpp"
+#include "base/time.hpp"
 
 namespace amqtt {
 
@@ -18,6 +20,11 @@ namespace py = pybind11;
 inline qos to_qos(int level) {
     if (level < 0 || level > 2) throw py::value_error("QoS must be 0, 1 or 2");
     return static_cast<qos>(level);
+}
+
+// From seconds.
+inline duration to_duration(double seconds) {
+    return std::chrono::duration_cast<duration>(std::chrono::duration<double>(seconds));
 }
 
 inline std::optional<qos> to_optional_qos(const std::optional<int>& level) {

@@ -9,6 +9,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/broker_options.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
 #include "transport/broker_engine.hpp"
@@ -16,18 +17,10 @@
 namespace amqtt {
 namespace {
 
-using seconds = std::chrono::duration<double>;
-
-broker_settings settings_from(double connect_timeout, std::size_t max_packet_size,
-                              std::size_t max_inflight_messages, std::size_t max_queued_messages,
+broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max_queued_messages,
                               std::size_t max_queued_bytes, std::optional<double> session_expiry,
                               std::uint32_t keep_alive_extra, int max_qos) {
-    const auto to_duration = [](double value) {
-        return std::chrono::duration_cast<duration>(seconds(value));
-    };
     broker_settings settings;
-    settings.limits.connect_timeout = to_duration(connect_timeout);
-    settings.limits.max_packet_size = max_packet_size;
     settings.max_inflight_messages = max_inflight_messages;
     settings.queue = {max_queued_messages, max_queued_bytes};
     if (session_expiry) settings.session_expiry = to_duration(*session_expiry);
@@ -35,17 +28,6 @@ broker_settings settings_from(double connect_timeout, std::size_t max_packet_siz
     settings.max_qos = to_qos(max_qos);
     settings.random_seed = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
     return settings;
-}
-
-broker_quotas to_quotas(const py::dict& options) {
-    const auto number = [&](const char* name) { return options[name].cast<std::size_t>(); };
-    broker_quotas quotas;
-    quotas.sessions = number("sessions");
-    quotas.subscriptions = number("subscriptions");
-    quotas.topic_levels = number("topic_levels");
-    quotas.retained_messages = number("retained_messages");
-    quotas.retained_bytes = number("retained_bytes");
-    return quotas;
 }
 
 py::tuple to_python(const log_record& record) {
@@ -84,30 +66,10 @@ py::dict to_python(const engine_status& status) {
     return all;
 }
 
-tls_settings to_tls_settings(const py::dict& options) {
-    const auto text = [&](const char* name) { return options[name].cast<std::string>(); };
-    tls_settings tls;
-    for (const py::handle each : options["certificates"]) {
-        const auto [certfile, keyfile, hostnames] =
-            each.cast<std::tuple<std::string, std::string, std::vector<std::string>>>();
-        tls.certificates.push_back({certfile, keyfile, hostnames});
-    }
-    tls.psk_file = text("psk_file");
-    tls.cafile = text("cafile");
-    tls.capath = text("capath");
-    tls.cadata = text("cadata");
-    tls.crlfile = text("crlfile");
-    tls.min_version = text("min_version");
-    tls.ciphers = text("ciphers");
-    tls.groups = text("groups");
-    tls.require_client_certificate = options["require_client_certificate"].cast<bool>();
-    return tls;
-}
-
 py::list listen(broker_engine& engine, const std::string& name, const std::string& host,
                 std::uint16_t port, const std::string& unix_path,
                 std::optional<unsigned int> unix_mode, std::size_t max_connections,
-                const std::optional<py::dict>& tls,
+                const py::dict& limits, const std::optional<py::dict>& tls,
                 const std::optional<std::pair<std::string, std::vector<std::string>>>& websocket,
                 std::optional<std::vector<std::string>> proxies) {
     listener_settings settings;
@@ -117,6 +79,7 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
     settings.max_connections = max_connections;
     settings.unix_path = unix_path;
     settings.unix_mode = unix_mode;
+    settings.limits = to_connection_limits(limits);
     if (tls) settings.tls = to_tls_settings(*tls);
     if (websocket) settings.websocket = websocket_settings{websocket->first, websocket->second};
     settings.proxies = std::move(proxies);
@@ -135,26 +98,26 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
 
 void register_broker(py::module_& module) {
     py::class_<broker_engine>(module, "BrokerEngine", "A broker on a thread of its own.")
-        .def(py::init([](double connect_timeout, std::size_t max_packet_size,
-                         std::size_t max_inflight_messages, std::size_t max_queued_messages,
+        .def(py::init([](std::size_t max_inflight_messages, std::size_t max_queued_messages,
                          std::size_t max_queued_bytes, std::optional<double> session_expiry,
                          std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
-                         bool authenticate_anonymous, bool allow_anonymous, bool event_log) {
-                 broker_settings settings = settings_from(
-                     connect_timeout, max_packet_size, max_inflight_messages, max_queued_messages,
-                     max_queued_bytes, session_expiry, keep_alive_extra, max_qos);
+                         const py::dict& protocol, bool authenticate_anonymous,
+                         bool allow_anonymous, bool event_log) {
+                 broker_settings settings =
+                     settings_from(max_inflight_messages, max_queued_messages, max_queued_bytes,
+                                   session_expiry, keep_alive_extra, max_qos);
                  settings.quotas = to_quotas(quotas);
+                 apply_protocol_options(settings, protocol);
                  return std::make_unique<broker_engine>(
                      settings, policy_settings{authenticate_anonymous, allow_anonymous, event_log});
              }),
-             py::kw_only(), py::arg("connect_timeout"), py::arg("max_packet_size"),
-             py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
+             py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
              py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
-             py::arg("max_qos"), py::arg("quotas"), py::arg("authenticate_anonymous"),
-             py::arg("allow_anonymous"), py::arg("event_log"))
+             py::arg("max_qos"), py::arg("quotas"), py::arg("protocol"),
+             py::arg("authenticate_anonymous"), py::arg("allow_anonymous"), py::arg("event_log"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
-             py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"), py::arg("tls"),
-             py::arg("websocket"), py::arg("proxies"))
+             py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"),
+             py::arg("limits"), py::arg("tls"), py::arg("websocket"), py::arg("proxies"))
         .def("start", &broker_engine::start, py::call_guard<py::gil_scoped_release>())
         .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
         .def("reload_certificates", &broker_engine::reload_certificates,

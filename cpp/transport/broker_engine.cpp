@@ -99,7 +99,8 @@ void broker_engine::parts::accept(listener& from, std::unique_ptr<stream> peer_s
                                   const bound_address& peer) {
     auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
     connections.insert(connection);
-    connection->start({peer.host, peer.port, from.name(), nullptr}, from.is_behind_proxy(),
+    connection->start({peer.host, peer.port, from.name(), nullptr, from.limits()},
+                      from.is_behind_proxy(),
                       [this, &from, weak = std::weak_ptr(connection)](const peer_info& who,
                                                                       const std::string& problem) {
                           from.connection_ended();

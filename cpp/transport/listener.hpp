@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "broker/settings.hpp"
 #include "transport/network_list.hpp"
 #include "transport/reactor.hpp"
 #include "transport/stream.hpp"
@@ -19,11 +20,12 @@ namespace amqtt {
 
 struct listener_settings {
     std::string name;
-    std::string host;                       // empty: every interface, IPv4 and IPv6
-    std::uint16_t port = 1883;              // 0: one the system chooses
-    std::size_t max_connections = 0;        // 0: no limit
-    std::string unix_path;                  // not empty: a Unix socket instead of host and port
-    std::optional<unsigned int> unix_mode;  // permissions of its file; nullopt: by the umask
+    std::string host;                         // empty: every interface, IPv4 and IPv6
+    std::uint16_t port = 1883;                // 0: one the system chooses
+    std::size_t max_connections = 0;          // 0: no limit
+    std::string unix_path;                    // not empty: a Unix socket instead of host and port
+    std::optional<unsigned int> unix_mode;    // permissions of its file; nullopt: by the umask
+    std::optional<connection_limits> limits;  // nullopt: those of the broker
     std::optional<tls_settings> tls;
     std::optional<websocket_settings> websocket;
     // Connections come from these proxies, each with a header of the PROXY protocol; nobody else
@@ -61,6 +63,9 @@ class listener : public std::enable_shared_from_this<listener> {
 
     bool is_behind_proxy() const noexcept { return settings_.proxies.has_value(); }
     const std::string& name() const noexcept { return settings_.name; }
+    const connection_limits* limits() const noexcept {
+        return settings_.limits ? &*settings_.limits : nullptr;
+    }
     std::vector<bound_address> addresses() const;
     std::size_t connections() const noexcept { return connections_; }
 

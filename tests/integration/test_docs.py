@@ -295,6 +295,8 @@ def default_of(field: dataclasses.Field[object]) -> object:
         ("Listener: `ListenerConfig`", contexts.ListenerConfig),
         ("Certificate: `CertificateConfig`", contexts.CertificateConfig),
         ("Limits: `LimitsConfig`", contexts.LimitsConfig),
+        ("Limits of a listener: `ListenerLimitsConfig`", contexts.ListenerLimitsConfig),
+        ("Protocol: `ProtocolConfig`", contexts.ProtocolConfig),
         ("Client: `ClientConfig`", contexts.ClientConfig),
         ("Connection: `ConnectionConfig`", contexts.ConnectionConfig),
         ("Topic: `TopicConfig`", contexts.TopicConfig),

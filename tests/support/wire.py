@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 DEFAULT_TIMEOUT = float(os.environ.get("AMQTT_TEST_TIMEOUT", "10"))
@@ -135,6 +136,14 @@ class WireClient:
         client._pending = bytearray()
         client._closed_by_peer = False
         return client
+
+    @classmethod
+    def unix(cls, path: Path) -> "WireClient":
+        """Open a connection to a Unix socket."""
+        connected = socket.socket(socket.AF_UNIX)
+        connected.settimeout(DEFAULT_TIMEOUT)
+        connected.connect(str(path))
+        return cls.over(connected)
 
     def __enter__(self) -> "WireClient":
         """Return the client."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from amqtt.contexts import (
     Dictable,
     LimitsConfig,
     ListenerConfig,
+    ListenerLimitsConfig,
     ListenerType,
+    SharedSubscriptionStrategy,
+    Tolerance,
     TopicConfig,
     WillConfig,
     default_broker_plugins,
@@ -283,7 +287,8 @@ class TestBrokerConfig:
 class TestLimitsConfig:
     def test_defaults(self) -> None:
         assert list(LimitsConfig()) == [
-            *(30, 268435460, 1000, 100000, 268435456),
+            *(30, 262144, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None, 65535, 32),
+            *(1000, 100000, 268435456),
             *(1000000, 100000, 200, 1000000, 1073741824),
         ]
 
@@ -296,8 +301,16 @@ class TestLimitsConfig:
             ("connect_timeout", float("nan")),
             ("connect_timeout", True),
             ("connect_timeout", "30"),
+            ("max_connect_packet_size", 1),
             ("max_packet_size", 1),
             ("max_packet_size", 268435461),
+            ("min_keep_alive", -1),
+            ("max_keep_alive", 65536),
+            ("protocol_versions", []),
+            ("protocol_versions", ["4"]),
+            ("max_qos", 3),
+            ("receive_maximum", 0),
+            ("topic_alias_maximum", 65536),
             ("max_inflight_messages", 0),
             ("max_inflight_messages", 65536),
             ("max_inflight_messages", True),
@@ -317,6 +330,75 @@ class TestLimitsConfig:
 
     def test_fractions_of_a_second(self) -> None:
         assert LimitsConfig(connect_timeout=0.25).connect_timeout == 0.25
+
+    def test_versions_that_yaml_takes_for_numbers(self) -> None:
+        assert LimitsConfig(protocol_versions=[3.1, "3.1.1", 5.0]).protocol_versions == [
+            *("3.1", "3.1.1", "5.0")
+        ]
+
+    def test_keep_alive_range(self) -> None:
+        with pytest.raises(ValueError, match=r"^min_keep_alive: expected at most max_keep_alive"):
+            LimitsConfig(min_keep_alive=20, max_keep_alive=10)
+        assert LimitsConfig(min_keep_alive=20).max_keep_alive == 0
+
+    def test_a_listener_has_those_it_does_not_set_from_the_broker(self) -> None:
+        config = BrokerConfig.from_dict(
+            {
+                "listeners": {"default": {"limits": {"max-qos": 1}}, "same": {}, "own": {}},
+                "limits": {"max_packet_size": 1000, "retain_available": False},
+            }
+        )
+        config.listeners["own"].limits = ListenerLimitsConfig(retain_available=True)
+        of = {
+            name: config.limits.of_listener(listener.limits)
+            for name, listener in config.listeners.items()
+        }
+        assert of["default"] == of["same"]
+        assert (of["same"]["max_qos"], of["own"]["max_qos"]) == (1, 2)
+        assert (of["same"]["max_packet_size"], of["own"]["max_packet_size"]) == (1000, 1000)
+        assert (of["same"]["retain_available"], of["own"]["retain_available"]) == (False, True)
+        assert set(of["own"]) == {field.name for field in fields(ListenerLimitsConfig)}
+
+    @pytest.mark.parametrize(("name", "value"), [("max_qos", -1), ("protocol_versions", ["6"])])
+    def test_range_of_a_listener(self, name: str, value: Any) -> None:
+        with pytest.raises(ValueError, match=f"^{name}: expected"):
+            ListenerLimitsConfig(**{name: value})
+
+
+def test_error_of_an_item_of_a_list() -> None:
+    with pytest.raises(dacite.DaciteError) as caught:
+        BrokerConfig.from_dict({"limits": {"protocol_versions": ["3.1", True]}})
+    problem = "expected text or a number, found true"
+    assert str(caught.value) == f"limits.protocol_versions.1: {problem}"
+
+
+class TestProtocolConfig:
+    def test_from_yaml(self) -> None:
+        config = BrokerConfig.from_dict(
+            {
+                "protocol": {
+                    "tolerate": ["dup_at_qos_0", "long_client_id"],
+                    "shared-subscription-strategy": "sticky",
+                }
+            }
+        ).protocol
+        assert config.tolerate == [Tolerance.DUP_AT_QOS_0, Tolerance.LONG_CLIENT_ID]
+        assert config.shared_subscription_strategy is SharedSubscriptionStrategy.STICKY
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("tolerate", ["everything"]),
+            ("tolerate", [7]),
+            ("shared_subscription_strategy", "best"),
+            ("response_information", ""),
+            ("server_reference", "x" * 1025),
+            ("sent_topic_alias_maximum", 65536),
+        ],
+    )
+    def test_errors(self, name: str, value: Any) -> None:
+        with pytest.raises((ValueError, dacite.DaciteError), match=rf"^protocol\.{name}.*expected"):
+            BrokerConfig.from_dict({"protocol": {name: value}})
 
 
 class TestClientParts:
