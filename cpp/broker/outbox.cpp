@@ -101,6 +101,7 @@ delivery_result outbox::redeliver(const subscription& member, queued_message m) 
     if (m.content->is_expired(now_)) return delivery_result::not_wanted;
     session& s = *member.subscriber;
     m.level = lower_of(m.content->level(), member.options.level);
+    m.retain = member.options.retain_as_published && m.content->retain();
     m.ids = ids_of(member);
     if (!s.queue().empty() || !may_send(s, m.level)) {
         return enqueue(s, std::move(m), member.options.level);
