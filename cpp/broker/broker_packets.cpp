@@ -109,6 +109,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
     if (entry) {
         c.state->inflight().release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
+        entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
