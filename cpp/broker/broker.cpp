@@ -279,25 +279,29 @@ duration broker::expiry_of(const session& s) const noexcept {
 // The connection is gone: what becomes of its will and of the session (5.0: MQTT-3.1.3-9).
 void broker::leave(session& s, std::optional<will_message> will) {
     const duration expiry = expiry_of(s);
-    if (will && will->delay > 0 && expiry > duration{0}) {
+    if (expiry == duration{0}) {
+        s.delayed_will = std::move(will);  // until the session has ended, which is now
+        drop_session(s);
+        return;
+    }
+    if (will && will->delay > 0) {
         s.will_delay.kind = will_delay;
         timers_.set(s.will_delay, now_ + std::chrono::seconds(will->delay));
         s.delayed_will = std::move(will);
     } else if (will) {
         publish_will(&s, *will);
     }
-    if (expiry == duration{0}) {
-        drop_session(s);
-    } else if (expiry != duration::max()) {
+    if (expiry != duration::max()) {
         s.expiry.kind = session_expiry;
         timers_.set(s.expiry, now_ + expiry);
     }
 }
 
 void broker::drop_session(session& s) {
-    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(&s, *will);
     hand_over_shared(s);
     router_.unsubscribe_all(s);
+    // The session is no member of a shared subscription any more that could be chosen for its will.
+    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(&s, *will);
     sessions_.remove(s);
 }
 
