@@ -54,7 +54,9 @@ class Generator:
         choices: dict[str, tuple[int, ...]] = {
             "max_inflight_messages": (1, 2, 5),
             "session_expiry": (2, 20),
-            "max_qos": (0, 1),
+            "max_qos": (0, 1),  # that is granted
+            "max_published_qos": (0, 1),
+            "retain_available": (0,),
             "receive_maximum": (1, 3),
             "topic_alias_maximum": (0, 2),
             "sent_topic_alias_maximum": (0, 1, 3),
@@ -62,7 +64,12 @@ class Generator:
             "shared": (0, 1, 2, 3),
         }
         pick = self._random.choice
-        return {key: pick(values) for key, values in choices.items() if self._chance(0.25)}
+        rare = ("max_published_qos", "retain_available")  # because clients do not keep to them
+        return {
+            key: pick(values)
+            for key, values in choices.items()
+            if self._chance(0.03 if key in rare else 0.25)
+        }
 
     def _action(self) -> do.Action:
         if self._chance(0.06):
@@ -100,7 +107,7 @@ class Generator:
         )  # fmt: skip
 
     def _subscribe(self, client: str) -> do.Action:
-        filters = []
+        filters: dict[str, int] = {}  # each once: what twice means for retained messages is open
         for _ in range(self._random.choice((1, 1, 1, 2, 3))):
             name = self._random.choice(BAD_FILTERS if self._chance(0.03) else self._filters)
             options = self._random.choice((0, 1, 1, 2, 2))
@@ -108,9 +115,9 @@ class Generator:
                 options |= 4 if self._chance(0.2) and not name.startswith("$share") else 0
                 options |= 8 if self._chance(0.4) else 0
                 options |= self._random.choice((0, 0, 0x10, 0x20))
-            filters.append((name, options))
+            filters[name] = options
         ident = self._random.choice((0, 0, 1, 2, 200))
-        return do.Subscribe(client, tuple(filters), ident)
+        return do.Subscribe(client, tuple(filters.items()), ident)
 
     def _unsubscribe(self, client: str) -> do.Action:
         names = self._random.choices(self._filters, k=self._random.choice((1, 1, 2)))

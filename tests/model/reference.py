@@ -14,6 +14,7 @@ from model.delivery import Delivery, Limits, Message, Mismatch, Outgoing, Stage,
 from model.packets import (
     CONNACK,
     DISCONNECT,
+    MAXIMUM_QOS,
     NAMES,
     PUBACK,
     PUBCOMP,
@@ -21,6 +22,7 @@ from model.packets import (
     PUBREC,
     PUBREL,
     RECEIVE_MAXIMUM,
+    RETAIN_AVAILABLE,
     SERVER_KEEP_ALIVE,
     SESSION_EXPIRY,
     SUBACK,
@@ -81,8 +83,10 @@ class ReferenceBroker:
     # -- CONNECT and the end of connections
 
     def connect(self, name: str, what: Connect, will: Will | None) -> Connection:
-        """Accept a CONNECT."""
+        """Take a CONNECT."""
         v5 = what.version == 5
+        if refusal := self._refusal(what, will):
+            return self._refuse(name, what, refusal)
         existing = self.sessions.get(what.client)
         if existing and existing.connection:
             self._close(existing.connection, 0x8E)
@@ -112,6 +116,10 @@ class ReferenceBroker:
                 properties=self._connack_properties(what, keep_alive) if v5 else (),
             )
         )
+        if v5:
+            # Receive Maximum is for one connection; what is unreleased from before does not count.
+            connection.receive_quota = self.settings.get("receive_maximum", 65535)
+            connection.receive_quota += len(session.received_qos2)
         session.connection = connection
         session.outgoing.connected(limits)
         return connection
@@ -120,6 +128,30 @@ class ReferenceBroker:
         outgoing = Outgoing(self.settings.get("max_inflight_messages", 1000))
         session = self.sessions[client_id] = Session(client_id, outgoing)
         return session
+
+    def _refusal(self, what: Connect, will: Will | None) -> int | None:
+        """Return why a CONNECT is not accepted, as a reason code of 5.0."""
+        longest = self.settings.get("max_keep_alive", 0)
+        # MQTT 3 has no Server Keep Alive.
+        if what.version != 5 and longest and not 0 < what.keep_alive <= longest:
+            return 0x87
+        return self._refused_options(will.qos, will.retain) if will else None
+
+    def _refused_options(self, qos: int, retain: bool) -> int | None:
+        if qos > self.settings.get("max_published_qos", 2):
+            return 0x9B
+        return 0x9A if retain and not self.settings.get("retain_available", 1) else None
+
+    @staticmethod
+    def _refuse(name: str, what: Connect, code: int) -> Connection:
+        """Answer by CONNACK, as far as the version has a code, and close (section 3.2.2.2)."""
+        limits = Limits(what.version, 65535, FOREVER)
+        connection = Connection(name, what.client, limits, 0, 0, 0, None, 0, closing=True)
+        return_codes = {0x87: 5}
+        if what.version == 5 or code in return_codes:
+            told = code if what.version == 5 else return_codes[code]
+            connection.expected.append(Expected(CONNACK, codes=(frozenset((told,)),)))
+        return connection
 
     def _keep_alive(self, what: Connect) -> int:
         longest = self.settings.get("max_keep_alive", 0)
@@ -136,6 +168,10 @@ class ReferenceBroker:
             found.append((SERVER_KEEP_ALIVE, keep_alive))
         if "receive_maximum" in self.settings:
             found.append((RECEIVE_MAXIMUM, self.settings["receive_maximum"]))
+        if (qos := self.settings.get("max_published_qos", 2)) < 2:
+            found.append((MAXIMUM_QOS, qos))
+        if not self.settings.get("retain_available", 1):
+            found.append((RETAIN_AVAILABLE, 0))
         if aliases := self.settings.get("topic_alias_maximum", 32):
             found.append((TOPIC_ALIAS_MAXIMUM, aliases))
         return tuple(found)
@@ -235,13 +271,13 @@ class ReferenceBroker:
     def publish_received(self, connection: Connection, packet_id: int, message: Message) -> None:
         """Take a PUBLISH, its Topic Alias resolved."""
         session = self.sessions[connection.client_id]
+        if refusal := self._refused_options(message.qos, message.retain):
+            self._close(connection, refusal)
+            return
         if message.qos == 2 and packet_id in session.received_qos2:
             self._answer(connection, PUBREC, packet_id, {0})
             return
-        limit = self.settings.get("receive_maximum", 65535)
-        # Stricter than the standard, which has this limit for MQTT 5.0 only and begins to count
-        # anew on each connection; a client that resumes sends PUBREL first, so it will not notice.
-        if message.qos == 2 and len(session.received_qos2) >= limit:
+        if message.qos == 2 and len(session.received_qos2) >= connection.receive_quota:
             self._close(connection, 0x93)
             return
         found = self.publish(message)

@@ -179,7 +179,9 @@ class Run:
             if expiry is not None:
                 will_properties += ((MESSAGE_EXPIRY, expiry),)
         connection = self._model.connect(name, action, will)
-        self._open[name] = self._current[action.client] = connection
+        self._open[name] = connection
+        if not connection.closing:
+            self._current[action.client] = connection
         packet = wire.connect(
             action.client,
             version=action.version,

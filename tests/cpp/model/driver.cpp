@@ -60,14 +60,18 @@ void set(broker_settings& settings, std::string_view key, std::uint32_t value) {
         settings.session_expiry = std::chrono::seconds(value);
     } else if (key == "max_qos") {
         settings.max_qos = static_cast<qos>(value);
+    } else if (key == "max_published_qos") {
+        settings.limits.max_qos = static_cast<qos>(value);
+    } else if (key == "retain_available") {
+        settings.limits.retain_available = value != 0;
     } else if (key == "receive_maximum") {
-        settings.receive_maximum = u16;
+        settings.limits.receive_maximum = u16;
     } else if (key == "topic_alias_maximum") {
-        settings.topic_alias_maximum = u16;
+        settings.limits.topic_alias_maximum = u16;
     } else if (key == "sent_topic_alias_maximum") {
         settings.sent_topic_alias_maximum = u16;
     } else if (key == "max_keep_alive") {
-        settings.max_keep_alive = u16;
+        settings.limits.max_keep_alive = u16;
     } else if (key == "shared") {
         settings.shared = static_cast<shared_strategy>(value);
     } else {
