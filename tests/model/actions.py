@@ -142,6 +142,20 @@ class Drop(Action):
 
 
 @dataclass(frozen=True)
+class Stall(Action):
+    """Take nothing more from the network, nor do anything until Read, Drop or Connect."""
+
+    client: str
+
+
+@dataclass(frozen=True)
+class Read(Action):
+    """Take what has come since ``Stall``."""
+
+    client: str
+
+
+@dataclass(frozen=True)
 class Violate(Action):
     """Break a rule; ``rule`` is a key of ``runner.VIOLATIONS``."""
 

@@ -75,6 +75,7 @@ class Delivery:
     fresh: bool = False  # its last packet was sent on the present connection
     counts: bool = False  # against Receive Maximum
     optional: bool = False  # the server may have dropped it
+    begun: bool = False  # it may have been sent to a client that did not read
     any_ids: bool = False  # its Subscription Identifiers are those of one of several copies
 
     def __str__(self) -> str:
@@ -99,6 +100,7 @@ class Outgoing:
     max_inflight: int
     limits: Limits | None = None  # of the present connection; None while there is none
     deliveries: list[Delivery] = field(default_factory=list)
+    stalled_since: int | None = None  # what comes now may have been sent since then
     unsent_pubrels: set[int] = field(default_factory=set)  # to be sent on this connection
 
     # -- the connection
@@ -111,13 +113,16 @@ class Outgoing:
         self.deliveries = [d for d in self.deliveries if d not in too_large]
         self.unsent_pubrels = {d.packet_id for d in self._at(Stage.RELEASED)}
 
-    def disconnected(self) -> None:
+    def disconnected(self, *, stalled: bool) -> None:
         """Without a connection a server need not keep messages of QoS 0."""
-        self.limits = None
         for delivery in self.deliveries:
             delivery.fresh = delivery.counts = False
-            queued_qos0 = delivery.stage is Stage.QUEUED and delivery.terms.qos == 0
-            delivery.optional = delivery.optional or queued_qos0
+            if delivery.stage is Stage.QUEUED:
+                lost = delivery.terms.qos == 0 or (stalled and self.is_too_large(delivery))
+                delivery.optional = delivery.optional or lost
+                delivery.begun = delivery.begun or stalled
+        self.limits = None
+        self.stalled_since = None
 
     # -- packets
 
@@ -127,8 +132,11 @@ class Outgoing:
         Returns what it was the delivery of. Raises Mismatch.
         """
         assert self.limits is not None
-        stage = Stage.PUBLISHED if got.dup else Stage.QUEUED
-        candidates = [d for d in self.deliveries if d.stage is stage and not d.fresh] + offered
+        queued = [d for d in self.deliveries if d.stage is Stage.QUEUED] + offered
+        candidates = queued
+        if got.dup:
+            candidates = [d for d in self._at(Stage.PUBLISHED) if not d.fresh]
+            candidates += [d for d in queued if d.begun]
         problems = {d: self._difference(d, got, now) for d in candidates}
         fitting = [d for d, problem in problems.items() if problem is None]
         if not fitting:
@@ -151,13 +159,12 @@ class Outgoing:
             return "another QoS"
         if got.retain != terms.retain:
             return "wrong RETAIN flag (MQTT-3.3.1-8, -9, -12, -13)"
-        if got.dup and got.packet_id != delivery.packet_id:
+        if delivery.packet_id and got.packet_id != delivery.packet_id:
             return "sent again with another packet identifier (MQTT-4.4.0-1)"
-        if not got.dup and message.expired(now):
+        earliest = now if self.stalled_since is None else self.stalled_since
+        if not got.dup and message.expired(earliest):
             return "expired (MQTT-3.3.2-5)"
-        if self.limits.version == 5 and (problem := _wrong_properties(delivery, got, now)):
-            return problem
-        return None
+        return _wrong_properties(delivery, got, earliest, now) if self.limits.version == 5 else None
 
     def _sent(self, delivery: Delivery, got: Packet, now: int) -> None:
         if got.size > self._limits.maximum_packet_size:
@@ -171,7 +178,7 @@ class Outgoing:
         if not self.has_quota():
             msg = f"{got} is beyond Receive Maximum (MQTT-3.3.4-9)"
             raise Mismatch(msg)
-        if not got.dup:
+        if delivery.stage is Stage.QUEUED:
             self._start(delivery, got)
         delivery.fresh = delivery.counts = True
 
@@ -304,19 +311,19 @@ def _same_stream(one: Delivery, other: Delivery) -> bool:
     return key(one) == key(other)
 
 
-def _wrong_properties(delivery: Delivery, got: Packet, now: int) -> str | None:
+def _wrong_properties(delivery: Delivery, got: Packet, earliest: int, latest: int) -> str | None:
     message = delivery.message
     ids = sorted(value for ident, value in got.properties if ident == SUBSCRIPTION_ID)
     if ids != sorted(delivery.terms.ids) and not delivery.any_ids:
         return f"other Subscription Identifiers than {delivery.terms.ids} (MQTT-3.3.4-3, -4)"
     expiry = [value for ident, value in got.properties if ident == MESSAGE_EXPIRY]
-    if message.expires_at is None:
-        wanted: set[tuple[int, ...]] = {()}
-    else:
-        left = max(message.expires_at - now, 0)
-        wanted = {(left // 1000,), (-(-left // 1000),)}
-    if tuple(expiry) not in wanted:
-        return f"Message Expiry Interval is none of {wanted} (MQTT-3.3.2-6)"
+    if (message.expires_at is None) != (expiry == []):
+        return "Message Expiry Interval added or lost"
+    if message.expires_at is not None:
+        least = max(message.expires_at - latest, 0) // 1000
+        most = -(-max(message.expires_at - earliest, 0) // 1000)
+        if not all(isinstance(v, int) and least <= v <= most for v in expiry):
+            return f"Message Expiry Interval not from {least} to {most} (MQTT-3.3.2-6)"
     # The order of different properties has no meaning, that of the same ones has.
     others = [p for p in got.properties if p[0] not in (SUBSCRIPTION_ID, MESSAGE_EXPIRY)]
     if sorted(others, key=lambda p: p[0]) != sorted(message.properties, key=lambda p: p[0]):

@@ -7,7 +7,8 @@ from model.packets import PUBACK, PUBCOMP, PUBREC
 
 LENGTH = 80  # actions that a script has, usually
 CLIENTS = ("A", "B", "C", "D", "E")
-TOPICS = ("a", "a/b", "a/c", "b", "b/c/d", "/", "$x/y")
+# The last two are long enough for the broker to give them a Topic Alias.
+TOPICS = ("a", "a/b", "b", "/", "$x/y", "a/long", "b/c/d")
 FILTERS = (
     "a", "a/b", "a/+", "a/#", "+", "+/b", "#", "b/#", "b", "b/+/d", "/+", "$x/#",
 )  # fmt: skip
@@ -32,6 +33,7 @@ class Generator:
         self._random = random.Random(seed)
         # What tells whether an action is likely to make sense.
         self._online: dict[str, int] = {}
+        self._stalled: set[str] = set()
         # Few clients and topics meet more often.
         self._clients = self._some(CLIENTS, 2)
         self._topics = self._some(TOPICS, 1)
@@ -62,6 +64,7 @@ class Generator:
             "sent_topic_alias_maximum": (0, 1, 3),
             "max_keep_alive": (4, 20),
             "shared": (0, 1, 2, 3),
+            "output_high_water": (1, 50, 200),
         }
         pick = self._random.choice
         rare = ("max_published_qos", "retain_available")  # because clients do not keep to them
@@ -77,16 +80,20 @@ class Generator:
         client = self._random.choice(self._clients)
         if client not in self._online and self._chance(0.9):
             return self._connect(client)
+        if client in self._stalled and self._chance(0.3):
+            self._stalled.discard(client)
+            return do.Read(client)
         kinds = {
             self._connect: 4, self._subscribe: 10, self._unsubscribe: 2, self._publish: 30,
             self._acknowledge: 10, self._release: 5, self._stray: 1, self._leave: 5,
-            self._rest: 1,
+            self._rest: 1, self._stall: 2,
         }  # fmt: skip
         make = self._random.choices(list(kinds), list(kinds.values()))[0]
         return make(client)
 
     def _connect(self, client: str) -> do.Action:
         pick = self._random.choice
+        self._stalled.discard(client)
         version = self._online[client] = pick((3, 4, 4, 5, 5, 5, 5))
         will = None
         if self._chance(0.4):
@@ -151,7 +158,8 @@ class Generator:
 
     def _leave(self, client: str) -> do.Action:
         version = self._online.pop(client, 4)
-        if self._chance(0.5):
+        if client in self._stalled or self._chance(0.5):
+            self._stalled.discard(client)
             return do.Drop(client)
         if self._chance(0.1):
             return do.Violate(client, self._random.choice(RULES))
@@ -159,6 +167,10 @@ class Generator:
             return do.Disconnect(client)
         expiry = self._random.choice(EXPIRIES) if self._chance(0.3) else None
         return do.Disconnect(client, self._random.choice((0, 0, 4, 0x83)), expiry)
+
+    def _stall(self, client: str) -> do.Action:
+        self._stalled.add(client)
+        return do.Stall(client)
 
     def _rest(self, client: str) -> do.Action:
         return do.Ping(client)

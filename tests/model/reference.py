@@ -202,7 +202,9 @@ class ReferenceBroker:
     def _end_connection(self, connection: Connection, *, with_will: bool) -> None:
         session = self.sessions[connection.client_id]
         session.connection = None
-        session.outgoing.disconnected()
+        session.outgoing.disconnected(stalled=connection.stalled)
+        if connection.stalled:
+            self.shared.stalled_connection_ended(session)
         expiry = min(session.expiry, self.settings.get("session_expiry", FOREVER))
         will = connection.will if with_will else None
         if will and will.delay and expiry:
@@ -416,6 +418,8 @@ class ReferenceBroker:
                 msg = f"{session.client_id}: {connection.expected[0]} is missing"
                 raise Mismatch(msg)
             self.shared.drop_too_large(session)
+            if connection.stalled:
+                continue
             blocked = self.shared.may_hold_up(session)
             try:
                 idle = session.outgoing.check_quiet(self.now, blocked=blocked)

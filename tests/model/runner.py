@@ -102,7 +102,9 @@ class Run:
             self._connect(action)
             return
         connection = self._connection(client)
-        if connection is not None:
+        if connection is None:
+            return
+        if not connection.stalled or isinstance(action, do.Read | do.Drop):
             handler: Callable[[do.Action, Connection], None] = _HANDLERS[type(action)].__get__(self)
             handler(action, connection)
 
@@ -159,8 +161,10 @@ class Run:
             if connection.expected:
                 msg = f"{name} is closed without {connection.expected[0]}"
                 raise Mismatch(msg)
-        for connection in self._open.values():
-            if connection.closing:
+        for connection in list(self._open.values()):
+            if connection.closing and connection.stalled:
+                self._give_up(connection)
+            elif connection.closing:
                 msg = f"{connection.name} is still open"
                 raise Mismatch(msg)
         self._model.check_quiet()
@@ -266,6 +270,9 @@ class Run:
             self._acknowledge(do.Acknowledge(action.client), connection)
 
     def _stray(self, action: do.Stray, connection: Connection) -> None:
+        outgoing = self._model.sessions[connection.client_id].outgoing
+        if any(d.begun and d.stage is Stage.QUEUED for d in outgoing.deliveries):
+            return  # it could hit what the client has not seen
         self._send_ack(connection, action.kind, action.packet_id)
 
     def _ping(self, _action: do.Ping, connection: Connection) -> None:
@@ -289,6 +296,21 @@ class Run:
         self._model.drop(connection)
         del self._open[connection.name]
         self._judge(self._driver.command("drop", connection.name))
+
+    def _give_up(self, connection: Connection) -> None:
+        """Break a connection that the server cannot close, because the client does not read."""
+        del self._open[connection.name]
+        self._judge(self._driver.command("drop", connection.name))
+
+    def _stall(self, _action: do.Stall, connection: Connection) -> None:
+        connection.stalled = True
+        self._model.sessions[connection.client_id].outgoing.stalled_since = self._model.now
+        self._judge(self._driver.command("stall", connection.name))
+
+    def _read(self, _action: do.Read, connection: Connection) -> None:
+        connection.stalled = False
+        self._judge(self._driver.command("read", connection.name))
+        self._model.sessions[connection.client_id].outgoing.stalled_since = None
 
     def _violate(self, action: do.Violate, connection: Connection) -> None:
         packet, code, in_mqtt3 = VIOLATIONS[action.rule]
@@ -314,6 +336,8 @@ _HANDLERS: dict[type[do.Action], Callable[..., None]] = {
     do.Ping: Run._ping,
     do.Disconnect: Run._disconnect,
     do.Drop: Run._drop,
+    do.Stall: Run._stall,
+    do.Read: Run._read,
     do.Violate: Run._violate,
 }
 
@@ -339,6 +363,10 @@ def run(driver: Conversation, script: do.Script) -> str | None:
             current.perform(action)
         except (Mismatch, DriverError, ValueError) as error:
             return f"at action {number}, {action}:\n{error}"
+    try:
+        driver.reset({})
+    except DriverError as error:
+        return f"at the end of the broker:\n{error}"
     return None
 
 

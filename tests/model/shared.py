@@ -5,7 +5,7 @@ until then all that could have been chosen are kept in mind.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.delivery import Delivery, Message, Mismatch, Stage, Terms
 from model.state import Session, Subscription
@@ -20,6 +20,7 @@ class Shared:
     name: str  # of the shared subscription
     candidates: dict[str, tuple[Terms, ...]]  # by client identifier: who may have it, and how
     optional: bool = False  # the server may have dropped it
+    begun: set[str] = field(default_factory=set)  # who may have been sent it without seeing it
 
 
 class SharedSubscriptions:
@@ -52,7 +53,9 @@ class SharedSubscriptions:
     def offers(self, client_id: str) -> dict[Delivery, Shared]:
         """Return the copies that the client may get."""
         return {
-            Delivery(shared.message, terms, share=shared.name): shared
+            Delivery(
+                shared.message, terms, share=shared.name, begun=client_id in shared.begun
+            ): shared
             for shared in self._waiting
             for terms in shared.candidates.get(client_id, ())
         }
@@ -68,7 +71,9 @@ class SharedSubscriptions:
             if delivery.share and again:
                 self._hand_over(Shared(delivery.message, delivery.share, {}))
         for shared in list(self._waiting):
-            if shared.candidates.pop(session.client_id, None):
+            if terms := shared.candidates.pop(session.client_id, None):
+                lost = session.client_id in shared.begun and terms[0].qos == 2
+                shared.optional = shared.optional or lost
                 self._waiting.remove(shared)
                 self._hand_over(shared)
 
@@ -78,6 +83,13 @@ class SharedSubscriptions:
             for terms in shared.candidates.get(session.client_id, ()):
                 if session.outgoing.is_too_large(Delivery(shared.message, terms)):
                     shared.optional = True
+
+    def stalled_connection_ended(self, session: Session) -> None:
+        """What was sent last is not known."""
+        for shared in self._waiting:
+            for terms in shared.candidates.get(session.client_id, ()):
+                shared.optional = shared.optional or terms.qos == 0
+                shared.begun.add(session.client_id)
 
     def may_hold_up(self, session: Session) -> bool:
         """Tell whether the session may have a message that cannot be sent to it now."""
@@ -106,6 +118,8 @@ class SharedSubscriptions:
         }
 
     def _has_backlog(self, session: Session) -> bool:
+        if session.connection and session.connection.stalled:
+            return True  # for all we know
         mine = any(session.client_id in shared.candidates for shared in self._waiting)
         return mine or any(
             d.stage is Stage.QUEUED or (d.stage is Stage.PUBLISHED and not d.fresh)

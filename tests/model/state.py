@@ -84,6 +84,7 @@ class Connection:
     silent_since: int
     expected: list[Expected] = field(default_factory=list)
     receive_quota: int = 65535  # messages of QoS 2 it may leave unreleased
+    stalled: bool = False  # the client takes nothing for now
     closing: bool = False  # the server has to close it
     own_aliases: dict[int, str] = field(default_factory=dict)  # of the client
     aliases: dict[int, str] = field(default_factory=dict)  # of the server

@@ -3,6 +3,8 @@
 //
 //     reset [SETTING=VALUE ...]     a new broker with these settings, without clients
 //     send NAME HEX                 bytes of a connection, which is opened when it is new
+//     stall NAME                    the peer takes no more of what is sent to it
+//     read NAME                     it does again, and takes all there is
 //     drop NAME                     the network connection breaks
 //     advance MILLISECONDS          time passes
 //
@@ -58,6 +60,8 @@ void set(broker_settings& settings, std::string_view key, std::uint32_t value) {
         settings.max_inflight_messages = value;
     } else if (key == "session_expiry") {
         settings.session_expiry = std::chrono::seconds(value);
+    } else if (key == "output_high_water") {
+        settings.output_high_water = value;
     } else if (key == "max_qos") {
         settings.max_qos = static_cast<qos>(value);
     } else if (key == "max_published_qos") {
@@ -97,6 +101,10 @@ class driver {
             words >> data;
             connections_.insert(name);
             (*bed_)[name].send(hex(data));
+        } else if (command == "stall" && connections_.contains(name)) {
+            (*bed_)[name].stop_reading();
+        } else if (command == "read" && connections_.contains(name)) {
+            (*bed_)[name].read_on();
         } else if (command == "drop" && connections_.contains(name)) {
             (*bed_)[name].abort();
             connections_.erase(name);
