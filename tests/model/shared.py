@@ -20,6 +20,7 @@ class Shared:
     name: str  # of the shared subscription
     candidates: dict[str, tuple[Terms, ...]]  # by client identifier: who may have it, and how
     optional: bool = False  # the server may have dropped it
+    any_ids: bool = False  # as with Delivery
     begun: set[str] = field(default_factory=set)  # who may have been sent it without seeing it
 
 
@@ -54,15 +55,22 @@ class SharedSubscriptions:
         """Return the copies that the client may get."""
         return {
             Delivery(
-                shared.message, terms, share=shared.name, begun=client_id in shared.begun
+                shared.message,
+                terms,
+                share=shared.name,
+                begun=client_id in shared.begun,
+                any_ids=shared.any_ids,
             ): shared
             for shared in self._waiting
             for terms in shared.candidates.get(client_id, ())
         }
 
-    def taken(self, shared: Shared) -> None:
-        """A member was sent the message."""
-        self._waiting.remove(shared)
+    def judged(self, offers: dict[Delivery, Shared], taken: Delivery) -> None:
+        """A PUBLISH came that was ``taken``, which may be one of the offers."""
+        for delivery, shared in offers.items():
+            shared.any_ids = shared.any_ids or delivery.any_ids
+        if taken in offers:
+            self._waiting.remove(offers[taken])
 
     def session_ended(self, session: Session) -> None:
         """Hand over what the session had or may have had, but for QoS 2 that was begun."""
