@@ -32,8 +32,8 @@ class Action:
 class Connect(Action):
     """Open a connection; the one before, if there still is one, is to be taken over.
 
-    ``expiry`` and the limits are for 5.0 only. ``will`` is topic, QoS, retain, delay and
-    expiry of the message.
+    ``will`` is topic, QoS, retain, delay and expiry of the message. The last two, ``expiry`` and
+    the limits are for 5.0 only.
     """
 
     client: str

@@ -178,6 +178,8 @@ class Run:
         will_properties: Properties = ()
         if action.will:
             topic, qos, retain, delay, expiry = action.will
+            if action.version != 5:
+                delay, expiry = 0, None
             will = Will(topic, f"w{self._serial}".encode(), qos, retain, delay * 1000, expiry)
             will_properties = ((WILL_DELAY, delay),) if delay else ()
             if expiry is not None:
@@ -357,16 +359,21 @@ def _connect_properties(action: do.Connect) -> bytes:
 
 def run(driver: Conversation, script: do.Script) -> str | None:
     """Perform a script; return None, or where and how broker and model differ."""
+    problem = _first_difference(driver, script)
+    try:
+        driver.reset({})
+    except DriverError as error:
+        return problem or f"when the broker is destroyed:\n{error}"
+    return problem
+
+
+def _first_difference(driver: Conversation, script: do.Script) -> str | None:
     current = Run(driver, script.settings)
     for number, action in enumerate(script.actions, 1):
         try:
             current.perform(action)
         except (Mismatch, DriverError, ValueError) as error:
             return f"at action {number}, {action}:\n{error}"
-    try:
-        driver.reset({})
-    except DriverError as error:
-        return f"at the end of the broker:\n{error}"
     return None
 
 
