@@ -59,18 +59,27 @@ def _block(properties: bytes | None) -> bytes:
 def connect(
     client_id: str,
     *,
+    version: int | None = None,
     keep_alive: int = 60,
     clean: bool = True,
     username: str | None = None,
     will: tuple[str, bytes] | None = None,
+    will_qos: int = 0,
+    will_retain: bool = False,
     properties: bytes | None = None,
     will_properties: bytes = b"",
 ) -> bytes:
-    """Return a CONNECT packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
-    flags = (0x02 if clean else 0) | (0x04 if will else 0) | (0x80 if username is not None else 0)
-    level = 4 if properties is None else 5
-    body = string("MQTT") + bytes([level, flags]) + keep_alive.to_bytes(2, "big")
-    body += _block(properties) + string(client_id)
+    """Return a CONNECT packet.
+
+    Without ``version`` it is one of MQTT 3.1.1, or of 5.0 when there are ``properties``, which
+    are encoded already. Version 3 is MQTT 3.1.
+    """
+    level = version or (4 if properties is None else 5)
+    flags = (0x02 if clean else 0) | (0x80 if username is not None else 0)
+    if will:
+        flags |= 0x04 | will_qos << 3 | (0x20 if will_retain else 0)
+    body = string("MQIsdp" if level == 3 else "MQTT") + bytes([level, flags])
+    body += keep_alive.to_bytes(2, "big") + _block(properties) + string(client_id)
     if will:
         body += b"" if properties is None else _block(will_properties)
         body += string(will[0]) + string(will[1])
@@ -99,6 +108,12 @@ def subscribe(packet_id: int, *filters: tuple[str, int], properties: bytes | Non
     """Return a SUBSCRIBE packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
     body = b"".join(string(text) + bytes([options]) for text, options in filters)
     return packet(0x82, packet_id.to_bytes(2, "big") + _block(properties) + body)
+
+
+def unsubscribe(packet_id: int, *filters: str, properties: bytes | None = None) -> bytes:
+    """Return an UNSUBSCRIBE packet of MQTT 3.1.1, or of 5.0 with these encoded properties."""
+    body = b"".join(string(text) for text in filters)
+    return packet(0xA2, packet_id.to_bytes(2, "big") + _block(properties) + body)
 
 
 def suback(packet_id: int, *codes: int, properties: bytes | None = None) -> bytes:

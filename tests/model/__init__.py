@@ -1,0 +1,1 @@
+"""Random sequences of what clients do, checked against a model of the standard."""
