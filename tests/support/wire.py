@@ -114,7 +114,13 @@ class WireClient:
     """One TCP connection to a broker, driven byte by byte.
 
     Every expectation has a time limit and says what it saw instead.
+
+    Attributes:
+        unfinished: what is missing of the packet that was sent last, see ``support.abuse.flood``.
+
     """
+
+    unfinished = b""
 
     def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
         """Open the connection; ``receive_buffer`` makes the kernel hold little for us."""
@@ -175,6 +181,14 @@ class WireClient:
                     msg = f"closed or stuck with {len(left)} of {len(data)} bytes to send"
                     raise WireError(msg)
                 select.select([self._socket], [self._socket], [], remaining)
+
+    def send_some(self, data: bytes, limit: float) -> int:
+        """Send what the peer takes of ``data``; return 0 if it takes nothing for that long."""
+        self._socket.settimeout(limit)
+        try:
+            return self._socket.send(data)
+        except TimeoutError:
+            return 0
 
     def read(self, count: int, limit: float = DEFAULT_TIMEOUT) -> bytes:
         """Return exactly the next ``count`` bytes."""
