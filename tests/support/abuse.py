@@ -7,8 +7,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from support.process import BrokerProcess
 from support.unique import unique_id
 from support.wire import WireClient, connect, publish
 
@@ -80,12 +80,23 @@ class Witness:
             raise AssertionError(msg) from self._error
 
 
+class Target(Protocol):
+    """A broker in a process of its own with a listener for TCP."""
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+
+    @property
+    def port(self) -> int:
+        """Return the port of the listener."""
+
+
 @dataclass
 class Watch:
     """A broker process whose memory and CPU time are bounded while a test abuses it."""
 
-    process: BrokerProcess
-    witness: Witness
+    process: Target
     _memory_before: int = field(init=False)
     _cpu_before: float = field(init=False)
 
@@ -96,18 +107,9 @@ class Watch:
         self._memory_before = _status_bytes(self.process.pid, "VmRSS")
         self._cpu_before = cpu_seconds(self.process.pid)
 
-    @property
-    def port(self) -> int:
-        """Return the port of the broker."""
-        return self.process.port
-
     def peak_growth(self) -> int:
         """Return by how many bytes the process was larger at most than before."""
         return _status_bytes(self.process.pid, "VmHWM") - self._memory_before
-
-    def growth(self) -> int:
-        """Return by how many bytes the process is larger than before."""
-        return _status_bytes(self.process.pid, "VmRSS") - self._memory_before
 
     def cpu(self) -> float:
         """Return the CPU time since the beginning."""
@@ -115,7 +117,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watched(process: BrokerProcess, *, memory: int, cpu: float = CPU_LIMIT) -> Iterator[Watch]:
+def watched(process: Target, *, memory: int, cpu: float = CPU_LIMIT) -> Iterator[None]:
     """Run a test's abuse beside a witness.
 
     Args:
@@ -124,16 +126,16 @@ def watched(process: BrokerProcess, *, memory: int, cpu: float = CPU_LIMIT) -> I
         cpu: seconds of CPU time it may use.
 
     Yields:
-        The measures.
+        Nothing.
 
     Raises:
         AssertionError: a bound was exceeded, or the witness missed a message.
 
     """
     witness = Witness(process.port)
-    watch = Watch(process, witness)
+    watch = Watch(process)
     try:
-        yield watch
+        yield
     finally:
         witness.finish()
     grown = watch.peak_growth()

@@ -248,6 +248,16 @@ class WireClient:
             msg = f"expected close, still open after {limit} s"
             raise WireError(msg)
 
+    def read_until_close(self, limit: float = DEFAULT_TIMEOUT) -> bytes:
+        """Return all that comes until the peer closes, which it must."""
+        deadline = time.monotonic() + limit
+        while self._fill(deadline):
+            pass
+        if not self._closed_by_peer:
+            msg = f"expected close, still open after {limit} s"
+            raise WireError(msg)
+        return bytes(self._pending)
+
     def ping(self, limit: float = DEFAULT_TIMEOUT) -> None:
         """Require PINGRESP as the answer to PINGREQ: nothing else was on its way."""
         self.send(PINGREQ)
