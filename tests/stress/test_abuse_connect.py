@@ -81,7 +81,6 @@ def test_announced_bytes_are_not_held(broker_process: StartBroker, *, client_fir
             peer.send(first + b"\xff\xff\xff\x7f\x00\x04MQTT\x04\x02\x00\x00\xff\xff" + bytes(1024))
 
 
-@pytest.mark.xfail(strict=True, reason="limits.max_connect_packet_size is not there yet")
 def test_large_connect_is_not_held(broker_process: StartBroker) -> None:
     """What a peer can make the broker hold before it is admitted is 256 KiB by default."""
     broker = broker_process()
