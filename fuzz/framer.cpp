@@ -2,6 +2,7 @@
 #include <optional>
 #include <vector>
 
+#include "allocations.hpp"
 #include "input.hpp"
 #include "protocol/packet_feed.hpp"
 
@@ -54,6 +55,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     fuzz::input in(data, size);
     const bytes_view cuts = in.bytes(in.byte() % 32U);
     const bytes_view stream = in.rest();
+    const fuzz::allocation_bound bound(size);
     fuzz::check(feed_in_pieces(stream, cuts) == feed_in_pieces(stream, {}));
     return 0;
 }

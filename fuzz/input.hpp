@@ -21,6 +21,11 @@ class input {
         rest_ = rest_.subspan(1);
         return value;
     }
+    // A number from 0 to limit - 1; 0 at the end of the input.
+    unsigned number(unsigned limit) noexcept {
+        const unsigned high = limit > 256 ? byte() : 0U;
+        return (high << 8U | byte()) % limit;
+    }
     // Fewer at the end of the input.
     bytes_view bytes(std::size_t n) noexcept {
         const bytes_view value = rest_.first(std::min(n, rest_.size()));

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "input.hpp"
 #include "transport/websocket_frames.hpp"
 #include "transport/websocket_upgrade.hpp"
@@ -69,6 +70,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const bool upgraded = (in.byte() & 1U) != 0;
     const bytes_view cuts = in.bytes(in.byte() % 32U);
     const bytes_view stream = in.rest();
+    const fuzz::allocation_bound bound(size);
     fuzz::check(feed_in_pieces(stream, cuts, upgraded) == feed_in_pieces(stream, {}, upgraded));
     return 0;
 }

@@ -125,6 +125,9 @@ result<properties> properties::decode(reader& in, property_scope where) {
         if (value && (*value < rule.lowest || *value > rule.highest)) {
             return protocol_error("property value out of range");
         }
+        if (read.all_.size() == most_properties) {
+            return protocol_violation{reason_code::quota_exceeded, "too many properties"};
+        }
         read.all_.push_back(found);
     }
     return read;

@@ -74,6 +74,9 @@ struct property {
     std::variant<std::uint32_t, std::string_view, bytes_view, user_property> value;
 };
 
+// More in one packet are refused: in memory each takes many times the two bytes it may have there.
+inline constexpr std::size_t most_properties = 100'000;
+
 // Appends identifier and value.
 void encode_property(const property& p, std::vector<std::uint8_t>& out);
 
@@ -81,7 +84,8 @@ void encode_property(const property& p, std::vector<std::uint8_t>& out);
 class properties {
   public:
     // Reads the Property Length and the properties behind it. Unknown, misplaced and ill-typed
-    // properties are malformed; repeated ones and illegal values are protocol errors.
+    // properties are malformed; repeated ones and illegal values are protocol errors, and too many
+    // exceed a quota.
     static result<properties> decode(reader& in, property_scope scope);
 
     bool empty() const noexcept { return all_.empty(); }

@@ -59,6 +59,10 @@ void encode_head(const Packet& packet, protocol_version version, std::vector<std
     if (has_properties(version)) packet.props.encode(body);
 }
 
+protocol_violation too_many_filters() {
+    return {reason_code::quota_exceeded, "too many topic filters in one packet"};
+}
+
 result<suback_packet> decode_codes(bytes_view body, property_scope scope,
                                    protocol_version version) {
     reader in(body);
@@ -97,6 +101,7 @@ result<subscribe_packet> decode_subscribe(bytes_view body, protocol_version vers
         if (filter.empty()) return malformed("empty topic filter");
         auto options = decode_options(byte, version);
         if (!options) return options.error();
+        if (packet.requests.size() == most_filters) return too_many_filters();
         packet.requests.push_back({filter, *options});
     }
     return packet;
@@ -113,6 +118,7 @@ result<unsubscribe_packet> decode_unsubscribe(bytes_view body, protocol_version 
         const std::string_view filter = in.utf8();
         if (!in.ok()) return malformed("truncated or ill-formed UNSUBSCRIBE");
         if (filter.empty()) return malformed("empty topic filter");
+        if (packet.filters.size() == most_filters) return too_many_filters();
         packet.filters.push_back(filter);
     }
     return packet;

@@ -30,16 +30,19 @@ struct subscription_request {
     subscription_options options;
 };
 
+// More in one packet are refused: in memory each takes several times the bytes it has there.
+inline constexpr std::size_t most_filters = 100'000;
+
 // Views of the packet it was decoded from.
 struct subscribe_packet {
     std::uint16_t packet_id = 0;
-    std::vector<subscription_request> requests;  // at least one
+    std::vector<subscription_request> requests;  // at least one, most_filters at most
     properties props;
 };
 
 struct unsubscribe_packet {
     std::uint16_t packet_id = 0;
-    std::vector<std::string_view> filters;  // at least one
+    std::vector<std::string_view> filters;  // at least one, most_filters at most
     properties props;
 };
 

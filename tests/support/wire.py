@@ -130,7 +130,13 @@ class WireClient:
     """One TCP connection to a broker, driven byte by byte.
 
     Every expectation has a time limit and says what it saw instead.
+
+    Attributes:
+        unfinished: what is missing of the packet that was sent last, see ``support.abuse.flood``.
+
     """
+
+    unfinished = b""
 
     def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
         """Open the connection; ``receive_buffer`` makes the kernel hold little for us."""
@@ -200,6 +206,14 @@ class WireClient:
                     raise WireError(msg)
                 select.select([self._socket], [self._socket], [], remaining)
 
+    def send_some(self, data: bytes, limit: float) -> int:
+        """Send what the peer takes of ``data``; return 0 if it takes nothing for that long."""
+        self._socket.settimeout(limit)
+        try:
+            return self._socket.send(data)
+        except TimeoutError:
+            return 0
+
     def read(self, count: int, limit: float = DEFAULT_TIMEOUT) -> bytes:
         """Return exactly the next ``count`` bytes."""
         deadline = time.monotonic() + limit
@@ -257,6 +271,16 @@ class WireClient:
         if not self._closed_by_peer:
             msg = f"expected close, still open after {limit} s"
             raise WireError(msg)
+
+    def read_until_close(self, limit: float = DEFAULT_TIMEOUT) -> bytes:
+        """Return all that comes until the peer closes, which it must."""
+        deadline = time.monotonic() + limit
+        while self._fill(deadline):
+            pass
+        if not self._closed_by_peer:
+            msg = f"expected close, still open after {limit} s"
+            raise WireError(msg)
+        return bytes(self._pending)
 
     def ping(self, limit: float = DEFAULT_TIMEOUT) -> None:
         """Require PINGRESP as the answer to PINGREQ: nothing else was on its way."""

@@ -31,6 +31,13 @@ inline byte_string hex(std::string_view source) {
     return out;
 }
 
+// first, and then piece that many times.
+inline byte_string repeated(byte_string first, std::size_t count, const byte_string& piece) {
+    for (std::size_t i = 0; i < count; ++i)
+        first.insert(first.end(), piece.begin(), piece.end());
+    return first;
+}
+
 inline byte_string to_bytes(bytes_view view) {
     return {view.begin(), view.end()};
 }

@@ -320,5 +320,23 @@ TEST(Properties, LongOnesHaveALongLength) {
     EXPECT_EQ(std::get<user_property>(decoded->all().back().value).value, value);
 }
 
+TEST(Properties, OfAPacketAreBoundedInNumber) {
+    const auto encoded = [](std::size_t count) {
+        const byte_string body = test::repeated({}, count, hex("26 00 00 00 00"));
+        std::vector<std::uint8_t> out;
+        writer(out).varint(static_cast<std::uint32_t>(body.size()));
+        out.insert(out.end(), body.begin(), body.end());
+        return out;
+    };
+    const auto most = encoded(most_properties);
+    reader in(most);
+    const auto decoded = properties::decode(in, scope::publish);
+    ASSERT_TRUE(decoded.has_value());
+    EXPECT_EQ(decoded->all().size(), most_properties);
+    const auto more = encoded(most_properties + 1);
+    reader again(more);
+    EXPECT_EQ(outcome(properties::decode(again, scope::publish)), reason_code::quota_exceeded);
+}
+
 }  // namespace
 }  // namespace amqtt

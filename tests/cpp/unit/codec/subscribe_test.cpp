@@ -278,5 +278,20 @@ TEST(Unsuback, OfTheWrongShapeIsRefused) {
         EXPECT_EQ(outcome(decode_unsuback(hex(c.body), c.version)), c.expected) << c.body;
 }
 
+TEST(TopicFilters, OfAPacketAreBoundedInNumber) {
+    const auto encoded = [](std::size_t count, const char* filter) {
+        return test::repeated(hex("00 01"), count, hex(filter));
+    };
+    const auto version = protocol_version::v3_1_1;
+    const byte_string most = encoded(most_filters, "00 01 'a' 00");
+    EXPECT_EQ(outcome(decode_subscribe(most, version)), reason_code::success);
+    const byte_string more = encoded(most_filters + 1, "00 01 'a' 00");
+    EXPECT_EQ(outcome(decode_subscribe(more, version)), reason_code::quota_exceeded);
+    const byte_string least = encoded(most_filters, "00 01 'a'");
+    EXPECT_EQ(outcome(decode_unsubscribe(least, version)), reason_code::success);
+    const byte_string too_many = encoded(most_filters + 1, "00 01 'a'");
+    EXPECT_EQ(outcome(decode_unsubscribe(too_many, version)), reason_code::quota_exceeded);
+}
+
 }  // namespace
 }  // namespace amqtt
