@@ -99,11 +99,11 @@ async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> Non
     stop = asyncio.Event()
     signals.call(stop.set)
     broker = _make_broker(config, source)
-    try:
-        await broker.start()
-    except BrokerError as error:
-        fail(f"Broker failed to start: {explain(error)}")
     with _reload_on_hangup(broker):
+        try:
+            await broker.start()
+        except BrokerError as error:
+            fail(f"Broker failed to start: {explain(error)}")
         await stop.wait()
         await broker.shutdown()
 

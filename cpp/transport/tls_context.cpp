@@ -159,6 +159,17 @@ void tls_context::set_callbacks() {
         SSL_CTX_set_psk_server_callback(c, find_key);
         SSL_CTX_set_session_ticket_cb(c, ticket_made, nullptr, this);
     }
+    if (!certificates_.empty() && keys_.size() > 0) {
+        key_choice_ = psk_choice(c);
+        SSL_CTX_set_client_hello_cb(c, hello_received, this);
+    }
+}
+
+int tls_context::hello_received(SSL* session, int* alert, void* self) {
+    const auto* context = static_cast<const tls_context*>(self);
+    if (context->key_choice_.apply(session, context->keys_)) return SSL_CLIENT_HELLO_SUCCESS;
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
 }
 
 // A client that asks for a host we do not know gets the first certificate, and decides itself.

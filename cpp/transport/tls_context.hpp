@@ -8,6 +8,7 @@
 
 #include "transport/tls_certificates.hpp"
 #include "transport/tls_psk.hpp"
+#include "transport/tls_psk_choice.hpp"
 #include "transport/tls_settings.hpp"
 
 namespace amqtt {
@@ -38,6 +39,7 @@ class tls_context {
     void set_callbacks();
 
     // Called by OpenSSL.
+    static int hello_received(SSL* session, int* alert, void* self);
     static int name_received(SSL* session, int* alert, void* self);
     static int select_protocol(SSL* session, const unsigned char** chosen, unsigned char* size,
                                const unsigned char* offered, unsigned int offered_size, void* self);
@@ -51,6 +53,7 @@ class tls_context {
 
     tls_certificates certificates_;
     psk_table keys_;
+    psk_choice key_choice_;  // with certificates and keys
     std::unique_ptr<SSL_CTX, free_context> context_;
     std::string protocol_;  // as ALPN writes it: the length before the name
 };

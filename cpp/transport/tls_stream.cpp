@@ -36,6 +36,7 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
         const int result =
             SSL_read_ex(session_.get(), buffer.data() + size, buffer.size() - size, &n);
         if (result == 1) {
+            open_ = true;
             size += n;
             continue;
         }
@@ -50,7 +51,7 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
 
 // After an error the peer's input is of no interest, only its end.
 io_result tls_stream::discard(std::span<std::uint8_t> buffer) {
-    if (!session_) return {io_status::failed, 0, {}};
+    if (!session_ && problem_.empty()) return {io_status::failed, 0, {}};  // there never was one
     more_input_ = false;
     const io_result got = receive_some(socket_, buffer);
     return {got.size > 0 ? io_status::want_read : got.status, 0, got.error};
@@ -104,6 +105,7 @@ io_status tls_stream::status_of(int result) {
         if (verdict != X509_V_OK) {
             problem_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
         }
+        session_.reset();  // a stranger's, who may take his time to close, and not small
     }
     return io_status::ended;  // the peer was sent an alert and is to see it
 }

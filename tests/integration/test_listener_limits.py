@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def test_choices_of_the_protocol(broker_process: StartBroker) -> None:
             peer.expect(publish("t", b"x", properties=b""))
         peer.send(publish("t", b"\xff", qos=1, packet_id=3, properties=b"\x01\x01"))
         peer.expect(packet(0x40, b"\0\x03\x99"))
-        broker.terminate()
+        broker.send_signal(signal.SIGTERM)
         peer.expect(packet(0xE0, b"\x9c\x0a\x1c" + string("other:1")))
         peer.expect_close()
     broker.stop()

@@ -123,20 +123,26 @@ def test_client_certificates(every: Endpoints, port: str, unique: str) -> None:
 
 @pytest.mark.parametrize(("port", "ours"), [("tls", "mqtt"), ("wss", "http/1.1")])
 def test_alpn(every: Endpoints, port: str, ours: str) -> None:
+    """Ours is chosen wherever it stands; others are refused; none is needed."""
+    with every.encrypted(port) as connection:
+        assert connection.selected_alpn_protocol() is None
     context = every.trust.context()
     context.set_alpn_protocols(["other", ours])
     with every.encrypted(port, context) as connection:
         assert connection.selected_alpn_protocol() == ours
-    context.set_alpn_protocols(["h2"])
-    with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
-        every.encrypted(port, context)
+    for other in ("h2", "x-mqtt", "mqtt5", "MQTT"):
+        context.set_alpn_protocols([other])
+        with pytest.raises(ssl.SSLError, match=r"(?i)no.application.protocol"):
+            every.encrypted(port, context)
 
 
-def test_a_tls_session_resumes(every: Endpoints, unique: str) -> None:
-    """Also for a client with a certificate, by a ticket."""
-    context = every.trust.context(every.trust.client)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_tls_session_resumes(every: Endpoints, version: ssl.TLSVersion, unique: str) -> None:
+    """Also for a client with a certificate, by a ticket, and again by that of a resumed one."""
+    client = every.trust.client
+    context = every.trust.context(client, minimum_version=version, maximum_version=version)
     session = None
-    for _ in range(2):
+    for _ in range(3):
         connection = every.encrypted("tls", context, session=session)
         with WireClient.over(connection) as peer:
             peer.login(connect(unique)).ping()

@@ -7,9 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-_SERVER_EXTENSIONS = (
-    "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth\n"
-)
+_SERVER_NAMES = "DNS:localhost,IP:127.0.0.1,IP:::1"
 _CLIENT_EXTENSIONS = "extendedKeyUsage=clientAuth\n"
 
 
@@ -40,21 +38,47 @@ class Authority:
         """Return the file that those who trust this authority need."""
         return self._own.certfile
 
-    def server(self) -> Certificate:
-        """Return a new certificate for localhost."""
-        return self._issue("server", _SERVER_EXTENSIONS)
+    def server(
+        self, file: str = "server", names: str = _SERVER_NAMES, key: str = "ec"
+    ) -> Certificate:
+        """Return a new certificate for a server.
+
+        ``file`` begins the names of its files, ``names`` are those of subjectAltName (none when
+        empty), ``key`` is ``ec`` or ``rsa``.
+        """
+        extensions = f"subjectAltName={names}\n" if names else ""
+        return self._issue(file, f"{extensions}extendedKeyUsage=serverAuth\n", key)
 
     def client(self, name: str) -> Certificate:
         """Return a new certificate for a client."""
         return self._issue(name, _CLIENT_EXTENSIONS)
 
-    def _issue(self, name: str, extensions: str) -> Certificate:
+    def revocations(self, *revoked: Certificate) -> str:
+        """Return a file with the authority's list of revoked certificates, a new one each time."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        (folder / "index").touch()
+        config = folder / "ca.cnf"
+        config.write_text(
+            "[ca]\ndefault_ca=all\n[all]\ndefault_md=sha256\ndefault_crl_days=2\n"
+            f"database={folder}/index\n"
+        )
+        own = ("-config", str(config), "-cert", self._own.certfile, "-keyfile", self._own.keyfile)
+        for each in revoked:
+            _openssl("ca", *own, "-revoke", each.certfile)
+        _openssl("ca", *own, "-gencrl", "-out", str(folder / "list.crl"))
+        return str(folder / "list.crl")
+
+    def _issue(self, name: str, extensions: str, key: str = "ec") -> Certificate:
         base = self._folder / f"{self._name}-{name}"
         issued = Certificate(f"{base}.crt", f"{base}.key")
         request, extension_file = f"{base}.csr", base.with_suffix(".ext")
         extension_file.write_text(extensions)
+        kind = {
+            "ec": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+            "rsa": ("rsa", "-pkeyopt", "rsa_keygen_bits:2048"),
+        }
         _openssl(
-            *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("req", "-newkey", *kind[key], "-nodes"),
             *("-subj", f"/CN={name}", "-keyout", issued.keyfile, "-out", request),
         )
         _openssl(

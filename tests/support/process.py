@@ -98,9 +98,18 @@ class BrokerProcess:
         """Return the last lines of the log."""
         return "\n".join(self.log().splitlines()[-lines:])
 
-    def terminate(self) -> None:
-        """Ask it to end; ``stop`` waits for that."""
-        self._process.send_signal(signal.SIGTERM)
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the broker has written this."""
+        deadline = time.monotonic() + START_LIMIT
+        while text not in self.log():
+            if time.monotonic() > deadline or not self.running:
+                msg = f"{text!r} is not in the broker's log:\n{self.log_tail()}"
+                raise AssertionError(msg)
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """End it by SIGTERM and check that it ended well and logged nothing bad."""
