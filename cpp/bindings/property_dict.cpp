@@ -81,7 +81,8 @@ class property_builder {
     }
 
     void add_pair(std::string_view name, py::handle value) {
-        if (!py::isinstance<py::sequence>(value) || py::len(value) != 2) {
+        const bool is_pair = py::isinstance<py::tuple>(value) || py::isinstance<py::list>(value);
+        if (!is_pair || py::len(value) != 2) {
             refuse(name, "expected a list of pairs of texts");
         }
         const auto pair = py::reinterpret_borrow<py::sequence>(value);
