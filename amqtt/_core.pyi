@@ -1,3 +1,5 @@
+from typing import Any
+
 class BrokerEngine:
     def __init__(
         self,
@@ -75,3 +77,31 @@ class ClientEngine:
     def abort(self, client: int, ticket: int) -> None: ...
     def cancel(self, client: int, ticket: int) -> None: ...
     def forget(self, client: int) -> None: ...
+
+# Packet type, flags and Remaining Length; behind them, with None for what the version or the packet
+# does not have:
+#   CONNECT: level, flags, keep alive, client identifier, will (topic, payload, properties), user
+#       name, password, properties
+#   CONNACK: session present, code, properties
+#   PUBLISH: topic, packet identifier, payload, properties
+#   PUBACK, PUBREC, PUBREL, PUBCOMP: packet identifier, Reason Code, properties
+#   SUBSCRIBE: packet identifier, list of (filter, QoS, no local, retain as published, retain
+#       handling), properties
+#   SUBACK, UNSUBACK: packet identifier, list of codes, properties
+#   UNSUBSCRIBE: packet identifier, list of filters, properties
+#   DISCONNECT: Reason Code, properties
+#   PINGREQ, PINGRESP: nothing
+# Raises MQTTError.
+def decode_packet(
+    data: bytes | bytearray | memoryview, protocol_version: int
+) -> tuple[Any, ...]: ...
+
+# The values, or how many bytes are missing at least; fields.hpp has the letters of a layout.
+# Raises MQTTError.
+def read_fields(layout: str, data: bytes | bytearray) -> tuple[Any, ...] | int: ...
+def write_fields(layout: str, *args: object) -> bytes: ...
+
+# data begins with the Property Length, and so does the result of encode_properties.
+# Raises MQTTError.
+def decode_properties(packet_type: int, data: bytes, of_will: bool) -> dict[str, Any]: ...
+def encode_properties(properties: dict[str, Any]) -> bytes: ...

@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt._states import StateMachine
 from amqtt.errors import AMQTTError
+from amqtt.mqtt.puback import PubackPacket
+from amqtt.mqtt.pubcomp import PubcompPacket
+from amqtt.mqtt.publish import PublishPacket
+from amqtt.mqtt.pubrec import PubrecPacket
+from amqtt.mqtt.pubrel import PubrelPacket
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +27,8 @@ _MAX_PACKET_ID = 65535
 class ApplicationMessage:
     """Hold one message and the packets of its delivery.
 
-    Two messages are equal when their packet ids are, whatever else they hold.
+    Two messages are equal when their packet ids are, whatever else they hold. `properties` are
+    those of MQTT 5.0 by name (docs/reference/packets.md lists them), or None.
 
     Args:
         packet_id: packet identifier; None with QoS 0.
@@ -34,11 +40,12 @@ class ApplicationMessage:
     """
 
     __slots__ = (
+        "_publish_packet",
         "data",
         "packet_id",
+        "properties",
         "puback_packet",
         "pubcomp_packet",
-        "publish_packet",
         "pubrec_packet",
         "pubrel_packet",
         "qos",
@@ -62,11 +69,45 @@ class ApplicationMessage:
         self.qos = qos
         self.data = data
         self.retain = retain
-        self.publish_packet: Any = None
-        self.puback_packet: Any = None
-        self.pubrec_packet: Any = None
-        self.pubrel_packet: Any = None
-        self.pubcomp_packet: Any = None
+        self.properties: dict[str, Any] | None = None
+        self._publish_packet: PublishPacket | None = None
+        self.puback_packet: PubackPacket | None = None
+        self.pubrec_packet: PubrecPacket | None = None
+        self.pubrel_packet: PubrelPacket | None = None
+        self.pubcomp_packet: PubcompPacket | None = None
+
+    @property
+    def publish_packet(self) -> PublishPacket:
+        """The PUBLISH that carries the message; it is made when it is first asked for.
+
+        Raises:
+            MQTTError: the topic has a wildcard.
+
+        """
+        if self._publish_packet is None:
+            self._publish_packet = self.build_publish_packet()
+        return self._publish_packet
+
+    @publish_packet.setter
+    def publish_packet(self, packet: PublishPacket | None) -> None:
+        self._publish_packet = packet
+
+    def build_publish_packet(self, dup: bool = False) -> PublishPacket:
+        """Make a PUBLISH of the message.
+
+        Args:
+            dup: whether it repeats an earlier one.
+
+        Returns:
+            The packet; one of MQTT 5.0 if the message has `properties`.
+
+        Raises:
+            MQTTError: the topic has a wildcard.
+
+        """
+        return PublishPacket.build(
+            self.topic, self.data, self.packet_id, dup, self.qos, self.retain, self.properties
+        )
 
     def __eq__(self, other: object) -> bool:
         """Compare the packet ids."""

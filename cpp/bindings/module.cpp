@@ -24,4 +24,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     py::register_local_exception_translator(translate_system_error);
     amqtt::register_broker(module);
     amqtt::register_client(module);
+    amqtt::register_packets(module);
 }

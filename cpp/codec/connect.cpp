@@ -121,7 +121,7 @@ result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
     return packet;
 }
 
-void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
+std::uint8_t connect_flags(const connect_packet& packet) noexcept {
     std::uint8_t flags = packet.clean_start ? clean_start_flag : 0;
     if (packet.user_name) flags |= user_name_flag;
     if (packet.password) flags |= password_flag;
@@ -130,6 +130,11 @@ void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
         flags |= static_cast<std::uint8_t>(to_byte(packet.will->level) << will_qos_shift);
         if (packet.will->retain) flags |= will_retain_flag;
     }
+    return flags;
+}
+
+void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
+    const std::uint8_t flags = connect_flags(packet);
     std::vector<std::uint8_t> body;
     writer to(body);
     to.utf8(name_of(packet.version));

@@ -44,6 +44,9 @@ result<connect_packet> decode_connect(bytes_view body, tolerances borne = {});
 // The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.
 std::optional<protocol_version> requested_version(bytes_view connect_body);
 
+// The Connect Flags that go with the fields of a packet (section 3.1.2.3).
+std::uint8_t connect_flags(const connect_packet& packet) noexcept;
+
 // Appends a CONNECT. Strings and password must be at most 65,535 bytes.
 void encode(const connect_packet& packet, std::vector<std::uint8_t>& out);
 

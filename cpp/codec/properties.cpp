@@ -101,7 +101,74 @@ bool may_repeat(property_id id, property_scope where) noexcept {
            (id == property_id::subscription_identifier && where == property_scope::publish);
 }
 
+constexpr std::uint32_t largest(wire_type type) noexcept {
+    switch (type) {
+        case wire_type::byte:
+            return UINT8_MAX;
+        case wire_type::u16:
+            return UINT16_MAX;
+        case wire_type::varint:
+            return varint_max;
+        default:
+            return UINT32_MAX;
+    }
+}
+
 }  // namespace
+
+std::optional<property_scope> property_scope_of(packet_type type) noexcept {
+    switch (type) {
+        case packet_type::connect:
+            return scope::connect;
+        case packet_type::connack:
+            return scope::connack;
+        case packet_type::publish:
+            return scope::publish;
+        case packet_type::puback:
+            return scope::puback;
+        case packet_type::pubrec:
+            return scope::pubrec;
+        case packet_type::pubrel:
+            return scope::pubrel;
+        case packet_type::pubcomp:
+            return scope::pubcomp;
+        case packet_type::subscribe:
+            return scope::subscribe;
+        case packet_type::suback:
+            return scope::suback;
+        case packet_type::unsubscribe:
+            return scope::unsubscribe;
+        case packet_type::unsuback:
+            return scope::unsuback;
+        case packet_type::disconnect:
+            return scope::disconnect;
+        case packet_type::auth:
+            return scope::auth;
+        case packet_type::reserved:
+        case packet_type::pingreq:
+        case packet_type::pingresp:
+            break;
+    }
+    return std::nullopt;
+}
+
+property_kind kind_of(property_id id) noexcept {
+    switch (rules[static_cast<std::size_t>(id)].type) {
+        case wire_type::utf8:
+            return property_kind::text;
+        case wire_type::binary:
+            return property_kind::binary;
+        case wire_type::pair:
+            return property_kind::pair;
+        default:
+            return property_kind::integer;
+    }
+}
+
+bool is_legal_value(property_id id, std::uint32_t value) noexcept {
+    const property_rule& rule = rules[static_cast<std::size_t>(id)];
+    return value >= rule.lowest && value <= rule.highest && value <= largest(rule.type);
+}
 
 result<properties> properties::decode(reader& in, property_scope where) {
     const std::uint32_t size = in.varint();
@@ -122,7 +189,7 @@ result<properties> properties::decode(reader& in, property_scope where) {
         if ((seen & bit) != 0 && !may_repeat(id, where)) return protocol_error("repeated property");
         seen |= bit;
         const auto* value = std::get_if<std::uint32_t>(&found.value);
-        if (value && (*value < rule.lowest || *value > rule.highest)) {
+        if (value && !is_legal_value(id, *value)) {
             return protocol_error("property value out of range");
         }
         if (read.all_.size() == most_properties) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -9,6 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "codec/packet_type.hpp"
 #include "codec/reader.hpp"
 
 namespace amqtt {
@@ -60,6 +62,17 @@ enum class property_scope : std::uint8_t {
     disconnect,
     auth,
 };
+
+// The scope of the properties in the variable header of a packet; nothing when it has none.
+std::optional<property_scope> property_scope_of(packet_type type) noexcept;
+
+// How the value of a property is kept.
+enum class property_kind : std::uint8_t { integer, text, binary, pair };
+
+property_kind kind_of(property_id id) noexcept;
+
+// Whether a property may have an integer as its value, and has a place for it.
+bool is_legal_value(property_id id, std::uint32_t value) noexcept;
 
 struct user_property {
     std::string_view name;

@@ -82,19 +82,6 @@ bool is_forwarded(property_id id) noexcept {
     }
 }
 
-property_scope scope_of(packet_type type) noexcept {
-    switch (type) {
-        case packet_type::puback:
-            return property_scope::puback;
-        case packet_type::pubrec:
-            return property_scope::pubrec;
-        case packet_type::pubrel:
-            return property_scope::pubrel;
-        default:
-            return property_scope::pubcomp;
-    }
-}
-
 }  // namespace
 
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
@@ -169,7 +156,7 @@ result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_versio
     if (has_properties(version) && in.ok() && !in.at_end()) {
         packet.code = static_cast<reason_code>(in.u8());
         if (!in.at_end()) {
-            auto props = properties::decode(in, scope_of(type));
+            auto props = properties::decode(in, *property_scope_of(type));
             if (!props) return props.error();
             packet.props = std::move(*props);
         }

@@ -17,10 +17,17 @@ from amqtt import _core
 STUB = Path(amqtt.__file__).parent / "_core.pyi"
 
 
+def stub_body() -> list[ast.stmt]:
+    body = ast.parse(STUB.read_text(encoding="utf-8")).body
+    return [node for node in body if not isinstance(node, ast.ImportFrom)]
+
+
 def stub_classes() -> dict[str, ast.ClassDef]:
-    tree = ast.parse(STUB.read_text(encoding="utf-8"))
-    assert all(isinstance(node, ast.ClassDef) for node in tree.body)
-    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {node.name: node for node in stub_body() if isinstance(node, ast.ClassDef)}
+
+
+def stub_functions() -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in stub_body() if isinstance(node, ast.FunctionDef)}
 
 
 def public_names(thing: object) -> set[str]:
@@ -43,8 +50,10 @@ def test_module_exports_its_init_function_only() -> None:
     assert symbols == {"PyInit__core"}
 
 
-def test_stub_has_the_classes_of_the_module() -> None:
-    assert set(stub_classes()) == public_names(_core)
+def test_stub_has_the_classes_and_functions_of_the_module() -> None:
+    described = stub_classes().keys() | stub_functions().keys()
+    assert described == public_names(_core)
+    assert len(described) == len(stub_body())
 
 
 @pytest.mark.parametrize("name", sorted(stub_classes()))
@@ -65,7 +74,8 @@ def signature_parameters(doc: str) -> list[str]:
 def parameter_names(function: ast.FunctionDef) -> list[str]:
     arguments = function.args
     positional = [a.arg for a in arguments.posonlyargs + arguments.args]
-    return positional[1:] + [a.arg for a in arguments.kwonlyargs]  # without self
+    variadic = [arguments.vararg.arg] if arguments.vararg else []
+    return positional + variadic + [a.arg for a in arguments.kwonlyargs]
 
 
 @pytest.mark.parametrize(
@@ -75,4 +85,12 @@ def parameter_names(function: ast.FunctionDef) -> list[str]:
 def test_stub_has_the_parameters_of_the_method(name: str, method: str) -> None:
     doc = inspect.getdoc(getattr(getattr(_core, name), method))
     assert doc
-    assert signature_parameters(doc) == parameter_names(methods_of(stub_classes()[name])[method])
+    described = parameter_names(methods_of(stub_classes()[name])[method])
+    assert signature_parameters(doc)[1:] == described[1:]  # without self
+
+
+@pytest.mark.parametrize("name", sorted(stub_functions()))
+def test_stub_has_the_parameters_of_the_function(name: str) -> None:
+    doc = inspect.getdoc(getattr(_core, name))
+    assert doc
+    assert signature_parameters(doc) == parameter_names(stub_functions()[name])

@@ -9,6 +9,7 @@ import pytest
 from transitions import MachineError
 
 from amqtt.errors import AMQTTError
+from amqtt.mqtt.publish import PublishPacket
 from amqtt.session import (
     INCOMING,
     OUTGOING,
@@ -37,9 +38,41 @@ class TestApplicationMessage:
         assert (message.packet_id, message.topic, message.qos) == (7, "a/b", 2)
         assert (message.data, message.retain) == (b"x", True)
 
-    @pytest.mark.parametrize("name", ["publish_packet", *ACKNOWLEDGEMENTS])
-    def test_packets_are_unset(self, name: str) -> None:
+    @pytest.mark.parametrize("name", ["properties", *ACKNOWLEDGEMENTS])
+    def test_what_is_not_known_yet_is_none(self, name: str) -> None:
         assert getattr(make_message(), name) is None
+
+    def test_publish_packet_has_what_the_message_has(self) -> None:
+        message = IncomingApplicationMessage(7, "a/b", 2, b"x", True)
+        packet = message.publish_packet
+        assert packet.variable_header is not None
+        assert packet.variable_header.topic_name == "a/b"
+        assert (packet.packet_id, packet.data, packet.qos) == (7, b"x", 2)
+        assert packet.retain_flag
+        assert not packet.dup_flag
+        assert packet.properties is None
+        assert message.publish_packet is packet
+
+    def test_publish_packet_can_be_set(self) -> None:
+        message = make_message()
+        packet = PublishPacket.build("other", b"", None, False, 0, False)
+        message.publish_packet = packet
+        assert message.publish_packet is packet
+
+    def test_publish_packet_of_a_message_with_properties(self) -> None:
+        message = make_message()
+        message.properties = {"content_type": "text/plain"}
+        assert message.publish_packet.protocol_version == 5
+        assert message.publish_packet.properties == {"content_type": "text/plain"}
+
+    def test_build_publish_packet(self) -> None:
+        packet = make_message(3).build_publish_packet(dup=True)
+        assert packet.dup_flag
+        assert packet.to_bytes() == b"\x3a\x09\x00\x01a\x00\x03data"
+
+    def test_message_of_undecided_qos_is_packed_as_qos_0(self) -> None:
+        message = ApplicationMessage(None, "a", None, b"", False)
+        assert message.build_publish_packet().to_bytes() == b"\x30\x03\x00\x01a"
 
     @pytest.mark.parametrize(
         ("cls", "direction"),
