@@ -85,8 +85,9 @@ class ListenerConfig(Dictable):
         tls_certificates: more certificates, for clients that ask for one of their host names.
         tls_psk_file: file with pre-shared keys, for clients without certificates; a line for
             each, `identity:key`, the key in hexadecimal.
-        tls_require_client_certificate: whether clients must have a certificate; one that they
-            have is checked in any case, and one with a pre-shared key needs none.
+        tls_require_client_certificate: whether clients must have a certificate; one with a
+            pre-shared key needs none. Otherwise they are asked for one, which is checked; over
+            WebSocket only where `cafile`, `capath` or `cadata` is given.
         ws_path: the only path that WebSocket connections may ask for; None means any.
         ws_origins: the web origins, such as `https://example.com`, whose pages may connect; None
             means any. Clients other than web browsers send no origin and may connect.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from amqtt._listener_config import ListenerType
 from amqtt.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def tls_options(
 
     """
     cafile, capath = listener.cafile, listener.capath
-    if not (cafile or capath or listener.cadata):
+    names_authorities = bool(cafile or capath or listener.cadata)
+    if not names_authorities:
         # Python knows where this system keeps them, whatever OpenSSL the engine came with.
         paths = ssl.get_default_verify_paths()
         cafile, capath = paths.cafile, paths.capath
@@ -69,5 +71,7 @@ def tls_options(
         "min_version": str(listener.tls_min_version),
         "ciphers": listener.tls_ciphers or "",
         "groups": listener.tls_groups or "",
+        # Browsers give up a WebSocket where they are asked for a certificate.
+        "request_client_certificate": names_authorities or listener.type is not ListenerType.WS,
         "require_client_certificate": listener.tls_require_client_certificate,
     }

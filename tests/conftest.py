@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.process import BrokerProcess, BrokerStartError, StartBroker, broker_kind
+from support.process import (
+    BrokerProcess,
+    BrokerStartError,
+    SharedBroker,
+    StartBroker,
+    broker_kind,
+)
 from support.unique import unique_id
 
 
@@ -55,40 +61,16 @@ def broker_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBr
         raise errors[0]
 
 
-class _SharedBroker:
-    """One broker for many tests; a new one after a crash, so that only one test fails by it."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        self._factory = factory
-        self._process: BrokerProcess | None = None
-
-    def get(self) -> BrokerProcess:
-        if self._process is None:
-            self._process = BrokerProcess(self._factory.mktemp("shared-broker"), {}, "")
-        return self._process
-
-    def check(self) -> None:
-        process = self._process
-        if process is not None and not process.running:
-            self._process = None
-            process.stop()
-            pytest.fail("the broker ended while this test ran")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.stop()
-
-
 @pytest.fixture(scope="session")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_SharedBroker]:
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedBroker]:
     """Hold the broker of the session; tests ask for ``broker``."""
-    shared = _SharedBroker(tmp_path_factory)
+    shared = SharedBroker(lambda: BrokerProcess(tmp_path_factory.mktemp("shared-broker"), {}, ""))
     yield shared
     shared.stop()
 
 
 @pytest.fixture
-def broker(shared_broker: _SharedBroker) -> Iterator[BrokerProcess]:
+def broker(shared_broker: SharedBroker) -> Iterator[BrokerProcess]:
     """Give a broker that other tests use too: take client ids and topics from ``unique``."""
     yield shared_broker.get()
     shared_broker.check()

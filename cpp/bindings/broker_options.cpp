@@ -87,6 +87,7 @@ tls_settings to_tls_settings(const py::dict& options) {
     tls.min_version = text("min_version");
     tls.ciphers = text("ciphers");
     tls.groups = text("groups");
+    tls.request_client_certificate = options["request_client_certificate"].cast<bool>();
     tls.require_client_certificate = options["require_client_certificate"].cast<bool>();
     return tls;
 }

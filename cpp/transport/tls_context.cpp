@@ -57,8 +57,10 @@ void tls_context::load_authorities(const tls_settings& settings) {
         require_tls(SSL_CTX_set_default_verify_paths(c), "the system's certificate authorities");
     }
     if (!settings.crlfile.empty()) add_revocations(settings.crlfile);
-    const int required = settings.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0;
-    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | required, nullptr);
+    int verify = settings.request_client_certificate ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
+    if (settings.require_client_certificate)
+        verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_verify(c, verify, nullptr);
     // Else a client that resumes a session in which it was verified would be turned away.
     static constexpr unsigned char id[] = "amqtt";
     SSL_CTX_set_session_id_context(c, id, sizeof(id) - 1);

@@ -24,12 +24,13 @@ struct tls_settings {
     std::string cafile;
     std::string capath;
     std::string cadata;
-    std::string crlfile;              // PEM: which of them are revoked
-    std::string min_version = "1.2";  // or "1.3"
-    std::string ciphers;              // OpenSSL's names, separated by ':'
-    std::string groups;               // of the key exchange, likewise
-    bool require_client_certificate = false;
-    std::string protocol = "mqtt";  // the one of ALPN
+    std::string crlfile;                      // PEM: which of them are revoked
+    std::string min_version = "1.2";          // or "1.3"
+    std::string ciphers;                      // OpenSSL's names, separated by ':'
+    std::string groups;                       // of the key exchange, likewise
+    bool request_client_certificate = true;   // one that is presented is checked
+    bool require_client_certificate = false;  // requests it too
+    std::string protocol = "mqtt";            // the one of ALPN
 };
 
 // Something is wrong with the settings; the text names the file.

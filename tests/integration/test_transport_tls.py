@@ -121,6 +121,19 @@ def test_client_certificates(every: Endpoints, port: str, unique: str) -> None:
         serves(none)
 
 
+def test_no_question_for_browsers(every: Endpoints, unique: str) -> None:
+    """Over WebSocket the broker asks for no certificate when it names no authorities.
+
+    Chromium gives up a WebSocket where it is asked. A client that has one does not send it unasked,
+    so that one of a stranger does no harm.
+    """
+    stranger = every.trust.context(every.trust.stranger)
+    with WireClient.over(every.encrypted("wss-browser", stranger)) as wire:
+        peer = WebSocketClient(wire).open()
+        peer.send(connect(unique))
+        peer.expect(CONNACK_ACCEPTED)
+
+
 @pytest.mark.parametrize(("port", "ours"), [("tls", "mqtt"), ("wss", "http/1.1")])
 def test_alpn(every: Endpoints, port: str, ours: str) -> None:
     """Ours is chosen wherever it stands; others are refused; none is needed."""

@@ -1,6 +1,7 @@
 """Each client of another project does what people use MQTT for, against our broker.
 
-The clients: mosquitto_pub/mosquitto_sub, paho-mqtt, aiomqtt, and mqtt.js.
+The clients: mosquitto_pub/mosquitto_sub, paho-mqtt, aiomqtt, gmqtt, mqtt.js under Node and in
+Chromium, and those of Eclipse Paho in Go and in C.
 """
 
 import asyncio
@@ -124,6 +125,8 @@ async def test_unicode_topics(peers: "Peers", kind: str) -> None:
 
 async def test_a_hundred_clients(peers: "Peers", kind: str) -> None:
     """A hundred clients publish and all hundred get everything, each publisher's in order."""
+    if kind == "paho-c":
+        pytest.skip("its library serves one client in a process well, and a hundred badly")
     crowd = [await peers.open(kind, f"c{number}") for number in range(CROWD)]
     await asyncio.gather(*(peer.subscribe(f"{peers.unique}/all/+", 1) for peer in crowd))
     lines = [b"%d" % number for number in range(MESSAGES_EACH)]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_from_each_client_to_each(peers: "Peers", qos: int) -> None:
-    """Eight publishers in turn; eight subscribers each get all of it, in order."""
+    """Each client publishes in turn, in both versions; all get all of it, in order."""
     topic = f"{peers.unique}/from"
     every = [(kind, level) for kind in KINDS for level in (4, 5)]
     receivers = [await peers.open(kind, f"r-{kind}{level}", version=level) for kind, level in every]

@@ -24,10 +24,11 @@ class Opener:
     async def open(self, kind: str, transport: str, name: str, **options: Any) -> Peer:
         """Return a connected client."""
         encrypts = transport in ("tls", "wss")
+        listener = "wss-browser" if (kind, transport) == ("chromium", "wss") else transport
         return await self._peers.open(
             kind,
             name,
-            port=self._endpoints.ports[transport],
+            port=self._endpoints.ports[listener],
             transport=transport,
             cafile=self._endpoints.trust.authority.cafile if encrypts else None,
             **options,

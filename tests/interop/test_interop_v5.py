@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.parametrize("version", [5], ids=["v5"], indirect=True)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
+# The clients that show CONNACK and leave their id to the broker.
+TELLING = ("paho", "node", "chromium", "paho-go", "paho-c")
+
 FULL = Properties(
     user=(("a", "1"), ("a", "2"), ("b", "ü"), ("c", "3")),
     content_type="text/plain",
@@ -107,13 +110,15 @@ async def test_will_with_delay_and_properties(peers: "Peers", kind: str) -> None
     topic = f"{peers.unique}/will"
     receiver = await peers.open("paho", "r")
     await receiver.subscribe(topic, 1)
-    will = Will(topic, b"gone", 1, properties=FULL, delay=2)
+    # The client in Go sends no other properties of a will.
+    given = Properties(user=FULL.user) if kind == "paho-go" else FULL
+    will = Will(topic, b"gone", 1, properties=given, delay=2)
     for name in ("back", "away"):
         peer = await peers.open(kind, name, clean=False, will=will)
         await peer.abort()
     start = time.monotonic()
     await peers.open(kind, "back", clean=False, will=Will(f"{topic}/other", b"x"))
-    assert await receiver.receive() == Message(topic, b"gone", 1, False, FULL)
+    assert await receiver.receive() == Message(topic, b"gone", 1, False, given)
     assert time.monotonic() - start > 1
     await asyncio.sleep(0.5)
     assert receiver.inbox.empty()
@@ -143,7 +148,7 @@ async def test_shared_subscription(peers: "Peers") -> None:
     assert done == Counter(jobs)
 
 
-@pytest.mark.parametrize("kind", ["paho", "node"])
+@pytest.mark.parametrize("kind", ["paho", "gmqtt", "node", "chromium", "paho-go", "paho-c"])
 async def test_topic_aliases(peers: "Peers", kind: str) -> None:
     """A client that accepts two aliases gets every message under its topic."""
     receiver = await peers.open(kind, "r", topic_aliases=2)
@@ -158,6 +163,81 @@ async def test_topic_aliases(peers: "Peers", kind: str) -> None:
     for qos in (0, 1):
         of_level = [message for message in expected if message.qos == qos]
         assert [message for message in got if message.qos == qos] == of_level
+
+
+@each_kind
+async def test_subscription_identifiers(peers: "Peers", kind: str) -> None:
+    """A message says by which subscription it comes, and by which two."""
+    topic = f"{peers.unique}/t"
+    receiver = await peers.open(kind, "r")
+    await receiver.subscribe(topic, 1, identifier=7)
+    sender = await peers.open(kind, "s")
+    await sender.publish(topic, b"one", 1)
+    seen = await receiver.receive()
+    assert seen == Message(topic, b"one", 1, False, Properties(subscription_ids=(7,)))
+    if kind in ("mosquitto", "paho-go"):  # subscribes once, shows one identifier
+        return
+    await receiver.subscribe(f"{peers.unique}/#", 1, identifier=268_435_455)
+    await sender.publish(topic, b"two", 1)
+    identifiers: set[int] = set()
+    while len(identifiers) < 2:  # in one message, or in one for each subscription
+        identifiers.update((await receiver.receive()).properties.subscription_ids)
+    assert identifiers == {7, 268_435_455}
+
+
+@pytest.mark.parametrize("kind", TELLING)
+async def test_assigned_client_id(peers: "Peers", kind: str) -> None:
+    """A client without an id is given one, each another, and is told which."""
+    first = await peers.open(kind, "a", client_id="")
+    second = await peers.open(kind, "b", client_id="")
+    assert first.assigned_id
+    assert second.assigned_id
+    assert first.assigned_id != second.assigned_id
+    named = await peers.open(kind, "c")
+    assert not named.assigned_id
+
+
+@pytest.mark.parametrize("kind", [*TELLING, "gmqtt"])
+async def test_session_present(peers: "Peers", kind: str) -> None:
+    """CONNACK tells whether there was a session."""
+    present = []
+    for clean in (False, False, True, False):
+        peer = await peers.open(kind, "r", clean=clean)
+        present.append(peer.session_present)
+        await peer.disconnect()
+    assert present == [False, True, False, False]
+
+
+@each_kind
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_receive_maximum_of_one(peers: "Peers", kind: str, qos: int) -> None:
+    """A client that takes one message at a time gets all of them, in order."""
+    topic = f"{peers.unique}/t"
+    receiver = await peers.open(kind, "r", receive_maximum=1)
+    await receiver.subscribe(topic, qos)
+    sender = await peers.open(kind, "s")
+    payloads = [b"%d" % number for number in range(20)]
+    await sender.publish_all(topic, payloads, qos)
+    assert [message.payload for message in await receiver.receive_many(20)] == payloads
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+async def test_receive_maximum_is_kept(peers: "Peers", qos: int) -> None:
+    """Without acknowledgement no more than three come; each acknowledgement brings one more."""
+    topic = f"{peers.unique}/t"
+    receiver = await peers.open("paho", "r", receive_maximum=3, acknowledges=False)
+    await receiver.subscribe(topic, qos)
+    sender = await peers.open("paho", "s")
+    await sender.publish_all(topic, [b"%d" % number for number in range(6)], qos)
+    first = await receiver.receive_many(3)
+    assert [message.payload for message in first] == [b"0", b"1", b"2"]
+    for number in range(3, 6):
+        await receiver.subscribe(f"{topic}/{number}", 0)  # what was sent before SUBACK is here
+        assert receiver.inbox.empty()
+        receiver.acknowledge()
+        assert await receiver.receive() == Message(topic, b"%d" % number, qos, retain=False)
+    for _ in range(3):
+        receiver.acknowledge()
 
 
 @each_kind

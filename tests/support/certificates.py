@@ -1,6 +1,8 @@
 """Certificates for tests, made with the openssl command."""
 
+import base64
 import functools
+import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -89,13 +91,20 @@ class Authority:
         return issued
 
 
+def public_key_hash(certificate: Certificate) -> str:
+    """Return the SHA-256 of the certificate's public key (SubjectPublicKeyInfo) in base64."""
+    text = _openssl("x509", "-in", certificate.certfile, "-pubkey", "-noout")
+    body = "".join(line for line in text.splitlines() if not line.startswith("-"))
+    return base64.b64encode(hashlib.sha256(base64.b64decode(body)).digest()).decode()
+
+
 @functools.cache
 def have_openssl() -> bool:
     """Return whether the command is there."""
     return shutil.which("openssl") is not None
 
 
-def _openssl(*arguments: str) -> None:
+def _openssl(*arguments: str) -> str:
     # A configuration of its own: that of the system may be missing.
     with tempfile.NamedTemporaryFile("w", suffix=".cnf") as config:
         config.write(
@@ -109,3 +118,4 @@ def _openssl(*arguments: str) -> None:
             ["openssl", *arguments, *more], capture_output=True, text=True, check=False
         )
     assert done.returncode == 0, done.stderr
+    return done.stdout

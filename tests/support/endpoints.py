@@ -18,7 +18,7 @@ from support.wire import CONNACK_ACCEPTED, WireClient, connect
 
 LIMIT = 10.0
 TRANSPORTS = ("tcp", "tls", "ws", "wss", "unix", "unix-tls", "unix-ws")
-_PORTS = ("tls", "ws", "wss", "strict", "tls13", "narrow")
+_PORTS = ("tls", "ws", "wss", "wss-browser", "strict", "tls13", "narrow")
 _ATTEMPTS = 5
 
 
@@ -58,8 +58,9 @@ class Endpoints:
 
     Attributes:
         trust: the certificates.
-        ports: by transport; the listeners `strict` (with client certificates only), `tls13` and
-            `narrow` (WebSocket, one path, one origin) beside them.
+        ports: by transport; the listeners `wss-browser` (without authorities for client
+            certificates), `strict` (with client certificates only), `tls13` and `narrow`
+            (WebSocket, one path, one origin) beside them.
         folder: holds the Unix sockets, each named like its transport.
         pid: the broker's process.
 
@@ -113,11 +114,13 @@ def listeners_on(ports: dict[str, int], trust: Trust, folder: Path) -> dict[str,
     """Return the configuration of all listeners but that of TCP."""
     bind = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
     tls = trust.listener()
+    asks_nothing = {name: value for name, value in tls.items() if name != "cafile"}
     narrow = {"ws_path": "/mqtt", "ws_origins": ["https://good.example"]}
     return {
         "tls": {"bind": bind["tls"], **tls},
         "ws": {"type": "ws", "bind": bind["ws"]},
         "wss": {"type": "ws", "bind": bind["wss"], **tls},
+        "wss-browser": {"type": "ws", "bind": bind["wss-browser"], **asks_nothing},
         "unix": {"bind": f"unix:{folder}/unix.sock", "unix_mode": "0600"},
         "unix-tls": {"bind": f"unix:{folder}/unix-tls.sock", **tls},
         "unix-ws": {"type": "ws", "bind": f"unix:{folder}/unix-ws.sock"},

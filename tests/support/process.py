@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -177,6 +178,35 @@ class BrokerProcess:
 
     def _port_was_taken(self) -> bool:
         return "address already in use" in self.log().lower()
+
+
+class SharedBroker:
+    """One broker for many tests; a new one after a crash, so that only one test fails by it."""
+
+    def __init__(self, start: Callable[[], BrokerProcess]) -> None:
+        """Remember how to start it."""
+        self._start = start
+        self._process: BrokerProcess | None = None
+
+    def get(self) -> BrokerProcess:
+        """Return the broker, started if need be."""
+        if self._process is None:
+            self._process = self._start()
+        return self._process
+
+    def check(self) -> None:
+        """Fail the test in which the broker has ended."""
+        process = self._process
+        if process is not None and not process.running:
+            self._process = None
+            process.stop()
+            msg = "the broker ended while this test ran"
+            raise AssertionError(msg)
+
+    def stop(self) -> None:
+        """End it; it must end well."""
+        if self._process is not None:
+            self._process.stop()
 
 
 class StartBroker(Protocol):

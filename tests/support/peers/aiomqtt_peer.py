@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from .base import LIMIT, NO_PROPERTIES, Message, Peer, Properties
-from .paho_peer import from_paho, paho_connect_properties, to_paho
+from .paho_peer import from_paho, paho_connect_properties, paho_subscribe_properties, to_paho
 
 
 class AiomqttPeer(Peer):
@@ -28,7 +28,7 @@ class AiomqttPeer(Peer):
             will = aiomqtt.Will(given.topic, given.payload, given.qos, given.retain, more)
         how: dict[str, Any] = {"clean_session": options.clean}
         if is_v5:
-            more = paho_connect_properties(options.kept_for, options.topic_aliases)
+            more = paho_connect_properties(options)
             how = {"clean_start": options.clean, "properties": more}
         self._client = aiomqtt.Client(
             "127.0.0.1",
@@ -45,9 +45,10 @@ class AiomqttPeer(Peer):
         await self._client.__aenter__()
         self._reader = asyncio.create_task(self._read())
 
-    async def subscribe(self, topic_filter: str, qos: int) -> None:
+    async def subscribe(self, topic_filter: str, qos: int, identifier: int | None = None) -> None:
         """Subscribe and wait for SUBACK."""
-        granted = await self._client.subscribe(topic_filter, qos)
+        more = paho_subscribe_properties(identifier)
+        granted = await self._client.subscribe(topic_filter, qos, properties=more)
         assert [getattr(code, "value", code) for code in granted] == [qos]
 
     async def publish(

@@ -17,6 +17,7 @@ class Properties:
     response_topic: str | None = None
     correlation_data: bytes | None = None
     expiry: int | None = None
+    subscription_ids: tuple[int, ...] = ()
 
 
 NO_PROPERTIES = Properties()
@@ -40,6 +41,14 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Acknowledged:
+    """What the broker said to a publication: code and reason string of PUBACK or PUBREC."""
+
+    code: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Will:
     """A will to connect with."""
 
@@ -59,7 +68,10 @@ class PeerOptions:
     has the authority of the broker's certificate.
 
     In MQTT 5.0, ``version`` 5, a session that is not clean outlives its connection by
-    ``session_expiry`` seconds, and ``topic_aliases`` is the Topic Alias Maximum.
+    ``session_expiry`` seconds, ``topic_aliases`` is the Topic Alias Maximum, ``receive_maximum``
+    and ``problem_information`` are Receive Maximum and Request Problem Information, and an empty
+    ``client_id`` lets the broker choose. Not every client has all of these. One that does not
+    acknowledge by itself waits for ``acknowledge``.
     """
 
     port: int
@@ -72,6 +84,9 @@ class PeerOptions:
     version: int = 4
     session_expiry: int = 3600
     topic_aliases: int = 0
+    receive_maximum: int | None = None
+    problem_information: bool | None = None
+    acknowledges: bool = True
 
     @property
     def kept_for(self) -> int:
@@ -80,7 +95,16 @@ class PeerOptions:
 
 
 class Peer(ABC):
-    """One client. Messages that arrive are kept until ``receive`` takes them."""
+    """One client. Messages that arrive are kept until ``receive`` takes them.
+
+    Attributes:
+        session_present: what CONNACK said, None for a client that does not tell.
+        assigned_id: the client id that the broker chose.
+
+    """
+
+    session_present: bool | None = None
+    assigned_id: str | None = None
 
     def __init__(self, options: PeerOptions) -> None:
         """Remember how to connect."""
@@ -92,8 +116,11 @@ class Peer(ABC):
         """Connect and wait for CONNACK."""
 
     @abstractmethod
-    async def subscribe(self, topic_filter: str, qos: int) -> None:
-        """Subscribe (once per connection) and wait for SUBACK."""
+    async def subscribe(self, topic_filter: str, qos: int, identifier: int | None = None) -> None:
+        """Subscribe and wait for SUBACK.
+
+        ``identifier`` is the Subscription Identifier. Mosquitto's client subscribes once.
+        """
 
     @abstractmethod
     async def publish(
@@ -104,8 +131,13 @@ class Peer(ABC):
         *,
         retain: bool = False,
         properties: Properties = NO_PROPERTIES,
-    ) -> None:
-        """Publish and wait for the acknowledgement that the QoS asks for."""
+    ) -> Acknowledged | None:
+        """Publish and wait for the acknowledgement that the QoS asks for.
+
+        Returns:
+            What it says, None for a client that does not tell.
+
+        """
 
     @abstractmethod
     async def disconnect(self) -> None:
@@ -114,6 +146,10 @@ class Peer(ABC):
     @abstractmethod
     async def abort(self) -> None:
         """Vanish without DISCONNECT."""
+
+    def acknowledge(self) -> None:
+        """Acknowledge the oldest message that is not."""
+        raise NotImplementedError
 
     async def resume(self, topic_filter: str, qos: int) -> None:  # noqa: ARG002
         """Connect to a session that has this subscription, without subscribing again."""

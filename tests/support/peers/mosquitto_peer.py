@@ -10,9 +10,9 @@ from pathlib import Path
 from .base import LIMIT, NO_PROPERTIES, Message, Peer, Properties
 
 # User Properties come as name:value, separated by spaces, so tests use neither sign in them.
-_FORMAT = "=%q|%r|%x|%C|%R|%D|%E|%P|%t"
+_FORMAT = "=%q|%r|%x|%C|%R|%D|%E|%S|%P|%t"
 _MESSAGE = re.compile(
-    rb"=(\d)\|(\d)\|([0-9a-f]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(\d*)\|([^|]*)\|(.*)", re.DOTALL
+    rb"=(\d)\|(\d)\|([0-9a-f]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(\d*)\|(\d*)\|([^|]*)\|(.*)", re.DOTALL
 )
 _VERSIONS = {4: "mqttv311", 5: "mqttv5"}
 _LINE_LIMIT = 64 << 20
@@ -34,7 +34,7 @@ def _property_arguments(command: str, given: Properties) -> list[str]:
 
 
 def _read_properties(fields: Sequence[bytes]) -> Properties:
-    content_type, response_topic, correlation_data, expiry, user = fields
+    content_type, response_topic, correlation_data, expiry, identifier, user = fields
     pairs = [pair.decode().partition(":") for pair in user.split()]
     return Properties(
         user=tuple((name, value) for name, _, value in pairs),
@@ -42,6 +42,7 @@ def _read_properties(fields: Sequence[bytes]) -> Properties:
         response_topic=response_topic.decode() or None,
         correlation_data=correlation_data or None,
         expiry=int(expiry) if expiry else None,
+        subscription_ids=(int(identifier),) if identifier else (),
     )
 
 
@@ -56,16 +57,19 @@ class MosquittoPeer(Peer):
         if self.options.will is not None:
             await self.subscribe(f"{self.options.client_id}/unused", 0)
 
-    async def subscribe(self, topic_filter: str, qos: int) -> None:
+    async def subscribe(self, topic_filter: str, qos: int, identifier: int | None = None) -> None:
         """Start mosquitto_sub and wait until it reports its SUBACK."""
         if self._process is not None:
             msg = "mosquitto_sub subscribes once"
             raise RuntimeError(msg)
+        more = ["-t", topic_filter, "-q", str(qos), "-d", "-F", _FORMAT]
+        if identifier is not None:
+            more += ["-D", "subscribe", "subscription-identifier", str(identifier)]
         self._process = await asyncio.create_subprocess_exec(
             "stdbuf",  # else the report of the SUBACK stays in a buffer
             "-oL",
             "mosquitto_sub",
-            *self._arguments("-t", topic_filter, "-q", str(qos), "-d", "-F", _FORMAT),
+            *self._arguments(*more),
             *self._session_arguments(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -168,6 +172,8 @@ class MosquittoPeer(Peer):
         arguments = [] if options.clean else ["-c"]
         if options.version == 5 and options.kept_for:
             arguments += ["-x", str(options.kept_for)]
+        if options.receive_maximum:
+            arguments += ["-D", "connect", "receive-maximum", str(options.receive_maximum)]
         if will := options.will:
             arguments += ["--will-topic", will.topic, "--will-qos", str(will.qos)]
             arguments += ["--will-payload", will.payload.decode()]

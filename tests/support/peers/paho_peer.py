@@ -1,21 +1,38 @@
 """paho-mqtt: callbacks on a thread of its own, handed over to the event loop."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
-from .base import LIMIT, NO_PROPERTIES, Message, Peer, Properties
+from .base import LIMIT, NO_PROPERTIES, Message, Peer, PeerOptions, Properties
 
 
-def paho_connect_properties(session_expiry: int, topic_aliases: int) -> Any:
+def paho_connect_properties(options: PeerOptions) -> Any:
     """Return properties of CONNECT in the form of paho."""
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties as PahoProperties
 
     made = PahoProperties(PacketTypes.CONNECT)
-    if session_expiry:
-        made.SessionExpiryInterval = session_expiry
-    if topic_aliases:
-        made.TopicAliasMaximum = topic_aliases
+    if options.kept_for:
+        made.SessionExpiryInterval = options.kept_for
+    if options.topic_aliases:
+        made.TopicAliasMaximum = options.topic_aliases
+    if options.receive_maximum:
+        made.ReceiveMaximum = options.receive_maximum
+    if options.problem_information is not None:
+        made.RequestProblemInformation = int(options.problem_information)
+    return made
+
+
+def paho_subscribe_properties(identifier: int | None) -> Any:
+    """Return properties of SUBSCRIBE in the form of paho, None if there are none."""
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties as PahoProperties
+
+    if identifier is None:
+        return None
+    made = PahoProperties(PacketTypes.SUBSCRIBE)
+    made.SubscriptionIdentifier = identifier
     return made
 
 
@@ -48,6 +65,7 @@ def from_paho(seen: Any) -> Properties:
         response_topic=getattr(seen, "ResponseTopic", None),
         correlation_data=getattr(seen, "CorrelationData", None),
         expiry=getattr(seen, "MessageExpiryInterval", None),
+        subscription_ids=tuple(getattr(seen, "SubscriptionIdentifier", ())),
     )
 
 
@@ -64,6 +82,7 @@ class PahoPeer(Peer):
         options = self.options
         is_v5 = options.version == 5
         self._topics: dict[int, str] = {}
+        self._unacknowledged: deque[tuple[int, int]] = deque()
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[Any] = self._loop.create_future()
         self._subscribed: asyncio.Future[Any] = self._loop.create_future()
@@ -73,6 +92,7 @@ class PahoPeer(Peer):
             clean_session=None if is_v5 else options.clean,
             protocol=MQTTProtocolVersion(options.version),
             transport="websockets" if options.transport.startswith("ws") else "tcp",
+            manual_ack=not options.acknowledges,
         )
         if options.cafile is not None:
             client.tls_set(options.cafile)
@@ -86,15 +106,18 @@ class PahoPeer(Peer):
         how: dict[str, Any] = {}
         if is_v5:
             how["clean_start"] = options.clean
-            how["properties"] = paho_connect_properties(options.kept_for, options.topic_aliases)
+            how["properties"] = paho_connect_properties(options)
         client.connect("127.0.0.1", options.port, **how)
         client.loop_start()
-        reason = await asyncio.wait_for(self._connected, LIMIT)
+        flags, reason, more = await asyncio.wait_for(self._connected, LIMIT)
         assert not reason.is_failure, reason
+        self.session_present = flags.session_present
+        self.assigned_id = getattr(more, "AssignedClientIdentifier", None)
 
-    async def subscribe(self, topic_filter: str, qos: int) -> None:
+    async def subscribe(self, topic_filter: str, qos: int, identifier: int | None = None) -> None:
         """Subscribe and wait for SUBACK."""
-        self._client.subscribe(topic_filter, qos)
+        self._subscribed = self._loop.create_future()
+        self._client.subscribe(topic_filter, qos, properties=paho_subscribe_properties(identifier))
         granted = await asyncio.wait_for(self._subscribed, LIMIT)
         assert [code.value for code in granted] == [qos]
 
@@ -128,8 +151,12 @@ class PahoPeer(Peer):
             if client.socket() is not None:
                 client.socket().close()
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _props: Any) -> None:
-        self._loop.call_soon_threadsafe(_settle, self._connected, reason)
+    def acknowledge(self) -> None:
+        """Acknowledge the oldest message that is not."""
+        self._client.ack(*self._unacknowledged.popleft())
+
+    def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, more: Any) -> None:
+        self._loop.call_soon_threadsafe(_settle, self._connected, (flags, reason, more))
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
         self._loop.call_soon_threadsafe(_settle, self._subscribed, codes)
@@ -141,6 +168,8 @@ class PahoPeer(Peer):
             self._topics[alias] = topic
         elif alias is not None:
             topic = self._topics[alias]
+        if message.qos and not self.options.acknowledges:
+            self._unacknowledged.append((message.mid, message.qos))
         properties = from_paho(message.properties)
         seen = Message(topic, message.payload, message.qos, bool(message.retain), properties)
         self._loop.call_soon_threadsafe(self.inbox.put_nowait, seen)
