@@ -89,7 +89,11 @@ std::size_t proxy_header::wanted() const noexcept {
     // version 2, so that many bytes are the header's in any case.
     constexpr std::size_t shortest_line = 15;
     if (text_.size() < shortest_line) return shortest_line;
-    if (text_.starts_with(first_of_line)) return text_.size() + (text_.ends_with('\r') ? 1 : 2);
+    if (text_.starts_with(first_of_line)) {
+        // Never a byte that may be behind the end, nor behind the longest line.
+        const bool one = text_.ends_with('\r') || text_.size() + 1 == longest_line;
+        return text_.size() + (one ? 1 : 2);
+    }
     if (text_.size() < fixed_size) return fixed_size;
     return fixed_size + big_endian_16(as_bytes(text_).subspan(14));
 }
@@ -97,11 +101,10 @@ std::size_t proxy_header::wanted() const noexcept {
 // There are as many bytes as were wanted.
 void proxy_header::examine() {
     if (text_.starts_with(first_of_line)) {
-        const bool ends = text_.ends_with("\r\n");
-        if (text_.size() > longest_line || (text_.size() == longest_line && !ends)) {
-            refuse("line of more than 107 bytes");
-        } else if (ends) {
+        if (text_.ends_with("\r\n")) {
             read_line();
+        } else if (text_.size() >= longest_line) {
+            refuse("line of more than 107 bytes");
         }
     } else if (!text_.starts_with(signature)) {
         refuse("no header of the PROXY protocol");

@@ -84,6 +84,18 @@ TEST(proxy_header, of_version_1_has_at_most_107_bytes) {
     }
 }
 
+TEST(proxy_header, of_version_1_is_not_waited_for_without_end) {
+    for (const std::size_t step : {1U, 2U, 3U, 1000U}) {
+        proxy_header header;
+        const std::string line = "PROXY UNKNOWN " + std::string(1000, 'x');
+        std::size_t taken = 0;
+        for (std::size_t at = 0; at < line.size() && header.status() == state::reading; at += step)
+            taken += header.receive(as_bytes(line.substr(at, step)));
+        EXPECT_EQ(header.status(), state::refused) << step;
+        EXPECT_EQ(taken, 107U) << step;
+    }
+}
+
 TEST(proxy_header, of_version_1_is_checked) {
     for (const char* line : {
              "PROXY TCP4 192.0.2.256 198.51.100.2 12345 1883\r\n",
