@@ -76,6 +76,7 @@ class Delivery:
     counts: bool = False  # against Receive Maximum
     optional: bool = False  # the server may have dropped it
     begun: bool = False  # it may have been sent to a client that did not read
+    alike: bool = False  # another copy could have been taken for it
     any_ids: bool = False  # its Subscription Identifiers are those of one of several copies
 
     def __str__(self) -> str:
@@ -144,9 +145,12 @@ class Outgoing:
             shown = "".join(f"\n    {d}: {problems[d]}" for d in near)
             msg = f"{got} is not to be sent here{shown}"
             raise Mismatch(msg)
-        if len({d.terms.ids for d in fitting}) > 1:  # which MQTT 3 does not show
-            for delivery in fitting:
-                delivery.any_ids = True
+        for delivery in fitting:
+            delivery.alike = len(fitting) > 1
+            # MQTT 3 does not show them.
+            delivery.any_ids = delivery.any_ids or any(
+                d.terms.ids != delivery.terms.ids for d in fitting
+            )
         in_turn = [d for d in fitting if self._order_problem(d, now) is None]
         if not in_turn:
             raise Mismatch(self._order_problem(fitting[0], now))
