@@ -154,8 +154,11 @@ class Outgoing:
         in_turn = [d for d in fitting if self._order_problem(d, now) is None]
         if not in_turn:
             raise Mismatch(self._order_problem(fitting[0], now))
-        # Of copies that look the same, the one that means the least.
-        taken = min(in_turn, key=lambda d: len(self._overtaken(d)))
+        # Of copies that look the same, the one before which the fewest would have been dropped.
+        taken = min(in_turn, key=lambda d: self._dropped_before(d, now))
+        if taken in offered:
+            for delivery in fitting:
+                delivery.optional = True  # if it was this one, the other went elsewhere
         self._sent(taken, got)
         return taken
 
@@ -218,6 +221,9 @@ class Outgoing:
             return []
         queued = [d for d in self._earlier(delivery) if d.stage is Stage.QUEUED]
         return [d for d in queued if _same_stream(d, delivery)]
+
+    def _dropped_before(self, delivery: Delivery, now: int) -> int:
+        return sum(not self._will_not_come(d, now) for d in self._overtaken(delivery))
 
     def _order_problem(self, delivery: Delivery, now: int) -> str | None:
         """Say why it is not its turn (section 4.6)."""
