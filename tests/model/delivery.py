@@ -76,6 +76,7 @@ class Delivery:
     counts: bool = False  # against Receive Maximum
     optional: bool = False  # the server may have dropped it
     begun: bool = False  # it may have been sent to a client that did not read
+    alike: bool = False  # another copy could have been taken for it
     any_ids: bool = False  # its Subscription Identifiers are those of one of several copies
 
     def __str__(self) -> str:
@@ -144,11 +145,22 @@ class Outgoing:
             shown = "".join(f"\n    {d}: {problems[d]}" for d in near)
             msg = f"{got} is not to be sent here{shown}"
             raise Mismatch(msg)
-        if len({d.terms.ids for d in fitting}) > 1:  # which MQTT 3 does not show
+        for delivery in fitting:
+            delivery.alike = len(fitting) > 1
+            # MQTT 3 does not show them.
+            delivery.any_ids = delivery.any_ids or any(
+                d.terms.ids != delivery.terms.ids for d in fitting
+            )
+        in_turn = [d for d in fitting if self._order_problem(d, now) is None]
+        if not in_turn:
+            raise Mismatch(self._order_problem(fitting[0], now))
+        # Of copies that look the same, the one before which the fewest would have been dropped.
+        taken = min(in_turn, key=lambda d: self._dropped_before(d, now))
+        if taken in offered:
             for delivery in fitting:
-                delivery.any_ids = True
-        self._sent(fitting[0], got, now)
-        return fitting[0]
+                delivery.optional = True  # if it was this one, the other went elsewhere
+        self._sent(taken, got)
+        return taken
 
     def _difference(self, delivery: Delivery, got: Packet, now: int) -> str | None:
         assert self.limits is not None
@@ -166,11 +178,12 @@ class Outgoing:
             return "expired (MQTT-3.3.2-5)"
         return _wrong_properties(delivery, got, earliest, now) if self.limits.version == 5 else None
 
-    def _sent(self, delivery: Delivery, got: Packet, now: int) -> None:
+    def _sent(self, delivery: Delivery, got: Packet) -> None:
         if got.size > self._limits.maximum_packet_size:
             msg = f"{got} of {got.size} bytes is too large (MQTT-3.1.2-24)"
             raise Mismatch(msg)
-        self._check_order(delivery, now)
+        for other in self._overtaken(delivery):
+            self.deliveries.remove(other)  # it was dropped, or it would have come
         if got.qos == 0:
             if delivery in self.deliveries:
                 self.deliveries.remove(delivery)
@@ -196,24 +209,31 @@ class Outgoing:
             self.deliveries.remove(delivery)
         self.deliveries.append(delivery)  # in the order of the first sending
 
-    def _check_order(self, delivery: Delivery, now: int) -> None:
-        """Messages of one publisher, topic and QoS keep their order (section 4.6)."""
-        earlier = self.deliveries
+    def _earlier(self, delivery: Delivery) -> list[Delivery]:
+        """Return what became known before it; for what is only offered nobody knows."""
         if delivery in self.deliveries:
-            earlier = self.deliveries[: self.deliveries.index(delivery)]
-        elif delivery.share:
-            return  # may have been with another member meanwhile
-        for other in list(earlier):
+            return self.deliveries[: self.deliveries.index(delivery)]
+        return []
+
+    def _overtaken(self, delivery: Delivery) -> list[Delivery]:
+        """Return what the publisher sent to the same topic at the same QoS before it."""
+        if delivery.stage is not Stage.QUEUED:
+            return []
+        queued = [d for d in self._earlier(delivery) if d.stage is Stage.QUEUED]
+        return [d for d in queued if _same_stream(d, delivery)]
+
+    def _dropped_before(self, delivery: Delivery, now: int) -> int:
+        return sum(not self._will_not_come(d, now) for d in self._overtaken(delivery))
+
+    def _order_problem(self, delivery: Delivery, now: int) -> str | None:
+        """Say why it is not its turn (section 4.6)."""
+        for other in self._earlier(delivery):
             if delivery.terms.qos and other.stage is Stage.PUBLISHED and not other.fresh:
-                msg = f"{delivery} is sent before {other} is sent again (MQTT-4.6.0-1)"
-                raise Mismatch(msg)
-            both_new = other.stage is delivery.stage is Stage.QUEUED
-            if not both_new or not _same_stream(other, delivery):
-                continue
+                return f"{delivery} is sent before {other} is sent again (MQTT-4.6.0-1)"
+        for other in self._overtaken(delivery):
             if not (other.optional or self._will_not_come(other, now)):
-                msg = f"{delivery} overtakes {other} (MQTT-4.6.0-6)"
-                raise Mismatch(msg)
-            self.deliveries.remove(other)  # it was dropped, or it would have come
+                return f"{delivery} overtakes {other} (MQTT-4.6.0-6)"
+        return None
 
     def acknowledge(self, name: str, packet_id: int, code: int = 0) -> bool:
         """Take PUBACK, PUBREC or PUBCOMP; tell whether there is a message it belongs to."""

@@ -114,7 +114,7 @@ class Generator:
         )  # fmt: skip
 
     def _subscribe(self, client: str) -> do.Action:
-        filters: dict[str, int] = {}  # each once: what twice means for retained messages is open
+        filters: list[tuple[str, int]] = []
         for _ in range(self._random.choice((1, 1, 1, 2, 3))):
             name = self._random.choice(BAD_FILTERS if self._chance(0.03) else self._filters)
             options = self._random.choice((0, 1, 1, 2, 2))
@@ -122,9 +122,9 @@ class Generator:
                 options |= 4 if self._chance(0.2) and not name.startswith("$share") else 0
                 options |= 8 if self._chance(0.4) else 0
                 options |= self._random.choice((0, 0, 0x10, 0x20))
-            filters[name] = options
+            filters.append((name, options))
         ident = self._random.choice((0, 0, 1, 2, 200))
-        return do.Subscribe(client, tuple(filters.items()), ident)
+        return do.Subscribe(client, tuple(filters), ident)
 
     def _unsubscribe(self, client: str) -> do.Action:
         names = self._random.choices(self._filters, k=self._random.choice((1, 1, 2)))

@@ -390,7 +390,7 @@ class ReferenceBroker:
         got = self._resolve_alias(connection, got)
         offers = self.shared.offers(connection.client_id)
         taken = session.outgoing.take(got, list(offers), self.now)
-        self.shared.judged(offers, taken)
+        self.shared.judged(connection.client_id, offers, taken)
 
     @staticmethod
     def _resolve_alias(connection: Connection, got: Packet) -> Packet:

@@ -21,6 +21,7 @@ class Shared:
     candidates: dict[str, tuple[Terms, ...]]  # by client identifier: who may have it, and how
     optional: bool = False  # the server may have dropped it
     any_ids: bool = False  # as with Delivery
+    alike: set[str] = field(default_factory=set)  # who was sent a copy that looks the same
     begun: set[str] = field(default_factory=set)  # who may have been sent it without seeing it
 
 
@@ -65,9 +66,11 @@ class SharedSubscriptions:
             for terms in shared.candidates.get(client_id, ())
         }
 
-    def judged(self, offers: dict[Delivery, Shared], taken: Delivery) -> None:
+    def judged(self, client_id: str, offers: dict[Delivery, Shared], taken: Delivery) -> None:
         """A PUBLISH came that was ``taken``, which may be one of the offers."""
         for delivery, shared in offers.items():
+            if delivery.alike:
+                shared.alike.add(client_id)
             shared.any_ids = shared.any_ids or delivery.any_ids
         if taken in offers:
             self._waiting.remove(offers[taken])
@@ -81,6 +84,7 @@ class SharedSubscriptions:
         for shared in list(self._waiting):
             if terms := shared.candidates.pop(session.client_id, None):
                 lost = session.client_id in shared.begun and terms[0].qos == 2
+                lost = lost or session.client_id in shared.alike
                 shared.optional = shared.optional or lost
                 self._waiting.remove(shared)
                 self._hand_over(shared)
