@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "allocations.hpp"
 #include "codec/packet.hpp"
 #include "input.hpp"
 
@@ -33,6 +34,7 @@ void check_fields(std::string_view layout, bytes_view data) {
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const fuzz::allocation_bound bound(size);
     fuzz::input in(data, size);
     const std::uint8_t choice = in.byte();
     const bytes_view rest = in.rest();
