@@ -89,7 +89,7 @@ class ClientEngine:
 #       handling), properties
 #   SUBACK, UNSUBACK: packet identifier, list of codes, properties
 #   UNSUBSCRIBE: packet identifier, list of filters, properties
-#   DISCONNECT: Reason Code, properties
+#   DISCONNECT, AUTH: Reason Code, properties
 #   PINGREQ, PINGRESP: nothing
 # Raises MQTTError.
 def decode_packet(

@@ -92,7 +92,7 @@ def packet_class(fixed_header: MQTTFixedHeader) -> type[MQTTPacket[Any, Any, Any
 def packet_from_bytes(
     data: bytes | bytearray | memoryview, protocol_version: int = PROTOCOL_3_1_1
 ) -> MQTTPacket[Any, Any, Any]:
-    """Decode a whole control packet, as strictly as the engine does.
+    """Decode a whole control packet, as strictly as the engine does with all its tolerances.
 
     Args:
         data: the packet, from its first byte to its last.

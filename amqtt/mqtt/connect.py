@@ -127,8 +127,11 @@ class ConnectVariableHeader(MQTTVariableHeader):
         self.flags = (self.flags & ~self.WILL_QOS_MASK) | bits
 
     @classmethod
-    async def from_stream(cls, reader: ReaderAdapter, fixed_header: MQTTFixedHeader) -> Self:
+    async def from_stream(
+        cls, reader: ReaderAdapter, fixed_header: MQTTFixedHeader | None = None
+    ) -> Self:
         """Read a header; its protocol level tells whether it has properties."""
+        fixed_header = fixed_header or MQTTFixedHeader(CONNECT)
         name, level, flags, keep_alive = await read_layout(reader, "sBBH")
         version = level & ~_BRIDGE_BIT
         if version in _VERSIONS:

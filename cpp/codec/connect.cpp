@@ -133,9 +133,13 @@ std::uint8_t connect_flags(const connect_packet& packet) noexcept {
     return flags;
 }
 
+// Bytes of a CONNECT with nothing but a client identifier: name, level, flags, keep alive, lengths.
+constexpr std::size_t fixed_part = 15;
+
 void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
     const std::uint8_t flags = connect_flags(packet);
     std::vector<std::uint8_t> body;
+    body.reserve(fixed_part + packet.client_id.size());
     writer to(body);
     to.utf8(name_of(packet.version));
     to.u8(static_cast<std::uint8_t>(packet.version));

@@ -22,4 +22,21 @@ framing next_frame(bytes_view data, std::size_t max_size) noexcept {
     return {status::complete, packet, 0};
 }
 
+const char* fixed_header_problem(const frame& packet, protocol_version version,
+                                 tolerances borne) noexcept {
+    // DUP of SUBSCRIBE, UNSUBSCRIBE and PUBREL marked a repetition in MQTT 3.1.
+    constexpr std::uint8_t all_but_dup = 0x07;
+    const std::uint8_t required = required_flags(packet.type);
+    const bool dup_is_borne = required != 0 && (version == protocol_version::v3_1 ||
+                                                borne.has(tolerance::dup_of_subscribe));
+    const std::uint8_t flags = dup_is_borne ? packet.flags & all_but_dup : packet.flags;
+    if (packet.type != packet_type::publish && flags != required) {
+        return "reserved flags of the fixed header";
+    }
+    if (has_properties(version) && !packet.has_shortest_length) {
+        return "Remaining Length is longer than it needs to be";
+    }
+    return nullptr;
+}
+
 }  // namespace amqtt

@@ -7,6 +7,8 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "codec/packet_type.hpp"
+#include "codec/protocol_version.hpp"
+#include "codec/tolerance.hpp"
 
 namespace amqtt {
 
@@ -30,5 +32,10 @@ struct framing {
 
 // Looks for one packet at the start of data. max_size counts the whole packet.
 framing next_frame(bytes_view data, std::size_t max_size) noexcept;
+
+// What is wrong with the flags or the length of a packet, or nullptr. The flags of PUBLISH are the
+// business of decode_publish().
+const char* fixed_header_problem(const frame& packet, protocol_version version,
+                                 tolerances borne) noexcept;
 
 }  // namespace amqtt

@@ -9,29 +9,26 @@
 namespace amqtt {
 namespace {
 
-// DUP of SUBSCRIBE, UNSUBSCRIBE and PUBREL marked a repetition in MQTT 3.1.
-bool flags_are_valid(const frame& packet, protocol_version version) noexcept {
-    if (packet.type == packet_type::publish) return true;
-    constexpr std::uint8_t all_but_dup = 0x07;
-    const std::uint8_t required = required_flags(packet.type);
-    const bool may_be_dup = version == protocol_version::v3_1 && required != 0;
-    return (may_be_dup ? packet.flags & all_but_dup : packet.flags) == required;
-}
-
 template <class Packet>
 result<packet_fields> as_fields(result<Packet> decoded) {
     if (!decoded) return decoded.error();
     return packet_fields(std::move(*decoded));
 }
 
-result<packet_fields> decode_body(const frame& packet, protocol_version version) {
+// CONNECT says itself which version it has.
+protocol_version version_of(const frame& packet, protocol_version of_connection) {
+    if (packet.type != packet_type::connect) return of_connection;
+    return requested_version(packet.body).value_or(of_connection);
+}
+
+result<packet_fields> decode_body(const frame& packet, protocol_version version, tolerances borne) {
     switch (packet.type) {
         case packet_type::connect:
-            return as_fields(decode_connect(packet.body));
+            return as_fields(decode_connect(packet.body, borne));
         case packet_type::connack:
             return as_fields(decode_connack(packet.body, version));
         case packet_type::publish:
-            return as_fields(decode_publish(packet.flags, packet.body, version));
+            return as_fields(decode_publish(packet.flags, packet.body, version, borne));
         case packet_type::puback:
         case packet_type::pubrec:
         case packet_type::pubrel:
@@ -51,8 +48,10 @@ result<packet_fields> decode_body(const frame& packet, protocol_version version)
             return packet_fields(ping_packet{});
         case packet_type::disconnect:
             return as_fields(decode_disconnect(packet.body, version));
-        case packet_type::reserved:
         case packet_type::auth:
+            if (!has_properties(version)) break;
+            return as_fields(decode_auth(packet.body));
+        case packet_type::reserved:
             break;
     }
     return malformed("reserved packet type");
@@ -60,7 +59,7 @@ result<packet_fields> decode_body(const frame& packet, protocol_version version)
 
 }  // namespace
 
-result<control_packet> decode_packet(bytes_view data, protocol_version version) {
+result<control_packet> decode_packet(bytes_view data, protocol_version version, tolerances borne) {
     const framing found = next_frame(data, std::numeric_limits<std::size_t>::max());
     if (found.state == framing::status::malformed) {
         return malformed("Remaining Length exceeds four bytes");
@@ -68,8 +67,10 @@ result<control_packet> decode_packet(bytes_view data, protocol_version version) 
     if (found.state != framing::status::complete) return malformed("packet is not complete");
     const frame& packet = found.packet;
     if (packet.size != data.size()) return malformed("bytes behind the packet");
-    if (!flags_are_valid(packet, version)) return malformed("reserved flags of the fixed header");
-    auto fields = decode_body(packet, version);
+    if (const char* problem = fixed_header_problem(packet, version_of(packet, version), borne)) {
+        return malformed(problem);
+    }
+    auto fields = decode_body(packet, version, borne);
     if (!fields) return fields.error();
     return control_packet{packet.type, packet.flags, static_cast<std::uint32_t>(packet.body.size()),
                           std::move(*fields)};

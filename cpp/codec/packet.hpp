@@ -6,12 +6,14 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "codec/auth.hpp"
 #include "codec/connect.hpp"
 #include "codec/disconnect.hpp"
 #include "codec/packet_type.hpp"
 #include "codec/protocol_version.hpp"
 #include "codec/publish.hpp"
 #include "codec/subscribe.hpp"
+#include "codec/tolerance.hpp"
 
 namespace amqtt {
 
@@ -19,9 +21,9 @@ namespace amqtt {
 struct ping_packet {};
 
 // suback_packet stands for SUBACK and UNSUBACK; control_packet::type tells which.
-using packet_fields =
-    std::variant<ping_packet, connect_packet, connack_packet, publish_packet, ack_packet,
-                 subscribe_packet, suback_packet, unsubscribe_packet, disconnect_packet>;
+using packet_fields = std::variant<ping_packet, connect_packet, connack_packet, publish_packet,
+                                   ack_packet, subscribe_packet, suback_packet, unsubscribe_packet,
+                                   disconnect_packet, auth_packet>;
 
 struct control_packet {
     packet_type type = packet_type::reserved;
@@ -31,6 +33,7 @@ struct control_packet {
 };
 
 // Decodes data, which must be one whole packet. A CONNECT says itself which version it has.
-result<control_packet> decode_packet(bytes_view data, protocol_version version);
+result<control_packet> decode_packet(bytes_view data, protocol_version version,
+                                     tolerances borne = {});
 
 }  // namespace amqtt

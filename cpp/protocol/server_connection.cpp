@@ -12,21 +12,6 @@ server_event as_event(result<T> decoded) {
     return std::move(*decoded);
 }
 
-// DUP of SUBSCRIBE, UNSUBSCRIBE and PUBREL marked a repetition in MQTT 3.1.
-bool flags_are_valid(const frame& packet, protocol_version version, tolerances borne) noexcept {
-    if (packet.type == packet_type::publish) return true;
-    std::uint8_t flags = packet.flags;
-    const std::uint8_t required = required_flags(packet.type);
-    const bool dup_is_borne =
-        version == protocol_version::v3_1 || borne.has(tolerance::dup_of_subscribe);
-    if (dup_is_borne && required != 0) flags &= 0x07;
-    return flags == required;
-}
-
-protocol_violation lengthy() noexcept {
-    return malformed("Remaining Length is longer than it needs to be");
-}
-
 }  // namespace
 
 server_event server_connection::next() {
@@ -57,15 +42,16 @@ server_event server_connection::decode_first(const frame& packet) {
         version_ = *version;
         phase_ = phase::connecting;
     }
-    if (has_properties(version_) && !packet.has_shortest_length) return lengthy();
+    if (const char* problem = fixed_header_problem(packet, version_, borne_)) {
+        return malformed(problem);
+    }
     return as_event(decode_connect(packet.body, borne_));
 }
 
 server_event server_connection::decode(const frame& packet) {
-    if (!flags_are_valid(packet, version_, borne_)) {
-        return malformed("reserved flags of the fixed header");
+    if (const char* problem = fixed_header_problem(packet, version_, borne_)) {
+        return malformed(problem);
     }
-    if (has_properties(version_) && !packet.has_shortest_length) return lengthy();
     switch (packet.type) {
         case packet_type::publish:
             return decode_with_alias(packet);

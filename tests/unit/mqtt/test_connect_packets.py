@@ -177,6 +177,10 @@ class TestConnectOfVersion5:
         assert (packet.client_id, packet.will_topic, packet.will_message) == ("c", "w", b"m")
         assert packet.to_bytes() == connect_of(self.BODY)
 
+    async def test_header_on_its_own(self) -> None:
+        header = await ConnectVariableHeader.from_stream(BufferReader(self.BODY), None)
+        assert header.properties == {"session_expiry_interval": 10, "receive_maximum": 5}
+
     async def test_level_of_a_bridge(self) -> None:
         data = connect_of(self.BODY.replace(b"\x05\x0e", b"\x85\x0e"))
         packet = await read_packet(ConnectPacket, data)

@@ -11,6 +11,7 @@ from support.packets import fields_of, packets_of_vectors, read_any_packet
 from amqtt.adapters import BufferReader
 from amqtt.errors import AMQTTError, CodecError, MQTTError, NoDataError
 from amqtt.mqtt import packet_class, packet_dict, packet_from_bytes
+from amqtt.mqtt.auth import AuthPacket
 from amqtt.mqtt.connect import ConnectPacket
 from amqtt.mqtt.packet import MQTTFixedHeader
 from amqtt.mqtt.publish import PublishPacket
@@ -136,6 +137,19 @@ def test_connect_says_its_version_itself() -> None:
     old = packet_from_bytes(b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x00\x00\x01c")
     assert isinstance(old, ConnectPacket)
     assert (old.proto_name, old.proto_level, old.properties) == ("MQIsdp", 3, None)
+
+
+def test_auth() -> None:
+    packet = packet_from_bytes(b"\xf0\x07\x18\x05\x15\x00\x02XY", 5)
+    assert isinstance(packet, AuthPacket)
+    assert (packet.reason_code, packet.properties) == (0x18, {"authentication_method": "XY"})
+    with pytest.raises(MQTTError):
+        packet_from_bytes(b"\xf0\x00", 4)
+
+
+def test_what_a_broker_may_be_told_to_bear() -> None:
+    packet = packet_from_bytes(b"\x38\x03\x00\x01t")
+    assert packet.fixed_header.flags == 0x08
 
 
 def test_dup_of_subscribe_in_version_3_1() -> None:

@@ -135,5 +135,35 @@ TEST(Framer, AcceptsALongerFormOfRemainingLength) {
     EXPECT_EQ(found.packet.size, 3U);
 }
 
+bool is_right(const char* packet, protocol_version version, tolerances borne = {}) {
+    const byte_string data = hex(packet);
+    const framing found = next_frame(data, no_limit);
+    return fixed_header_problem(found.packet, version, borne) == nullptr;
+}
+
+TEST(FixedHeader, HasTheFlagsOfItsType) {
+    for (const auto version : {protocol_version::v3_1, protocol_version::v5_0}) {
+        EXPECT_TRUE(is_right("C0 00", version));
+        EXPECT_FALSE(is_right("C8 00", version));
+        EXPECT_TRUE(is_right("82 00", version));
+        EXPECT_FALSE(is_right("80 00", version));
+        EXPECT_FALSE(is_right("83 00", version));
+        EXPECT_TRUE(is_right("3F 00", version)) << "flags of PUBLISH";
+    }
+}
+
+TEST(FixedHeader, MayHaveDupInMqtt31AndWhereItIsBorne) {
+    EXPECT_TRUE(is_right("8A 00", protocol_version::v3_1));
+    EXPECT_FALSE(is_right("8A 00", protocol_version::v3_1_1));
+    EXPECT_TRUE(is_right("8A 00", protocol_version::v3_1_1, tolerance::dup_of_subscribe));
+    EXPECT_FALSE(is_right("CA 00", protocol_version::v3_1, tolerance::dup_of_subscribe));
+}
+
+TEST(FixedHeader, HasTheShortestLengthInMqtt5) {
+    EXPECT_TRUE(is_right("C0 80 00", protocol_version::v3_1_1));
+    EXPECT_FALSE(is_right("C0 80 00", protocol_version::v5_0));
+    EXPECT_FALSE(is_right("30 80 00", protocol_version::v5_0)) << "PUBLISH";
+}
+
 }  // namespace
 }  // namespace amqtt

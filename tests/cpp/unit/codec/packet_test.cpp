@@ -32,6 +32,7 @@ const known_packet packets[] = {
     {packet_type::pingreq, v3_1_1, "C0 00"},
     {packet_type::pingresp, v3_1_1, "D0 00"},
     {packet_type::disconnect, v5_0, "E0 02 04 00"},
+    {packet_type::auth, v5_0, "F0 07 18 05 15 00 02 'XY'"},
 };
 
 bool is_malformed(const byte_string& data, protocol_version version) {
@@ -81,6 +82,21 @@ TEST(DecodePacket, LetsMqtt31RepeatWithDup) {
     EXPECT_FALSE(is_malformed(hex("8A 06 00 01 00 01 't' 01"), v3_1));
     EXPECT_TRUE(is_malformed(hex("8A 06 00 01 00 01 't' 01"), v3_1_1));
     EXPECT_TRUE(is_malformed(hex("48 02 00 01"), v3_1));
+}
+
+TEST(DecodePacket, BearsWhatItIsToldTo) {
+    const byte_string subscribe = hex("8A 06 00 01 00 01 't' 01");
+    EXPECT_TRUE(decode_packet(subscribe, v3_1_1, tolerance::dup_of_subscribe).has_value());
+    const byte_string publish = hex("38 03 00 01 't'");
+    EXPECT_TRUE(is_malformed(publish, v3_1_1));
+    EXPECT_TRUE(decode_packet(publish, v3_1_1, tolerance::dup_at_qos_0).has_value());
+}
+
+TEST(DecodePacket, WantsTheShortestLengthInVersion5Only) {
+    EXPECT_FALSE(is_malformed(hex("C0 80 00"), v3_1_1));
+    EXPECT_TRUE(is_malformed(hex("C0 80 00"), v5_0));
+    const byte_string connect = hex("10 8E 00 00 04 'MQTT' 05 02 00 00 00 00 01 'c'");
+    EXPECT_TRUE(is_malformed(connect, v3_1_1));
 }
 
 TEST(DecodePacket, RefusesReservedTypesAndBodiesOfPings) {
