@@ -21,6 +21,22 @@ _EVENTS_PER_TICK = 1000
 # The first item of a client's event, as in cpp/bindings/register_client.cpp.
 CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
 
+# The first item of a broker's event, as in cpp/bindings/broker_events.cpp.
+(
+    LOG_RECORD,
+    AUTHENTICATE,
+    CHECK_TOPIC,
+    CLIENT_CONNECTED,
+    CLIENT_DISCONNECTED,
+    CLIENT_REFUSED,
+    SESSION_ENDED,
+    CLIENT_SUBSCRIBED,
+    CLIENT_UNSUBSCRIBED,
+    MESSAGE_EVENT,
+    PACKET_EVENT,
+    LOCAL_MESSAGE,
+) = range(12)
+
 
 class _Engine(Protocol):
     def fileno(self) -> int: ...
@@ -50,6 +66,7 @@ class EventPump:
         self._handle = weakref.WeakMethod(handle)
         self._fd = engine.fileno()
         self._waiter: _WaitingThread | None = None
+        self.paused = False
         try:
             loop.add_reader(self._fd, self._drain)
         except NotImplementedError:  # a loop that cannot wait for descriptors
@@ -57,12 +74,25 @@ class EventPump:
 
     def _drain(self) -> None:
         handle = self._handle()
-        if self._engine is None or handle is None:
+        if self._engine is None or handle is None or self.paused:
             return
         events, more = self._engine.take_events(_EVENTS_PER_TICK)
         if events:
             handle(events)
         if more:
+            self._loop.call_soon(self._drain)
+
+    def pause(self) -> None:
+        """Leave the events in the engine, which makes it wait, until `resume()`."""
+        if self._engine is not None and self._waiter is None and not self.paused:
+            self.paused = True
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        """Take events again."""
+        if self._engine is not None and self.paused:
+            self.paused = False
+            self._loop.add_reader(self._fd, self._drain)
             self._loop.call_soon(self._drain)
 
     def close(self) -> None:

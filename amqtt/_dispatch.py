@@ -1,131 +1,351 @@
-"""Decide which configured plugins run in the engine."""
+"""Bring the events of a broker's engine to its plugins, and their decisions back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+import asyncio
+import logging
+import weakref
+from typing import TYPE_CHECKING, Any
 
-import dacite
-
-from amqtt._dictable import Dictable, check_range
-from amqtt._hydrate import hydrate
-from amqtt.errors import PluginLoadError
+from amqtt import _core
+from amqtt._bridge import (
+    AUTHENTICATE,
+    CHECK_TOPIC,
+    CLIENT_CONNECTED,
+    CLIENT_DISCONNECTED,
+    CLIENT_REFUSED,
+    CLIENT_SUBSCRIBED,
+    CLIENT_UNSUBSCRIBED,
+    LOCAL_MESSAGE,
+    LOG_RECORD,
+    MESSAGE_EVENT,
+    PACKET_EVENT,
+    SESSION_ENDED,
+)
+from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
+from amqtt._native_plugins import split_plugins
+from amqtt._verdicts import Verdict, combine, verdict_ttl
+from amqtt.contexts import Action
+from amqtt.events import BrokerEvents, Events, MQTTEvents
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine
 
-_ANONYMOUS_AUTH = "amqtt.plugins.authentication.AnonymousAuthPlugin"
-_EVENT_LOGGER = "amqtt.plugins.logging_amqtt.EventLoggerPlugin"
-_PACKET_LOGGER = "amqtt.plugins.logging_amqtt.PacketLoggerPlugin"
-_BROKER_SYS = "amqtt.plugins.sys.broker.BrokerSysPlugin"
+    from amqtt._bridge import EventPump
+    from amqtt.plugins.manager import Handler, PluginManager
 
+logger = logging.getLogger("amqtt.broker")
 
-_O = TypeVar("_O")
+# The bits of cpp/broker/hooks.hpp.
+_BITS: dict[Events, int] = {
+    BrokerEvents.CLIENT_CONNECTED: 1 << 0,
+    BrokerEvents.CLIENT_DISCONNECTED: 1 << 1,
+    BrokerEvents.CLIENT_SUBSCRIBED: 1 << 2,
+    BrokerEvents.CLIENT_UNSUBSCRIBED: 1 << 3,
+    BrokerEvents.RETAINED_MESSAGE: 1 << 4,
+    BrokerEvents.MESSAGE_RECEIVED: 1 << 5,
+    BrokerEvents.MESSAGE_BROADCAST: 1 << 6,
+    MQTTEvents.PACKET_RECEIVED: 1 << 7,
+    MQTTEvents.PACKET_SENT: 1 << 8,
+}
+_SESSION_ENDED = 1 << 9
+# What it takes to know which sessions there are.
+_TRACKING = (
+    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
+)
+_LOGGED_AT_INFO = (
+    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
+)
+_ALL_EVENTS = sum(_BITS.values())
 
+_ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
+_RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
 
-@dataclass
-class _NoOptions:
-    """The options of a plugin that has none."""
-
-
-@dataclass
-class _AnonymousAuthOptions:
-    """The options of `AnonymousAuthPlugin`."""
-
-    allow_anonymous: bool = True
-
-
-@dataclass
-class _BrokerSysOptions(Dictable):
-    """The options of `BrokerSysPlugin`."""
-
-    sys_interval: int = 20
-
-    def __post_init__(self) -> None:
-        check_range(self, "sys_interval", 0)
-
-
-@dataclass
-class NativePolicy:
-    """What the engine does in place of the packaged plugins.
-
-    Attributes:
-        authenticate_anonymous: whether `AnonymousAuthPlugin` decides; else nobody may connect.
-        allow_anonymous: its option: admit clients that name no user.
-        event_log: whether `EventLoggerPlugin` is configured.
-
-    """
-
-    authenticate_anonymous: bool = False
-    allow_anonymous: bool = True
-    event_log: bool = False
-
-    def as_arguments(self) -> dict[str, bool]:
-        """Return the policy as keyword arguments of the engine."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+# Seconds between two looks at the levels of the loggers.
+_LEVEL_CHECK = 1.0
+# Handlers and decisions that may run before the engine is asked to wait.
+_MOST_RUNNING = 10_000
 
 
-def broker_policy(plugins: Mapping[str, Any] | None, logger: logging.Logger) -> NativePolicy:
-    """Translate the plugins of a broker's configuration for the engine.
+class BrokerDispatch:
+    """Stand between a broker's engine and its plugins.
 
     Args:
-        plugins: options by the dotted path of the plugin class.
-        logger: where it is said what a configured plugin does not do yet.
-
-    Returns:
-        The policy.
-
-    Raises:
-        PluginLoadError: a plugin is not available in this version, or an option is wrong. A
-            policy that cannot be kept must not be passed over.
+        loop: the event loop of the broker.
+        manager: the plugins.
+        decision_timeout: seconds that a decision may take; then it is a refusal.
 
     """
-    if plugins is None:
-        msg = "Plugins from entry points are not available in this version; list them in 'plugins'"
-        raise PluginLoadError(msg)
-    policy = NativePolicy()
-    for path, options in plugins.items():
-        if path == _ANONYMOUS_AUTH:
-            policy.authenticate_anonymous = True
-            auth = _read_options(_AnonymousAuthOptions, path, options)
-            policy.allow_anonymous = auth.allow_anonymous
-        elif path == _EVENT_LOGGER:
-            _read_options(_NoOptions, path, options)
-            policy.event_log = True
-        elif path == _BROKER_SYS:
-            _read_options(_BrokerSysOptions, path, options)
-            logger.info("BrokerSysPlugin: the $SYS topics are not published in this version")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        manager: PluginManager[Any],
+        decision_timeout: float,
+    ) -> None:
+        """Find out what the plugins want; there is no engine yet."""
+        self._loop = loop
+        self._manager = manager
+        self._timeout = decision_timeout
+        self.native = split_plugins(manager)
+        self._engine: _core.BrokerEngine | None = None
+        self._pump: EventPump | None = None
+        self._tracks = False
+        self._sent_events: tuple[int, int] | None = None
+        self._level_timer: asyncio.TimerHandle | None = None
+        self._decisions: set[asyncio.Task[None]] = set()
+        self._locals: weakref.WeakValueDictionary[int, LocalSubscription] = (
+            weakref.WeakValueDictionary()
+        )
+        marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
+        self.registry = SessionRegistry(lambda: self._engine, marks_anonymous)
+        self._on_kind: dict[int, Callable[..., None]] = {
+            LOG_RECORD: self._log,
+            AUTHENTICATE: self._authenticate,
+            CHECK_TOPIC: self._check_topic,
+            CLIENT_CONNECTED: self._connected,
+            CLIENT_DISCONNECTED: self._disconnected,
+            CLIENT_REFUSED: self.registry.drop_candidate,
+            SESSION_ENDED: self.registry.ended,
+            CLIENT_SUBSCRIBED: self._subscribed,
+            CLIENT_UNSUBSCRIBED: self._unsubscribed,
+            MESSAGE_EVENT: self._message,
+            PACKET_EVENT: self._packet,
+            LOCAL_MESSAGE: self._local_message,
+        }
+
+    @property
+    def engine(self) -> _core.BrokerEngine | None:
+        """The engine while it runs."""
+        return self._engine
+
+    # -- life
+
+    def attach(self, engine: _core.BrokerEngine, pump: EventPump) -> None:
+        """Serve an engine that is about to start."""
+        self._engine = engine
+        self._pump = pump
+        self._sent_events = None
+        self.registry.clear()
+        self.refresh_events()
+        self._watch_levels()
+
+    def detach(self) -> None:
+        """Forget the engine, which has ended; its events have been handled."""
+        self._engine = None
+        self._pump = None
+        if self._level_timer is not None:
+            self._level_timer.cancel()
+            self._level_timer = None
+        for task in self._decisions:
+            task.cancel()
+        for subscription in list(self._locals.values()):
+            subscription.end()
+        self._locals.clear()
+        self.registry.clear()
+
+    def track_sessions(self) -> None:
+        """Be told from now on which sessions there are."""
+        if not self._tracks:
+            self._tracks = True
+            self.refresh_events()
+
+    # -- which events are wanted
+
+    def _handlers(self, event: Events) -> list[Handler]:
+        """Return the handlers that run in Python for an event of the engine."""
+        idle = self.native.event_loggers
+        if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
+            quiet = [
+                each
+                for each in self.native.packet_loggers
+                if not each.context.logger.isEnabledFor(logging.DEBUG)
+            ]
+            idle = idle + quiet
+        return [each for each in self._manager.handlers(event) if each.plugin not in idle]
+
+    def refresh_events(self) -> None:
+        """Tell the engine which events are wanted, if that has changed."""
+        engine = self._engine
+        if engine is None:
+            return
+        python = sum(bit for event, bit in _BITS.items() if self._handlers(event))
+        if python or self._tracks or self.native.auth or self.native.topic:
+            python |= _TRACKING
+        logged = 0
+        for plugin in self.native.event_loggers:
+            if plugin.context.logger.isEnabledFor(logging.INFO):
+                logged |= _LOGGED_AT_INFO
+            if plugin.context.logger.isEnabledFor(logging.DEBUG):
+                logged = _ALL_EVENTS
+        if (python, logged) != self._sent_events:
+            self._sent_events = python, logged
+            engine.set_events(python, logged)
+
+    def _watch_levels(self) -> None:
+        # Loggers do not tell when their level changes.
+        self.refresh_events()
+        if self.native.event_loggers or self.native.packet_loggers:
+            again = weakref.WeakMethod(self._watch_levels)  # the loop must not keep the broker
+            self._level_timer = self._loop.call_later(_LEVEL_CHECK, _call_if_alive, again)
+
+    # -- events
+
+    def handle(self, events: list[Any]) -> None:
+        """Handle events of the engine, in their order."""
+        for event in events:
+            self._on_kind[event[0]](*event[1:])
+        if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
+            logger.warning(
+                "%d handlers of plugins are running; clients wait until some have ended",
+                self._running(),
+            )
+            self._pump.pause()
+
+    def _running(self) -> int:
+        return self._manager.running_handlers + len(self._decisions)
+
+    def _resume_pump(self, _: object) -> None:
+        pump = self._pump
+        if pump is not None and pump.paused and self._running() < _MOST_RUNNING // 2:
+            pump.resume()
+
+    def _fire(self, event: Events, **kwargs: Any) -> None:
+        handlers = self._handlers(event)
+        if not handlers:
+            return
+        for task in self._manager.start_handlers(event, handlers, kwargs):
+            task.add_done_callback(self._resume_pump)
+
+    def _log(self, level: int, name: str, text: str) -> None:
+        logging.getLogger(name).log(level, "%s", text)
+
+    def _connected(self, ticket: int, resumed: bool, facts: dict[str, Any]) -> None:
+        session = self.registry.connected(ticket, resumed, facts)
+        self._fire(
+            BrokerEvents.CLIENT_CONNECTED, client_id=session.client_id, client_session=session
+        )
+
+    def _disconnected(self, client_id: str, reason: int) -> None:
+        session = self.registry.disconnected(client_id, reason)
+        self._fire(BrokerEvents.CLIENT_DISCONNECTED, client_id=client_id, client_session=session)
+
+    def _subscribed(self, client_id: str, topic: str, qos: int) -> None:
+        self._fire(BrokerEvents.CLIENT_SUBSCRIBED, client_id=client_id, topic=topic, qos=qos)
+
+    def _unsubscribed(self, client_id: str, topic: str) -> None:
+        self._fire(BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=client_id, topic=topic)
+
+    def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
+        if fate in (_RECEIVED, _BROADCAST):
+            event = (
+                BrokerEvents.MESSAGE_RECEIVED if fate == _RECEIVED else BrokerEvents.MESSAGE_BROADCAST
+            )
+            self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
+            return
+        publisher = self.registry.of_event(client_id) if fate == _RETAINED and client_id else None
+        self._fire(
+            BrokerEvents.RETAINED_MESSAGE,
+            client_id=client_id if fate == _QUEUED else None,
+            retained_message=retained_message(message, publisher),
+        )
+
+    def _packet(self, sent: bool, client_id: str | None, version: int, data: bytes) -> None:
+        from amqtt.mqtt import packet_from_bytes
+
+        try:
+            packet = packet_from_bytes(data, version)
+        except Exception as error:  # the engine closes the connection of whoever sent that
+            logger.debug("A packet of client '%s' is malformed: %s", client_id, error)
+            return
+        event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
+        if client_id is None:
+            self._fire(event, packet=packet)
         else:
-            _check_packet_logger(path, options)
-    return policy
+            self._fire(event, packet=packet, session=self.registry.of_event(client_id))
+
+    # -- subscribers in this process
+
+    def add_local(self, number: int, subscription: LocalSubscription) -> None:
+        """Deliver the messages of a local subscriber to a subscription."""
+        self._locals[number] = subscription
+        weakref.finalize(subscription, self.remove_local, number).atexit = False
+
+    def remove_local(self, number: int) -> None:
+        """Forget a local subscriber, here and in the engine."""
+        self._locals.pop(number, None)
+        if self._engine is not None:
+            self._engine.unsubscribe_local(number)
+
+    def _local_message(self, number: int, message: _core.Message, retain: bool) -> None:
+        subscription = self._locals.get(number)
+        if subscription is None or subscription.deliver(LazyMessage(message, retain=retain)):
+            return
+        if subscription.dropped == 1:
+            logger.warning(
+                "A subscriber inside the process does not keep up: messages are dropped, the first"
+                " one of topic '%s'",
+                message.topic,
+            )
+
+    # -- decisions
+
+    def _decide(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._decisions.add(task)
+        # The plugins that have not answered by then are named in the log.
+        deadline = self._loop.call_later(self._timeout, task.cancel)
+
+        def done(ended: asyncio.Task[None]) -> None:
+            deadline.cancel()
+            self._decisions.discard(ended)
+            self._resume_pump(ended)
+            if not ended.cancelled() and ended.exception() is not None:
+                logger.error("A decision has failed", exc_info=ended.exception())
+
+        task.add_done_callback(done)
+
+    def _authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
+        self._decide(self._run_authenticate(ticket, facts))
+
+    async def _run_authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
+        session = self.registry.candidate(ticket, facts)
+        verdict = Verdict.refusal()
+        try:
+            results = await self._manager.ask(
+                self.native.auth, "authenticate", {"session": session}
+            )
+            verdict = combine(self._manager, results, native_allows=self.native.authenticates)
+        finally:
+            if self._engine is not None:
+                name = session.username
+                changed = name if verdict.allowed and name != facts["username"] else None
+                self._engine.authenticated(
+                    ticket, verdict.allowed, verdict.code, verdict.reason, changed
+                )
+
+    def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
+        self._decide(self._run_check_topic(ticket, client_id, action, topic))
+
+    async def _run_check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
+        verdict, ttl = Verdict.refusal(), 0.0
+        arguments = {
+            "session": self.registry.of_event(client_id),
+            "topic": topic,
+            "action": _ACTIONS[action],
+        }
+        try:
+            results = await self._manager.ask(self.native.topic, "topic_filtering", arguments)
+            verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
+            ttl = verdict_ttl(self.native.topic)
+        finally:
+            if self._engine is not None:
+                self._engine.topic_decided(
+                    ticket, verdict.allowed, verdict.code, verdict.reason, ttl
+                )
 
 
-def _read_options(options_class: type[_O], path: str, options: Any) -> _O:
-    """Make the options of a plugin; None means that none are given."""
-    try:
-        return hydrate(options_class, {} if options is None else options, "options")
-    except (dacite.DaciteError, ValueError) as error:
-        msg = f"Plugin '{path}': {error}"
-        raise PluginLoadError(msg) from error
-
-
-def _check_packet_logger(path: str, options: Any) -> None:
-    if path != _PACKET_LOGGER:
-        msg = f"Plugin '{path}' is not available in this version"
-        raise PluginLoadError(msg)
-    _read_options(_NoOptions, path, options)
-
-
-def check_client_plugins(plugins: Mapping[str, Any] | None) -> None:
-    """Refuse what a client's configuration asks for and this version does not have.
-
-    Args:
-        plugins: options by the dotted path of the plugin class; None means entry points.
-
-    Raises:
-        PluginLoadError: a plugin is not available in this version, or an option is wrong.
-
-    """
-    for path, options in (plugins or {}).items():
-        _check_packet_logger(path, options)
+def _call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
+    method = reference()
+    if method is not None:
+        method()

@@ -52,6 +52,8 @@ class LimitsConfig(Dictable):
         connect_timeout: seconds a connection may take to send its CONNECT packet.
         max_connect_packet_size: bytes of the largest packet that is accepted before the client is
             admitted.
+        decision_timeout: seconds that plugins may take to decide on a client or a topic; then
+            they have refused.
         max_packet_size: bytes of the largest packet that is accepted; by default MQTT's maximum.
         min_keep_alive: seconds of keep alive that clients of MQTT 5.0 are held to when they ask
             for less.
@@ -81,6 +83,7 @@ class LimitsConfig(Dictable):
 
     connect_timeout: int | float = 30
     max_connect_packet_size: int = 262144
+    decision_timeout: int | float = 30
     max_packet_size: int = _LARGEST_PACKET
     min_keep_alive: int = 0
     max_keep_alive: int = 0
@@ -102,6 +105,7 @@ class LimitsConfig(Dictable):
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check_connection_limits(self)
+        _check_timeout("decision_timeout", self.decision_timeout)
         check_range(self, "max_inflight_messages", 1, _MOST_16_BITS)
         check_range(self, "max_queued_messages", 1)
         check_range(self, "max_queued_bytes", 1)
@@ -144,7 +148,7 @@ def _check_connection_limits(config: ListenerLimitsConfig | LimitsConfig) -> Non
         if config[name] is not None:
             check_range(config, name, least, most)
     if config.connect_timeout is not None:
-        _check_timeout(config.connect_timeout)
+        _check_timeout("connect_timeout", config.connect_timeout)
     if config.protocol_versions is not None:
         # YAML makes numbers of some.
         config.protocol_versions = [str(version) for version in config.protocol_versions]
@@ -158,9 +162,9 @@ def _check_connection_limits(config: ListenerLimitsConfig | LimitsConfig) -> Non
         raise ConfigValueError("min_keep_alive", problem)
 
 
-def _check_timeout(seconds: float) -> None:
+def _check_timeout(name: str, seconds: float) -> None:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not (is_number and seconds > 0 and math.isfinite(seconds)):
         found = describe_value(seconds)
         problem = f"expected a number of seconds greater than 0, found {found}"
-        raise ConfigValueError("connect_timeout", problem)
+        raise ConfigValueError(name, problem)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
-from amqtt._dispatch import check_client_plugins
+from amqtt._client_plugins import check_client_plugins
 from amqtt._topics import check_topic_name
 from amqtt._uri import parse_uri
 from amqtt.contexts import BaseContext, ClientConfig

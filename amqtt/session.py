@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from amqtt._states import StateMachine
 from amqtt.errors import AMQTTError
@@ -14,9 +14,6 @@ from amqtt.mqtt.pubcomp import PubcompPacket
 from amqtt.mqtt.publish import PublishPacket
 from amqtt.mqtt.pubrec import PubrecPacket
 from amqtt.mqtt.pubrel import PubrelPacket
-
-if TYPE_CHECKING:
-    import ssl
 
 OUTGOING = 0
 INCOMING = 1
@@ -36,6 +33,10 @@ class ApplicationMessage:
         qos: quality of service, 0 to 2, or None when it is not decided.
         data: payload.
         retain: the retain flag.
+
+    Attributes:
+        properties: properties of MQTT 5.0 by their names in lower case with underscores;
+            `user_property` is a list of pairs.
 
     """
 
@@ -159,6 +160,31 @@ class OutgoingApplicationMessage(ApplicationMessage):
         self.direction = OUTGOING
 
 
+class RetainedApplicationMessage(ApplicationMessage):
+    """Hold a message that is kept for subscribers to come.
+
+    Args:
+        source_session: the session of the publisher; None for messages of the server.
+        topic: topic name.
+        data: payload.
+        qos: quality of service, or None when it is not decided.
+
+    """
+
+    __slots__ = ("source_session",)
+
+    def __init__(
+        self,
+        source_session: Session | None,
+        topic: str,
+        data: bytes | bytearray,
+        qos: int | None = None,
+    ) -> None:
+        """Make a retained message."""
+        super().__init__(None, topic, qos, data, True)
+        self.source_session = source_session
+
+
 class SessionTransitions(StateMachine):
     """Keep the state of a session and the times of its last changes.
 
@@ -213,6 +239,14 @@ class Session:
 
     Sessions are equal when their client ids are. A session can be pickled unless it has an
     `ssl_object`; its two queues are empty in the copy.
+
+    Attributes:
+        protocol_version: 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0.
+        properties: the properties of CONNECT in MQTT 5.0, by their names in lower case with
+            underscores; `user_property` is a list of pairs.
+        disconnect_reason: the reason code with which the last connection ended, in the terms of
+            MQTT 5.0; None while none has ended.
+
     """
 
     states: ClassVar[list[str]] = ["new", "connected", "disconnected"]
@@ -239,8 +273,11 @@ class Session:
         self.capath: Any = None
         self.cadata: Any = None
         self.parent: int = 0
-        self.ssl_object: ssl.SSLObject | None = None
+        self.ssl_object: Any = None
         self.is_anonymous: bool = False
+        self.protocol_version: int = 4
+        self.properties: dict[str, Any] = {}
+        self.disconnect_reason: int | None = None
         self.attributes: dict[str, Any] = {}
         self.inflight_out: OrderedDict[int, OutgoingApplicationMessage] = OrderedDict()
         self.inflight_in: OrderedDict[int, IncomingApplicationMessage] = OrderedDict()

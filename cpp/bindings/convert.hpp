@@ -68,6 +68,11 @@ inline const std::string& require_text(const char* name, const std::string& valu
     return require_field(name, value);
 }
 
+// A message that Python holds.
+struct shared_message {
+    message_ptr content;
+};
+
 inline message_ptr to_message(std::string_view topic, const py::object& payload, qos level,
                               bool retain) {
     // What Remaining Length can count, and what of it the other fields may take.

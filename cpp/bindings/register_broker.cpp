@@ -1,4 +1,5 @@
 #include <chrono>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -9,6 +10,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/broker_events.hpp"
 #include "bindings/broker_options.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
@@ -30,40 +32,47 @@ broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max
     return settings;
 }
 
-py::tuple to_python(const log_record& record) {
-    return py::make_tuple(
-        static_cast<int>(record.level), record.logger,
-        py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
-            record.text.data(), static_cast<Py_ssize_t>(record.text.size()), "backslashreplace")));
-}
-
-// A list of log records and whether more events have come.
+// A list of events and whether more have come.
 py::tuple take_events(broker_engine& engine, std::size_t most) {
     std::vector<broker_event> events;
     const bool more = engine.take_events(events, most);
     py::list all;
-    for (const broker_event& event : events)
-        all.append(to_python(std::get<log_record>(event)));
+    for (broker_event& event : events)
+        all.append(to_python(event));
     return py::make_tuple(all, more);
 }
 
-py::dict to_python(const engine_status& status) {
-    py::dict connections;
-    for (const auto& [name, count] : status.connections)
-        connections[py::str(name)] = count;
-    py::dict all;
-    all["bytes_received"] = status.stats.bytes_received;
-    all["bytes_sent"] = status.stats.bytes_sent;
-    all["publish_received"] = status.stats.publish_received;
-    all["publish_sent"] = status.stats.publish_sent;
-    all["publish_dropped"] = status.stats.publish_dropped;
-    all["clients_connected"] = status.stats.clients_connected;
-    all["clients_maximum"] = status.stats.clients_maximum;
-    all["sessions"] = status.sessions;
-    all["subscriptions"] = status.subscriptions;
-    all["retained"] = status.retained;
-    all["connections"] = connections;
-    return all;
+using py_acl = std::map<std::string, std::vector<std::string>>;
+
+acl_table to_table(const std::optional<py_acl>& given) {
+    if (!given) return std::nullopt;
+    return acl_table(std::in_place, given->begin(), given->end());
+}
+
+policy_settings to_policy(const py::dict& options) {
+    policy_settings policy;
+    policy.authenticate_anonymous = options["authenticate_anonymous"].cast<bool>();
+    policy.allow_anonymous = options["allow_anonymous"].cast<bool>();
+    policy.taboo = options["taboo"].cast<bool>();
+    if (!options["acl"].is_none()) {
+        const auto tables = options["acl"].cast<py::tuple>();
+        const auto table = [&](std::size_t i) {
+            return to_table(tables[i].cast<std::optional<py_acl>>());
+        };
+        policy.acl = acl_settings{table(0), table(1), table(2)};
+    }
+    return policy;
+}
+
+// Calls what waits for the engine's thread, without the GIL.
+template <class F>
+auto unlocked(F&& f) {
+    const py::gil_scoped_release release;
+    return f();
+}
+
+py::object message_or_none(message_ptr found) {
+    return found ? py::cast(shared_message{std::move(found)}) : py::none();
 }
 
 py::list listen(broker_engine& engine, const std::string& name, const std::string& host,
@@ -94,27 +103,164 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
     return addresses;
 }
 
+void register_commands(py::class_<broker_engine>& engine) {
+    engine
+        .def(
+            "publish",
+            [](broker_engine& self, std::string_view topic, const py::object& payload,
+               std::optional<int> qos_level, bool retain) {
+                const auto level = to_optional_qos(qos_level);
+                self.execute(publish_command{
+                    to_message(topic, payload, level.value_or(qos::at_most_once), retain), level});
+            },
+            py::arg("topic"), py::arg("payload"), py::arg("qos"), py::arg("retain"))
+        .def(
+            "retain",
+            [](broker_engine& self, std::string_view topic, const py::object& payload, int level) {
+                self.execute(retain_command{to_message(topic, payload, to_qos(level), true)});
+            },
+            py::arg("topic"), py::arg("payload"), py::arg("qos"))
+        .def(
+            "authenticated",
+            [](broker_engine& self, std::uint64_t ticket, bool allowed, std::uint8_t code,
+               std::string reason, std::optional<std::string> user_name) {
+                self.execute(authenticated_command{ticket, allowed, static_cast<reason_code>(code),
+                                                   std::move(reason), std::move(user_name)});
+            },
+            py::arg("ticket"), py::arg("allowed"), py::arg("code"), py::arg("reason"),
+            py::arg("user_name"))
+        .def(
+            "topic_decided",
+            [](broker_engine& self, std::uint64_t ticket, bool allowed, std::uint8_t code,
+               std::string reason, double ttl) {
+                self.execute(topic_decided_command{ticket, allowed, static_cast<reason_code>(code),
+                                                   std::move(reason), to_duration(ttl)});
+            },
+            py::arg("ticket"), py::arg("allowed"), py::arg("code"), py::arg("reason"),
+            py::arg("ttl"))
+        .def(
+            "set_events",
+            [](broker_engine& self, std::uint32_t python, std::uint32_t logged) {
+                self.execute(hooks_command{python, logged});
+            },
+            py::arg("python"), py::arg("logged"))
+        .def(
+            "disconnect_client",
+            [](broker_engine& self, std::string client_id, std::uint8_t code) {
+                self.execute(disconnect_client_command{std::move(client_id),
+                                                       static_cast<reason_code>(code)});
+            },
+            py::arg("client_id"), py::arg("code"))
+        .def(
+            "forget_verdicts",
+            [](broker_engine& self, std::optional<std::string> client_id,
+               std::optional<std::string> topic) {
+                self.execute(forget_verdicts_command{std::move(client_id), std::move(topic)});
+            },
+            py::arg("client_id"), py::arg("topic"))
+        .def(
+            "unsubscribe_local",
+            [](broker_engine& self, std::uint64_t subscriber) {
+                self.execute(unsubscribe_local_command{subscriber});
+            },
+            py::arg("subscriber"));
+}
+
+void register_queries(py::class_<broker_engine>& engine) {
+    engine
+        .def("status",
+             [](broker_engine& self) { return to_python(unlocked([&] { return self.status(); })); })
+        .def("session_count", &broker_engine::session_count,
+             py::call_guard<py::gil_scoped_release>())
+        .def("session_ids", &broker_engine::session_ids, py::call_guard<py::gil_scoped_release>())
+        .def(
+            "find_session",
+            [](broker_engine& self, const std::string& client_id) -> py::object {
+                const auto found = unlocked([&] { return self.find_session(client_id); });
+                return found ? py::object(to_python(*found)) : py::none();
+            },
+            py::arg("client_id"))
+        .def("subscriptions",
+             [](broker_engine& self) {
+                 py::dict all;
+                 for (const auto& [filter, subscribers] :
+                      unlocked([&] { return self.subscriptions(); })) {
+                     py::list list;
+                     for (const auto& [client_id, level] : subscribers)
+                         list.append(py::make_tuple(client_id, to_byte(level)));
+                     all[py::str(filter)] = list;
+                 }
+                 return all;
+             })
+        .def(
+            "find_retained",
+            [](broker_engine& self, const std::string& topic) {
+                return message_or_none(unlocked([&] { return self.find_retained(topic); }));
+            },
+            py::arg("topic"))
+        .def("retained",
+             [](broker_engine& self) {
+                 py::list all;
+                 for (message_ptr& m : unlocked([&] { return self.retained(); }))
+                     all.append(message_or_none(std::move(m)));
+                 return all;
+             })
+        .def("create_session", &broker_engine::create_session, py::arg("client_id"),
+             py::call_guard<py::gil_scoped_release>())
+        .def(
+            "subscribe",
+            [](broker_engine& self, const std::string& client_id, const std::string& filter,
+               int level) -> std::optional<int> {
+                require_text("filter", filter);
+                const auto code = unlocked(
+                    [&] { return self.subscribe(client_id, filter, static_cast<qos>(level)); });
+                return code ? std::optional(static_cast<int>(to_byte(*code))) : std::nullopt;
+            },
+            py::arg("client_id"), py::arg("filter"), py::arg("qos"))
+        .def(
+            "enqueue",
+            [](broker_engine& self, const std::string& client_id, std::string_view topic,
+               const py::object& payload, int level) {
+                message_ptr content = to_message(topic, payload, to_qos(level), false);
+                return unlocked([&] { return self.enqueue(client_id, std::move(content)); });
+            },
+            py::arg("client_id"), py::arg("topic"), py::arg("payload"), py::arg("qos"))
+        .def(
+            "subscribe_local",
+            [](broker_engine& self, std::uint64_t subscriber, const std::string& filter,
+               int level) {
+                require_text("filter", filter);
+                const qos wanted = to_qos(level);
+                return unlocked([&] { return self.subscribe_local(subscriber, filter, wanted); });
+            },
+            py::arg("subscriber"), py::arg("filter"), py::arg("qos"));
+}
+
 }  // namespace
 
 void register_broker(py::module_& module) {
-    py::class_<broker_engine>(module, "BrokerEngine", "A broker on a thread of its own.")
+    py::class_<broker_engine> engine(module, "BrokerEngine", "A broker on a thread of its own.");
+    engine
         .def(py::init([](std::size_t max_inflight_messages, std::size_t max_queued_messages,
                          std::size_t max_queued_bytes, std::optional<double> session_expiry,
                          std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
-                         const py::dict& protocol, bool authenticate_anonymous,
-                         bool allow_anonymous, bool event_log) {
+                         const py::dict& protocol, double decision_timeout, const py::dict& policy,
+                         bool python_authenticates, bool python_checks_topics) {
                  broker_settings settings =
                      settings_from(max_inflight_messages, max_queued_messages, max_queued_bytes,
                                    session_expiry, keep_alive_extra, max_qos);
                  settings.quotas = to_quotas(quotas);
                  apply_protocol_options(settings, protocol);
+                 settings.decision_timeout = to_duration(decision_timeout);
                  return std::make_unique<broker_engine>(
-                     settings, policy_settings{authenticate_anonymous, allow_anonymous, event_log});
+                     settings, to_policy(policy),
+                     python_decisions{python_authenticates, python_checks_topics});
              }),
              py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
              py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
              py::arg("max_qos"), py::arg("quotas"), py::arg("protocol"),
-             py::arg("authenticate_anonymous"), py::arg("allow_anonymous"), py::arg("event_log"))
+             py::arg("decision_timeout"), py::arg("policy"), py::arg("python_authenticates"),
+             py::arg("python_checks_topics"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"),
              py::arg("limits"), py::arg("tls"), py::arg("websocket"), py::arg("proxies"))
@@ -122,26 +268,11 @@ void register_broker(py::module_& module) {
         .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
         .def("reload_certificates", &broker_engine::reload_certificates,
              py::call_guard<py::gil_scoped_release>())
-        .def(
-            "publish",
-            [](broker_engine& engine, std::string_view topic, const py::object& payload,
-               std::optional<int> qos_level, bool retain) {
-                const auto level = to_optional_qos(qos_level);
-                engine.publish(
-                    to_message(topic, payload, level.value_or(qos::at_most_once), retain), level);
-            },
-            py::arg("topic"), py::arg("payload"), py::arg("qos"), py::arg("retain"))
-        .def("status",
-             [](broker_engine& engine) {
-                 engine_status status;
-                 {
-                     const py::gil_scoped_release release;
-                     status = engine.status();
-                 }
-                 return to_python(status);
-             })
         .def("fileno", &broker_engine::event_fd)
         .def("take_events", &take_events, py::arg("most"));
+    register_commands(engine);
+    register_queries(engine);
+    register_message(module);
 }
 
 }  // namespace amqtt

@@ -2,25 +2,155 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/log.hpp"
 #include "base/message.hpp"
 #include "base/qos.hpp"
+#include "base/reason_code.hpp"
+#include "base/time.hpp"
+#include "codec/protocol_version.hpp"
 
 namespace amqtt {
 
-// From the engine.
-using broker_event = std::variant<log_record>;
+struct will_facts {
+    std::string topic;
+    std::string payload;
+    qos level = qos::at_most_once;
+    bool retain = false;
+};
 
-// To the engine.
+// What a plugin sees of a client and its session, at one moment.
+struct session_facts {
+    std::string client_id;
+    bool connected = false;
+    std::optional<std::string> user_name;
+    // Of the CONNECT, while connected.
+    protocol_version version = protocol_version::v3_1_1;
+    std::optional<std::string> password;
+    std::string address;
+    std::uint16_t port = 0;
+    std::string listener;
+    bool clean_start = false;
+    std::uint16_t keep_alive = 0;
+    std::optional<will_facts> will;
+    std::vector<std::uint8_t> properties;  // encoded, without their length
+    // What the handshake of TLS has proven; nothing without TLS.
+    bool is_encrypted = false;
+    std::vector<std::uint8_t> certificate;  // in DER; empty: none
+    std::string psk_identity;
+    std::string tls_version;
+    std::string tls_cipher;
+    // Of the session.
+    std::size_t inflight_out = 0;
+    std::size_t inflight_in = 0;
+    std::size_t queued = 0;
+};
+
+// -- from the engine
+
+struct authenticate_event {
+    std::uint64_t ticket;
+    std::unique_ptr<session_facts> who;
+};
+struct topic_event {  // may a client do that?
+    std::uint64_t ticket;
+    std::string client_id;
+    std::uint8_t action;  // 0 subscribe, 1 publish, 2 receive
+    std::string topic;
+};
+struct connected_event {
+    std::uint64_t ticket;  // that of its authenticate_event
+    bool session_present;
+    std::unique_ptr<session_facts> who;
+};
+struct disconnected_event {
+    std::string client_id;
+    reason_code reason;
+};
+// The client of an authenticate_event was not admitted.
+struct refused_event {
+    std::uint64_t ticket;
+};
+struct session_ended_event {
+    std::string client_id;
+};
+struct subscription_event {
+    std::string client_id;
+    std::string filter;
+    std::optional<qos> granted;  // nothing: unsubscribed
+};
+enum class message_fate : std::uint8_t { received, broadcast, retained, queued };
+struct broker_message_event {
+    message_fate fate;
+    std::string client_id;  // empty: the server
+    message_ptr content;
+    std::uint16_t packet_id;
+};
+struct packet_event {
+    bool sent;
+    std::optional<std::string> client_id;  // nothing before the client is admitted
+    protocol_version version;
+    std::vector<std::uint8_t> packet;
+};
+struct local_message_event {
+    std::uint64_t subscriber;
+    message_ptr content;
+    bool retain;
+};
+
+using broker_event =
+    std::variant<log_record, authenticate_event, topic_event, connected_event, disconnected_event,
+                 refused_event, session_ended_event, subscription_event, broker_message_event,
+                 packet_event, local_message_event>;
+
+// -- to the engine
+
 struct publish_command {
     message_ptr content;
     std::optional<qos> level;  // nullopt: the QoS each subscriber was granted
 };
+struct authenticated_command {
+    std::uint64_t ticket;
+    bool allowed;
+    reason_code code;
+    std::string reason;
+    std::optional<std::string> user_name;  // by which the client is known from now on
+};
+struct topic_decided_command {
+    std::uint64_t ticket;
+    bool allowed;
+    reason_code code;
+    std::string reason;
+    duration holds;
+};
+struct retain_command {
+    message_ptr content;  // with an empty payload: forget
+};
+// Which events Python wants, and which the native event logger logs: bits of hook.
+struct hooks_command {
+    std::uint32_t python;
+    std::uint32_t logged;
+};
+struct disconnect_client_command {
+    std::string client_id;
+    reason_code code;
+};
+struct forget_verdicts_command {
+    std::optional<std::string> client_id;
+    std::optional<std::string> topic;
+};
+struct unsubscribe_local_command {
+    std::uint64_t subscriber;
+};
 
-using broker_command = std::variant<publish_command>;
+using broker_command =
+    std::variant<publish_command, authenticated_command, topic_decided_command, retain_command,
+                 hooks_command, disconnect_client_command, forget_verdicts_command,
+                 unsubscribe_local_command>;
 
 }  // namespace amqtt

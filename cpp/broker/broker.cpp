@@ -29,12 +29,15 @@ broker::broker(const broker_settings& settings, hooks& policy)
 broker::~broker() {
     // The entries of the trie belong to the sessions.
     sessions_.for_each([this](session& s) { router_.unsubscribe_all(s); });
+    for (auto& [number, s] : locals_)
+        router_.unsubscribe_all(*s);
 }
 
 std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now) {
     now_ = now;
     auto opened = std::make_unique<client>(network, std::move(peer), settings_, pool_);
     clients_.push_back(*opened);
+    watch_packets(*opened);
     opened->idle.kind = connect_timeout;
     timers_.set(opened->idle, now + opened->limits.connect_timeout);
     return opened;
@@ -45,17 +48,20 @@ bool broker::receive(client& c, bytes_view input, instant now) {
     if (c.phase == client_phase::closing) return false;
     stats_.bytes_received += input.size();
     c.connection.receive(input, now);
-    if (c.phase == client_phase::deciding) {
+    if (c.phase == client_phase::deciding || c.held) {
         c.connection.pause();
         return false;
     }
-    return process(c);
+    if (!process(c)) return false;
+    c.throttled = hooks_.is_congested();
+    return !c.throttled;
 }
 
 bool broker::process(client& c) {
     const auto can_go_on = [&] {
         c.held_up = c.phase == client_phase::connected && c.is_behind_with_answers(settings_);
-        return !c.held_up && c.phase != client_phase::deciding && c.phase != client_phase::closing;
+        return !c.held_up && !c.held && c.phase != client_phase::deciding &&
+               c.phase != client_phase::closing;
     };
     while (can_go_on()) {
         const server_event event = c.connection.next();
@@ -72,10 +78,17 @@ bool broker::process(client& c) {
             },
             event);
     }
+    count_packets(c);
     const bool goes_on = can_go_on();
     if (!goes_on) c.connection.pause();
     if (!c.connection.output().empty()) outbox::request_flush(c);
     return goes_on;
+}
+
+void broker::count_packets(client& c) {
+    const packet_counts counts = c.connection.take_counts();
+    stats_.packets_received += counts.received;
+    stats_.packets_sent += counts.sent;
 }
 
 void broker::go_on(client& c) {
@@ -90,6 +103,7 @@ void broker::closed(client& c, instant now) {
 
 void broker::output_sent(client& c, std::size_t bytes) {
     stats_.bytes_sent += bytes;
+    count_packets(c);
     const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
     if (c.state && (!c.state->queue().empty() || c.state->resend_pending)) {
         outbox_.pump(*c.state);
@@ -103,6 +117,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
 
 void broker::advance(instant now) {
     now_ = now;
+    expire_questions();
     timers_.advance(now, [this](timer& t) { timer_fired(t); });
 }
 
@@ -114,7 +129,7 @@ void broker::timer_fired(timer& t) {
     if (t.kind == will_delay) {
         auto& s = *static_cast<session*>(t.owner);
         const auto will = std::exchange(s.delayed_will, std::nullopt);
-        publish_will(&s, *will);
+        publish_will(s, *will);
         return;
     }
     client& c = *static_cast<client*>(t.owner);
@@ -136,6 +151,7 @@ void broker::timer_fired(timer& t) {
             exchange_timed_out(c);
             break;
         default: {
+            if (c.held || c.throttled) c.connection.restart_keep_alive(now_);  // we do not listen
             const instant due =
                 c.connection.keep_alive_deadline(c.request->keep_alive, settings_.keep_alive_extra);
             if (due > now_) {
@@ -148,17 +164,19 @@ void broker::timer_fired(timer& t) {
     }
 }
 
-void broker::decide(std::uint64_t ticket, bool allowed, instant now) {
+void broker::decide(std::uint64_t ticket, const decision& made, instant now,
+                    std::optional<std::string> user_name) {
     now_ = now;
     const auto it = decisions_.find(ticket);
     if (it == decisions_.end()) return;
     client& c = *it->second;
     if (c.exchange) return;  // that wants a reply()
     decisions_.erase(it);
-    if (!allowed) {
-        refuse(c, reason_code::not_authorized, "authentication failed");
+    if (made.answer != verdict::allow) {
+        refuse(c, made.code, "authentication failed", made.reason);
         return;
     }
+    if (user_name) c.request->user_name = std::move(user_name);
     c.connection.restart_keep_alive(now);
     admit(c);
     go_on(c);
@@ -194,35 +212,59 @@ bool broker::distribute(publication& p) {
             own_copy = true;
             continue;
         }
-        if (outbox_.deliver(r, p) == delivery_result::dropped) count_drop(*r.subscriber);
+        deliver(r, p, nullptr);
     }
     for (shared_group* group : found.groups)
         distribute_to_group(*group, p);
     if (own_copy) {
-        const auto own = router_.own_route(p.topic(), *p.publisher());
-        if (own && outbox_.deliver(*own, p) == delivery_result::dropped) {
-            count_drop(*own->subscriber);
-        }
+        if (const auto own = router_.own_route(p.topic(), *p.publisher())) deliver(*own, p, nullptr);
     }
     if (p.retain()) store_retained(p);
     return wanted;
 }
 
-void broker::distribute_to_group(shared_group& group, publication& p) {
-    const qos level = p.level_for(qos::exactly_once);
-    const subscription* member = group.choose(settings_.shared, level, p.publisher(), nullptr);
-    if (member && outbox_.deliver_shared(*member, group.share(), p) == delivery_result::dropped) {
-        count_drop(*member->subscriber);
+void broker::deliver(const route& to, publication& p, const share_name& share) {
+    if (to.subscriber->local_id != 0) {
+        hooks_.local_message(to.subscriber->local_id, p.share(), false);
+    } else if (!hooks_.wants(hook::check_receive) || pass_gate(to, p, share, false)) {
+        deliver_now(to, p, share);
     }
 }
 
+void broker::deliver_now(const route& to, publication& p, const share_name& share) {
+    session& s = *to.subscriber;
+    switch (outbox_.deliver(to, p, share)) {
+        case delivery_result::dropped:
+            count_drop(s);
+            break;
+        case delivery_result::queued:
+            if (!s.connection && hooks_.wants(hook::retained_message)) {
+                hooks_.message_queued(s, p.share());
+            }
+            break;
+        case delivery_result::sent:
+        case delivery_result::not_wanted:
+            break;
+    }
+}
+
+void broker::distribute_to_group(shared_group& group, publication& p) {
+    const qos level = p.level_for(qos::exactly_once);
+    const subscription* member = group.choose(settings_.shared, level, p.publisher(), nullptr);
+    if (member) deliver(route_of(*member), p, group.share());
+}
+
 void broker::store_retained(publication& p) {
+    bool changed = true;
     if (p.payload().empty()) {
-        router_.retained().remove(p.topic());
+        changed = router_.retained().remove(p.topic());
     } else if (may_retain(p)) {
         router_.retained().store(p.share());
     } else {
         count_not_retained(p);
+    }
+    if (changed && hooks_.wants(hook::retained_message)) {
+        hooks_.message_retained(p.publisher(), p.share());
     }
 }
 
@@ -238,13 +280,25 @@ bool broker::may_retain(const publication& p) const {
            !broker_quotas::exceeded(bytes, most.retained_bytes);
 }
 
-void broker::publish_will(const session* publisher, const will_message& will) {
+void broker::publish_will(session& publisher, const will_message& will) {
     if (will.topic.starts_with('$')) return;  // not for clients to publish to
     publication p(will.topic, as_bytes(will.payload), will.level, will.retain);
-    p.set_publisher(publisher);
+    p.set_publisher(&publisher);
     p.set_forwarded(will.forwarded);
     if (will.expiry_interval) p.set_expiry(*will.expiry_interval, now_);
-    distribute(p);
+    std::uint64_t ticket = 0;
+    const decision made = check(publisher, topic_action::publish, will.topic, ticket);
+    if (made.answer == verdict::allow) {
+        distribute(p);
+    } else if (made.answer == verdict::deny) {
+        log_refusal(publisher, topic_action::publish, will.topic);
+    } else {
+        // Its session may be over when the answer comes.
+        question what{topic_action::publish, will.topic};
+        what.will = p.share();
+        what.will_expiry = will.expiry_interval;
+        ask(ticket, std::move(what));
+    }
 }
 
 // -- the end of connections and sessions
@@ -254,6 +308,7 @@ void broker::end(client& c, reason_code reason, will_action action) {
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
     end_exchange(c);
+    if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
     c.phase = client_phase::closing;
     c.unlink();
     c.idle.cancel();
@@ -261,10 +316,13 @@ void broker::end(client& c, reason_code reason, will_action action) {
         session& s = *std::exchange(c.state, nullptr);
         s.connection = nullptr;
         --stats_.clients_connected;
+        ++stats_.disconnections;
         if (action == will_action::discard) c.request->will.reset();
-        leave(s, std::move(c.request->will));
-        if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
+        leave(c, s, std::move(c.request->will), reason);
+    } else if (c.ticket != 0) {
+        hooks_.client_refused(c);
     }
+    count_packets(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
     c.network->close_soon(reason);
 }
@@ -277,11 +335,11 @@ duration broker::expiry_of(const session& s) const noexcept {
 }
 
 // The connection is gone: what becomes of its will and of the session (5.0: MQTT-3.1.3-9).
-void broker::leave(session& s, std::optional<will_message> will) {
+void broker::leave(client& c, session& s, std::optional<will_message> will, reason_code reason) {
     const duration expiry = expiry_of(s);
     if (expiry == duration{0}) {
         s.delayed_will = std::move(will);  // until the session has ended, which is now
-        drop_session(s);
+        drop_session(s, &c, reason);
         return;
     }
     if (will && will->delay > 0) {
@@ -289,19 +347,25 @@ void broker::leave(session& s, std::optional<will_message> will) {
         timers_.set(s.will_delay, now_ + std::chrono::seconds(will->delay));
         s.delayed_will = std::move(will);
     } else if (will) {
-        publish_will(&s, *will);
+        publish_will(s, *will);
     }
+    if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
     if (expiry != duration::max()) {
         s.expiry.kind = session_expiry;
         timers_.set(s.expiry, now_ + expiry);
     }
 }
 
-void broker::drop_session(session& s) {
+void broker::drop_session(session& s, const client* leaving, reason_code reason) {
+    forget_gate(s);
     hand_over_shared(s);
     router_.unsubscribe_all(s);
     // The session is no member of a shared subscription any more that could be chosen for its will.
-    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(&s, *will);
+    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(s, *will);
+    if (leaving && hooks_.wants(hook::client_disconnected)) {
+        hooks_.client_disconnected(*leaving, reason);
+    }
+    if (hooks_.wants(hook::session_ended)) hooks_.session_ended(s);
     sessions_.remove(s);
 }
 

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include <boost/intrusive/list.hpp>
@@ -46,14 +49,41 @@ class broker {
     void advance(instant now);
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
-    void decide(std::uint64_t ticket, bool allowed, instant now);
+    // user_name: by which the client is to be known, when that is not the one it gave.
+    void decide(std::uint64_t ticket, const decision& made, instant now,
+                std::optional<std::string> user_name = std::nullopt);
     // The reply to a step of enhanced authentication that was pending; not pending itself.
     void reply(std::uint64_t ticket, const authentication_reply& answer, instant now);
+    // The answer to hooks::check_topic() that was pending; ignored when it comes too late.
+    void decide_topic(std::uint64_t ticket, const decision& made, instant now);
+
+    // The bits of the hooks have changed.
+    void hooks_changed();
+    // Observers keep up again.
+    void resume_clients();
 
     // Publishes a message of the server itself. level nullopt: at the QoS each subscriber was
     // granted. The topic must be valid; it may start with '$'.
     void publish(std::string_view topic, bytes_view payload, std::optional<qos> level, bool retain,
                  instant now);
+
+    // -- what the application does, see broker_admin.cpp
+
+    // Keeps a message of the server for its topic, or with an empty payload forgets the kept one,
+    // without publishing it.
+    void retain(message_ptr content, instant now);
+    // Disconnects a client; false if there is none.
+    bool disconnect_client(std::string_view client_id, reason_code code, instant now);
+    // A session without connection, for a client that is to come; null if there is one already.
+    session* create_session(std::string_view client_id);
+    // Subscribes a session; no retained message is sent. The code is as in SUBACK.
+    reason_code add_subscription(session& s, std::string_view filter, qos level);
+    // Queues a message for a session.
+    bool enqueue(session& s, message_ptr content);
+    // A subscriber inside the process: hooks::local_message() gets its messages, retained ones
+    // first. False when filter has no valid syntax. The number must not be 0 or in use.
+    bool subscribe_local(std::uint64_t subscriber, std::string_view filter, qos level, instant now);
+    void unsubscribe_local(std::uint64_t subscriber);
 
     // Disconnects every client.
     void shutdown(instant now);
@@ -89,8 +119,8 @@ class broker {
     std::optional<protocol_violation> connect_problem(const connect_packet& packet,
                                                       const connection_limits& limits) const;
     void admit(client& c, std::string_view authentication_data = {});
-    // why is logged, and told to the client as far as settings allow.
-    void refuse(client& c, reason_code code, std::string_view why);
+    // why is logged, and told to the client as far as settings allow; reason is told instead.
+    void refuse(client& c, reason_code code, std::string_view why, std::string_view reason = {});
     void disconnect(client& c, reason_code code, std::string_view why);
     std::string_view told(std::string_view why) const noexcept;
     // Lets a client go on that was kept waiting.
@@ -109,8 +139,14 @@ class broker {
     void pubrec_received(client& c, const ack_packet& packet);
     void pubrel_received(client& c, std::uint16_t packet_id);
     void pubcomp_received(session& s, std::uint16_t packet_id);
-    // What the acknowledgement is to say.
-    reason_code publish_from(client& c, const publish_packet& packet);
+    void acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
+                     std::string_view reason = {});
+    void publish_from(client& c, const publish_packet& packet);
+    void publish_allowed(client& c, publication& p, std::uint16_t packet_id);
+    void publish_refused(client& c, const publication& p, std::uint16_t packet_id,
+                         const decision& made);
+    void finish_subscribe(client& c, const subscribe_packet& packet, std::uint32_t id,
+                          std::vector<reason_code> codes, std::string_view reason);
     // Why the filter is refused, or success.
     reason_code check_filter(session& s, std::string_view name,
                              const std::optional<parsed_filter>& filter) const;
@@ -119,22 +155,57 @@ class broker {
     // Sends or queues retained messages, at once or, while the session's queue is full of others,
     // later.
     void deliver_retained_in_turn(subscription& to, qos granted);
+    bool has_room_for_retained(session& s);
     void deliver_retained(session& to);
     void deliver_retained(const subscription& to, qos granted);
     void finish(session& s, std::uint16_t packet_id);
 
+    // -- decisions on topics, see broker_decisions.cpp
+
+    struct question {
+        topic_action action;
+        std::string topic;
+        session* subject = nullptr;  // null: gone, but for its will
+        client* asker = nullptr;     // of a packet that is held
+        std::size_t index = 0;       // in a SUBSCRIBE
+        message_ptr will = nullptr;
+        std::optional<std::uint32_t> will_expiry = std::nullopt;
+    };
+
+    // What policy says; with pending, what is asked is to be noted with ask().
+    decision check(const session& who, topic_action action, std::string_view topic,
+                   std::uint64_t& ticket);
+    void ask(std::uint64_t ticket, question what);
+    void forget_questions(std::span<const std::uint64_t> tickets);
+    void expire_questions();
+    void answer(std::uint64_t ticket, question asked, const decision& made);
+    void answer_publish(client& c, const decision& made);
+    void answer_subscribe(client& c, std::size_t index, const decision& made);
+    void answer_receive(std::uint64_t ticket, session& to, const decision& made);
+    // True when a message may go out now; else the gate has it, or it is refused.
+    bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
+    void drain_gate(session& to);
+    void forget_gate(session& s);
+    void log_refusal(const session& s, topic_action action, std::string_view topic);
+
     bool distribute(publication& p);
+    void deliver(const route& to, publication& p, const share_name& share);
+    void deliver_now(const route& to, publication& p, const share_name& share);
     void distribute_to_group(shared_group& group, publication& p);
-    void publish_will(const session* publisher, const will_message& will);
+    void publish_will(session& publisher, const will_message& will);
     void store_retained(publication& p);
     // Whether the message is within the quotas of retained messages.
     bool may_retain(const publication& p) const;
+    void count_packets(client& c);
+    void watch_packets(client& c);
 
     // Ends the client's part in the broker: session, will, hooks. The transport closes later.
     void end(client& c, reason_code reason, will_action action);
-    void leave(session& s, std::optional<will_message> will);
+    void leave(client& c, session& s, std::optional<will_message> will, reason_code reason);
     // Ends a session that is not connected; its delayed will is published.
-    void drop_session(session& s);
+    // leaving: the client whose connection has ended just now, and why.
+    void drop_session(session& s, const client* leaving = nullptr,
+                      reason_code reason = reason_code::success);
     void hand_over_shared(session& s);
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
@@ -152,7 +223,12 @@ class broker {
     outbox outbox_;
     boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
     boost::unordered_flat_map<std::uint64_t, client*> decisions_;
+    boost::unordered_flat_map<std::uint64_t, question> questions_;
+    std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
+    boost::unordered_flat_map<const session*, receive_gate> gates_;
     std::uint64_t last_ticket_ = 0;
+    // Subscribers inside the process, by their number.
+    boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;
     instant now_{0};
     instant drops_logged_{0};
     std::uint64_t drops_since_log_ = 0;

@@ -128,9 +128,9 @@ std::string_view broker::told(std::string_view why) const noexcept {
     return settings_.reason_strings ? why : std::string_view{};
 }
 
-void broker::refuse(client& c, reason_code code, std::string_view why) {
+void broker::refuse(client& c, reason_code code, std::string_view why, std::string_view reason) {
     log(log_level::info, c, "refused: " + std::string(why));
-    c.connection.send_connack(false, code, {}, told(why));
+    c.connection.send_connack(false, code, {}, reason.empty() ? told(why) : reason);
     end(c, code, will_action::discard);
 }
 
@@ -173,6 +173,7 @@ void broker::admit(client& c, std::string_view authentication_data) {
     s.delayed_will.reset();
     s.expiry_interval = request.session_expiry_interval;
     s.resend_pending = false;
+    s.user_name = request.user_name;
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
@@ -190,7 +191,7 @@ void broker::admit(client& c, std::string_view authentication_data) {
     stats_.clients_maximum = std::max(stats_.clients_maximum, stats_.clients_connected);
     c.connection.send_connack(present, reason_code::success, props);
     outbox::request_flush(c);
-    if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c);
+    if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c, present);
     if (!present) return;
     outbox_.resume(s);
     deliver_retained(s);

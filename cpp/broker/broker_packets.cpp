@@ -27,35 +27,37 @@ void broker::handle(client& c, const publish_packet& packet) {
                                      "PUBLISH to be retained, which is not available"});
         return;
     }
-    if (packet.level == qos::at_most_once) {
-        publish_from(c, packet);
-        return;
-    }
-    if (packet.level == qos::at_least_once) {
-        c.connection.send_ack(packet_type::puback, packet.packet_id, publish_from(c, packet));
-        return;
-    }
-    packet_id_set& received = c.state->received_qos2();
-    reason_code code = reason_code::success;
-    if (!received.contains(packet.packet_id)) {
+    if (packet.level == qos::exactly_once) {
+        packet_id_set& received = c.state->received_qos2();
+        if (received.contains(packet.packet_id)) {
+            acknowledge(c, packet.level, packet.packet_id, reason_code::success);
+            return;
+        }
         if (received.size() >= c.receive_quota) {
             handle(c, protocol_violation{reason_code::receive_maximum_exceeded,
                                          "more QoS 2 messages in flight than Receive Maximum"});
             return;
         }
-        code = publish_from(c, packet);
-        // A refused message ends with its PUBREC: its identifier is free (5.0: MQTT-4.3.3-9).
-        if (!is_failure(code)) received.insert(packet.packet_id);
+        received.insert(packet.packet_id);
     }
-    c.connection.send_ack(packet_type::pubrec, packet.packet_id, code);
+    publish_from(c, packet);
 }
 
-reason_code broker::publish_from(client& c, const publish_packet& packet) {
-    // Topics with '$' are the server's own; what clients send there is acknowledged and dropped.
-    if (packet.topic.starts_with('$')) return reason_code::success;
-    if (settings_.check_payload_format && !payload_format_holds(packet.props, packet.payload)) {
-        return reason_code::payload_format_invalid;
+void broker::acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
+                         std::string_view reason) {
+    if (level == qos::at_least_once) {
+        c.connection.send_ack(packet_type::puback, packet_id, code, reason);
+    } else if (level == qos::exactly_once) {
+        // A refused message ends with its PUBREC: its identifier is free (5.0: MQTT-4.3.3-9).
+        // MQTT 3 cannot refuse, so there the exchange goes on.
+        if (is_failure(code) && has_properties(c.connection.version())) {
+            c.state->received_qos2().erase(packet_id);
+        }
+        c.connection.send_ack(packet_type::pubrec, packet_id, code, reason);
     }
+}
+
+void broker::publish_from(client& c, const publish_packet& packet) {
     publication p(packet.topic, packet.payload, packet.level, packet.retain);
     p.set_publisher(c.state);
     std::vector<std::uint8_t> forwarded;
@@ -66,15 +68,54 @@ reason_code broker::publish_from(client& c, const publish_packet& packet) {
             p.set_expiry(packet.props.integer(property_id::message_expiry_interval, 0), now_);
         }
     }
+    if (hooks_.wants(hook::message_received)) {
+        hooks_.message_received(*c.state, p.share(), packet.packet_id);
+    }
+    // Topics with '$' are the server's own; what clients send there is acknowledged and dropped.
+    if (packet.topic.starts_with('$')) {
+        acknowledge(c, packet.level, packet.packet_id, reason_code::success);
+        return;
+    }
+    if (settings_.check_payload_format && !payload_format_holds(packet.props, packet.payload)) {
+        acknowledge(c, packet.level, packet.packet_id, reason_code::payload_format_invalid);
+        return;
+    }
+    std::uint64_t ticket = 0;
+    const decision made = check(*c.state, topic_action::publish, packet.topic, ticket);
+    if (made.answer == verdict::allow) {
+        publish_allowed(c, p, packet.packet_id);
+    } else if (made.answer == verdict::deny) {
+        publish_refused(c, p, packet.packet_id, made);
+    } else {
+        c.held = std::make_unique<held_packet>();
+        c.held->what = held_publish{p.share(), p.expiry_interval(), packet.packet_id};
+        c.held->tickets.push_back(ticket);
+        ask(ticket, {topic_action::publish, std::string(packet.topic), c.state, &c});
+    }
+}
+
+void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id) {
     // Where the client can be told, it decides itself what becomes of a message that would not be
     // retained; else those who are there get it.
-    const bool can_refuse =
-        has_properties(c.connection.version()) && packet.level != qos::at_most_once;
+    const qos level = *p.level();
+    const bool can_refuse = has_properties(c.connection.version()) && level != qos::at_most_once;
     if (can_refuse && p.retain() && !may_retain(p)) {
         count_not_retained(p);
-        return reason_code::quota_exceeded;
+        acknowledge(c, level, packet_id, reason_code::quota_exceeded);
+        return;
     }
-    return distribute(p) ? reason_code::success : reason_code::no_matching_subscribers;
+    if (hooks_.wants(hook::message_broadcast)) {
+        hooks_.message_broadcast(*c.state, p.share(), packet_id);
+    }
+    const bool wanted = distribute(p);
+    acknowledge(c, level, packet_id,
+                wanted ? reason_code::success : reason_code::no_matching_subscribers);
+}
+
+void broker::publish_refused(client& c, const publication& p, std::uint16_t packet_id,
+                             const decision& made) {
+    log_refusal(*c.state, topic_action::publish, p.topic());
+    acknowledge(c, *p.level(), packet_id, made.code, made.reason);
 }
 
 void broker::handle(client& c, const ack_packet& packet) {
@@ -150,20 +191,63 @@ void broker::handle(client& c, const subscribe_packet& packet) {
         }
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
-    std::vector<reason_code> codes;
-    // The QoS as well: a later request for the same filter may have changed the subscription.
-    std::vector<std::pair<std::string_view, qos>> with_retained;
-    codes.reserve(packet.requests.size());
+    held_subscribe waiting;
+    std::vector<std::uint64_t> tickets;
     for (const subscription_request& request : packet.requests) {
-        bool wants_retained = false;
-        codes.push_back(subscribe(*c.state, request, id, wants_retained));
-        if (wants_retained) {
-            with_retained.emplace_back(request.filter, static_cast<qos>(codes.back()));
+        waiting.codes.push_back(reason_code::success);
+        if (!hooks_.wants(hook::check_subscribe)) continue;
+        const auto filter = parse_filter(request.filter);
+        waiting.codes.back() = check_filter(*c.state, request.filter, filter);
+        if (is_failure(waiting.codes.back())) continue;
+        std::uint64_t ticket = 0;
+        decision made = check(*c.state, topic_action::subscribe, filter->filter, ticket);
+        if (made.answer == verdict::deny) {
+            log_refusal(*c.state, topic_action::subscribe, filter->filter);
+            waiting.codes.back() = made.code;
+            waiting.reason = std::move(made.reason);
+        } else if (made.answer == verdict::pending) {
+            tickets.push_back(ticket);
+            ask(ticket, {topic_action::subscribe, std::string(filter->filter), c.state, &c,
+                         waiting.codes.size() - 1});
         }
     }
-    if (!c.connection.send_suback(packet.packet_id, codes)) {
+    if (tickets.empty()) {
+        finish_subscribe(c, packet, id, std::move(waiting.codes), waiting.reason);
+        return;
+    }
+    waiting.packet_id = packet.packet_id;
+    waiting.id = id;
+    waiting.open = tickets.size();
+    for (const subscription_request& request : packet.requests) {
+        waiting.filters.emplace_back(request.filter);
+        waiting.options.push_back(request.options);
+    }
+    c.held = std::make_unique<held_packet>();
+    c.held->what = std::move(waiting);
+    c.held->tickets = std::move(tickets);
+}
+
+// codes: why a filter is refused, or success.
+void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::uint32_t id,
+                              std::vector<reason_code> codes, std::string_view reason) {
+    // The QoS as well: a later request for the same filter may have changed the subscription.
+    std::vector<std::pair<std::string_view, qos>> with_retained;
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+        if (is_failure(codes[i])) continue;
+        bool wants_retained = false;
+        codes[i] = subscribe(*c.state, packet.requests[i], id, wants_retained);
+        if (wants_retained) {
+            with_retained.emplace_back(packet.requests[i].filter, static_cast<qos>(codes[i]));
+        }
+    }
+    if (!c.connection.send_suback(packet.packet_id, codes, reason)) {
         handle(c, no_room_for_answer());
         return;
+    }
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+        if (is_failure(codes[i]) || !hooks_.wants(hook::client_subscribed)) continue;
+        hooks_.client_subscribed(*c.state, packet.requests[i].filter,
+                                 static_cast<qos>(to_byte(codes[i])));
     }
     for (const auto& [filter, granted] : with_retained)
         deliver_retained_in_turn(*c.state->find_subscription(filter), granted);
@@ -197,9 +281,15 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     return static_cast<reason_code>(to_byte(granted.level));
 }
 
+bool broker::has_room_for_retained(session& s) {
+    const auto gate = gates_.find(&s);
+    const std::size_t gated = gate == gates_.end() ? 0 : gate->second.waiting.size();
+    return s.queue().size() + gated < settings_.queue.messages;
+}
+
 void broker::deliver_retained_in_turn(subscription& to, qos granted) {
     session& s = *to.subscriber;
-    if (s.wants_retained.empty() && s.queue().size() < settings_.queue.messages) {
+    if (s.wants_retained.empty() && has_room_for_retained(s)) {
         deliver_retained(to, granted);
     } else if (!to.waiting.is_linked()) {
         s.wants_retained.push_back(to);
@@ -207,7 +297,7 @@ void broker::deliver_retained_in_turn(subscription& to, qos granted) {
 }
 
 void broker::deliver_retained(session& to) {
-    while (!to.wants_retained.empty() && to.queue().size() < settings_.queue.messages) {
+    while (!to.wants_retained.empty() && has_room_for_retained(to)) {
         const subscription& next = to.wants_retained.front();
         to.wants_retained.pop_front();
         deliver_retained(next, next.options.level);
@@ -221,7 +311,12 @@ void broker::deliver_retained(const subscription& to, qos granted) {
         if (m->is_expired(now_)) {
             router_.retained().remove(m->topic());
         } else {
-            outbox_.deliver_retained(to, granted, std::move(m));
+            route way = route_of(to);
+            way.granted = granted;
+            publication p(m, m->level(), std::nullopt);
+            if (!hooks_.wants(hook::check_receive) || pass_gate(way, p, nullptr, true)) {
+                outbox_.deliver_retained(way, std::move(m));
+            }
         }
     }
 }
@@ -231,6 +326,7 @@ void broker::handle(client& c, const unsubscribe_packet& packet) {
     codes.reserve(packet.filters.size());
     for (const std::string_view filter : packet.filters) {
         const bool existed = router_.unsubscribe(*c.state, filter);
+        if (hooks_.wants(hook::client_unsubscribed)) hooks_.client_unsubscribed(*c.state, filter);
         codes.push_back(existed ? reason_code::success : reason_code::no_subscription_existed);
     }
     if (!c.connection.send_unsuback(packet.packet_id, codes)) handle(c, no_room_for_answer());

@@ -14,6 +14,7 @@
 #include "base/timer_wheel.hpp"
 #include "broker/connect_request.hpp"
 #include "broker/enhanced_authentication.hpp"
+#include "broker/held_packet.hpp"
 #include "broker/link.hpp"
 #include "broker/settings.hpp"
 #include "protocol/server_connection.hpp"
@@ -78,7 +79,10 @@ struct client
     bool held_up = false;          // input waits until answers were sent
     session* state = nullptr;      // while connected
     std::optional<connect_request> request;
-    std::uint64_t ticket = 0;  // of the decision it waits for
+    std::uint64_t ticket = 0;  // of the question whether it may connect; 0: not asked yet
+    std::unique_ptr<held_packet> held;
+    std::unique_ptr<packet_watcher> watcher;
+    bool throttled = false;  // observers do not keep up, so it is not read from
     timer idle;                // connect time-out, decision deadline, keep alive
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
     // QoS 2 messages that may be in flight from it, those of earlier connections included.

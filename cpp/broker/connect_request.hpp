@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "codec/connect.hpp"
 #include "protocol/server_connection.hpp"
@@ -19,6 +20,8 @@ struct connect_request {
           clean_start(packet.clean_start),
           keep_alive(packet.keep_alive) {
         read_properties(packet.props);
+        for (const property& p : packet.props.all())
+            encode_property(p, encoded_properties);
         if (packet.user_name) user_name.emplace(*packet.user_name);
         if (packet.password) password.emplace(as_text(*packet.password));
         if (packet.will) will.emplace(*packet.will);
@@ -40,6 +43,7 @@ struct connect_request {
     bool wants_response_information = false;
     std::optional<std::string> authentication_method;
     peer_limits limits;
+    std::vector<std::uint8_t> encoded_properties;  // all of them, without their length
 
   private:
     void read_properties(const properties& props) {

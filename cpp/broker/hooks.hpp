@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "base/log.hpp"
+#include "base/message.hpp"
 #include "base/reason_code.hpp"
+#include "base/time.hpp"
 #include "broker/client.hpp"
 #include "broker/enhanced_authentication.hpp"
 
@@ -16,6 +20,39 @@ enum class verdict : std::uint8_t { allow, deny, pending };
 enum class hook : std::uint32_t {
     client_connected = 1U << 0,
     client_disconnected = 1U << 1,
+    client_subscribed = 1U << 2,
+    client_unsubscribed = 1U << 3,
+    retained_message = 1U << 4,
+    message_received = 1U << 5,
+    message_broadcast = 1U << 6,
+    packet_received = 1U << 7,
+    packet_sent = 1U << 8,
+    session_ended = 1U << 9,
+    // Decisions.
+    check_subscribe = 1U << 10,
+    check_publish = 1U << 11,
+    check_receive = 1U << 12,
+};
+
+constexpr std::uint32_t to_bit(hook event) noexcept {
+    return static_cast<std::uint32_t>(event);
+}
+
+enum class topic_action : std::uint8_t { subscribe, publish, receive };
+
+constexpr hook check_of(topic_action action) noexcept {
+    return action == topic_action::subscribe ? hook::check_subscribe
+           : action == topic_action::publish ? hook::check_publish
+                                             : hook::check_receive;
+}
+
+// What was decided on a question, with what a peer of MQTT 5.0 is told when it is a refusal.
+struct decision {
+    verdict answer = verdict::deny;
+    reason_code code = reason_code::not_authorized;
+    std::string reason = {};
+    // How long the same may be answered to the same question about a topic.
+    duration holds{0};
 };
 
 class hooks {
@@ -36,14 +73,45 @@ class hooks {
     // An exchange is over, whatever came of it.
     virtual void authentication_ended(std::uint64_t /*ticket*/) {}
 
-    virtual std::uint32_t mask() const noexcept { return 0; }
-    virtual void client_connected(const client&) {}
+    // Decides whether a session may do something with a topic, or with the filter it asks for;
+    // only asked with the bit of the action set. After pending as above.
+    virtual decision check_topic(const session&, topic_action, std::string_view /*topic*/,
+                                 std::uint64_t /*ticket*/, instant /*now*/) {
+        return {verdict::allow};
+    }
+    // What was pending is decided.
+    virtual void topic_decided(const session&, topic_action, std::string_view /*topic*/,
+                               const decision&, instant /*now*/) {}
+
+    virtual void client_connected(const client&, bool /*session_present*/) {}
     virtual void client_disconnected(const client&, reason_code) {}
+    // A connection about which authenticate() was asked was not admitted, whoever decided that.
+    virtual void client_refused(const client&) {}
+    virtual void session_ended(const session&) {}
+    virtual void client_subscribed(const session&, std::string_view /*filter*/, qos /*granted*/) {}
+    virtual void client_unsubscribed(const session&, std::string_view /*filter*/) {}
+    // The message of a topic was stored; or removed, then its payload is empty. Null: the server's.
+    virtual void message_retained(const session* /*publisher*/, const message_ptr&) {}
+    // A message waits for a session that is not connected.
+    virtual void message_queued(const session&, const message_ptr&) {}
+    virtual void message_received(const session&, const message_ptr&, std::uint16_t /*packet_id*/) {
+    }
+    virtual void message_broadcast(const session&, const message_ptr&, std::uint16_t /*packet_id*/) {
+    }
+    virtual void packet_received(const client&, bytes_view) {}
+    virtual void packet_sent(const client&, bytes_view) {}
+    // A message for a subscriber inside the process, see broker::subscribe_local().
+    virtual void local_message(std::uint64_t /*subscriber*/, const message_ptr&, bool /*retain*/) {}
+
+    // Observers do not keep up: clients are not to be read from until broker::resume_clients().
+    virtual bool is_congested() const noexcept { return false; }
+
     virtual void log(log_level level, std::string text) = 0;
 
-    bool wants(hook event) const noexcept {
-        return (mask() & static_cast<std::uint32_t>(event)) != 0;
-    }
+    bool wants(hook event) const noexcept { return (mask_ & to_bit(event)) != 0; }
+
+  protected:
+    std::uint32_t mask_ = 0;
 };
 
 }  // namespace amqtt

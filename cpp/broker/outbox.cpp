@@ -5,14 +5,6 @@
 #include <vector>
 
 namespace amqtt {
-namespace {
-
-subscription_ids ids_of(const subscription& s) {
-    if (s.id == 0) return nullptr;
-    return std::make_shared<const std::vector<std::uint32_t>>(1, s.id);
-}
-
-}  // namespace
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
@@ -36,18 +28,10 @@ bool outbox::may_send(session& to, qos level) const noexcept {
 
 // -- new messages
 
-delivery_result outbox::deliver(const route& to, publication& p) {
+delivery_result outbox::deliver(const route& to, publication& p, const share_name& share) {
     const bool retain = to.retain_as_published && p.retain();
     return deliver_to(*to.subscriber, p, to.granted,
-                      {p.level_for(to.granted), retain, to.ids, nullptr});
-}
-
-delivery_result outbox::deliver_shared(const subscription& member, const share_name& share,
-                                       publication& p) {
-    const qos granted = member.options.level;
-    const bool retain = member.options.retain_as_published && p.retain();
-    const subscription_ids ids = ids_of(member);
-    return deliver_to(*member.subscriber, p, granted, {p.level_for(granted), retain, ids, share});
+                      {p.level_for(to.granted), retain, to.ids, share});
 }
 
 delivery_result outbox::deliver_to(session& to, publication& p, qos granted, const options& how) {
@@ -86,10 +70,10 @@ delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
     return delivery_result::dropped;
 }
 
-void outbox::deliver_retained(const subscription& to, qos granted, message_ptr m) {
+void outbox::deliver_retained(const route& to, message_ptr m) {
     session& s = *to.subscriber;
-    const qos level = lower_of(m->level(), granted);
-    queued_message queued{std::move(m), level, true, ids_of(to), nullptr};
+    const qos level = lower_of(m->level(), to.granted);
+    queued_message queued{std::move(m), level, true, to.ids, nullptr};
     if (s.queue().empty() && may_send(s, level)) {
         send(s, std::move(queued));
     } else {
@@ -102,7 +86,7 @@ delivery_result outbox::redeliver(const subscription& member, queued_message m) 
     session& s = *member.subscriber;
     m.level = lower_of(m.content->level(), member.options.level);
     m.retain = member.options.retain_as_published && m.content->retain();
-    m.ids = ids_of(member);
+    m.ids = route_of(member).ids;
     if (!s.queue().empty() || !may_send(s, m.level)) {
         return enqueue(s, std::move(m), member.options.level);
     }

@@ -29,13 +29,11 @@ class outbox {
 
     // A message for an established subscription: RETAIN is 0 unless Retain As Published is set
     // (3.1.1: MQTT-3.3.1-9, 5.0: MQTT-3.3.1-12, -13).
-    delivery_result deliver(const route& to, publication& p);
-    // The same for the member of a shared subscription that was chosen.
-    delivery_result deliver_shared(const subscription& member, const share_name& share,
-                                   publication& p);
+    // share: the shared subscription whose chosen member that is.
+    delivery_result deliver(const route& to, publication& p, const share_name& share = nullptr);
     // A retained message for a new subscription: RETAIN is 1 (3.1.1: MQTT-3.3.1-8). Never dropped:
     // the retained store bounds it.
-    void deliver_retained(const subscription& to, qos granted, message_ptr m);
+    void deliver_retained(const route& to, message_ptr m);
     // A message of a shared subscription whose member is gone.
     delivery_result redeliver(const subscription& member, queued_message m);
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/message.hpp"
 
@@ -16,6 +17,17 @@ class publication {
     publication(std::string_view topic, bytes_view payload, std::optional<qos> level,
                 bool retain) noexcept
         : topic_(topic), payload_(payload), level_(level), retain_(retain) {}
+
+    // A message that was kept.
+    publication(message_ptr kept, std::optional<qos> level,
+                std::optional<std::uint32_t> expiry_interval) noexcept
+        : topic_(kept->topic()),
+          payload_(kept->payload()),
+          forwarded_(kept->properties()),
+          level_(level),
+          retain_(kept->retain()),
+          expiry_interval_(expiry_interval),
+          shared_(std::move(kept)) {}
 
     // The properties of MQTT 5.0 that travel with it, encoded; they must outlive it.
     void set_forwarded(bytes_view properties) noexcept { forwarded_ = properties; }
@@ -35,6 +47,7 @@ class publication {
     std::size_t size() const noexcept {
         return topic_.size() + payload_.size() + forwarded_.size();
     }
+    const std::optional<qos>& level() const noexcept { return level_; }
     const std::optional<std::uint32_t>& expiry_interval() const noexcept {
         return expiry_interval_;
     }

@@ -30,6 +30,12 @@ subscription_ids share_ids(std::vector<std::uint32_t> ids) {
 
 }  // namespace
 
+route route_of(const subscription& s) {
+    route found{s.subscriber, s.options.level, s.options.retain_as_published, false, nullptr};
+    if (s.id != 0) found.ids = std::make_shared<const std::vector<std::uint32_t>>(1, s.id);
+    return found;
+}
+
 bool router::subscribe(session& subscriber, std::string_view name, const parsed_filter& filter,
                        subscription_options options, std::uint32_t id) {
     ++generation_;

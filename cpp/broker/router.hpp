@@ -32,6 +32,9 @@ struct route {
     subscription_ids ids;
 };
 
+// The way to the subscriber of one subscription.
+route route_of(const subscription& s);
+
 struct topic_routes {
     std::vector<route> routes;
     std::vector<shared_group*> groups;

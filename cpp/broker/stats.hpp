@@ -8,10 +8,13 @@ namespace amqtt {
 struct broker_stats {
     std::uint64_t bytes_received = 0;
     std::uint64_t bytes_sent = 0;
+    std::uint64_t packets_received = 0;
+    std::uint64_t packets_sent = 0;
     std::uint64_t publish_received = 0;
     std::uint64_t publish_sent = 0;
     std::uint64_t publish_dropped = 0;  // because a queue was full
     std::uint64_t connections = 0;      // accepted CONNECTs
+    std::uint64_t disconnections = 0;   // of what was accepted
     std::uint64_t clients_connected = 0;
     std::uint64_t clients_maximum = 0;  // most at one time
 };

@@ -1,41 +1,45 @@
-// The packaged plugins that run in the engine, behind the broker's hooks.
+// The packaged plugins that decide in the engine instead of in Python.
 #pragma once
 
-#include <functional>
-#include <string>
+#include <optional>
+#include <string_view>
 
-#include "base/log.hpp"
-#include "broker/hooks.hpp"
-#include "policy/anonymous_auth.hpp"
+#include "policy/topic_acl.hpp"
 
 namespace amqtt {
 
 struct policy_settings {
-    // Who may connect; without an authentication plugin nobody may.
-    bool authenticate_anonymous = true;
+    // AnonymousAuthPlugin: admits everyone, or everyone who names a user. No password is looked at.
+    bool authenticate_anonymous = false;
     bool allow_anonymous = true;
-    bool event_log = true;
+    // TopicTabooPlugin
+    bool taboo = false;
+    // TopicAccessControlListPlugin
+    std::optional<acl_settings> acl;
 };
 
-class packaged_policy : public hooks {
+class packaged_policy {
   public:
-    using log_sink = std::function<void(log_record)>;
+    explicit packaged_policy(policy_settings settings) : settings_(std::move(settings)) {}
 
-    packaged_policy(const policy_settings& settings, log_sink sink);
-
-    verdict authenticate(const client& who, std::uint64_t ticket) override;
-    std::uint32_t mask() const noexcept override { return mask_; }
-    void client_connected(const client& who) override;
-    void client_disconnected(const client& who, reason_code reason) override;
-    void log(log_level level, std::string text) override;
+    opinion authenticate(const connect_request& request) const noexcept {
+        if (!settings_.authenticate_anonymous) return opinion::none;
+        const bool named = request.user_name && !request.user_name->empty();
+        return settings_.allow_anonymous || named ? opinion::allow : opinion::deny;
+    }
+    // Some packaged plugin has an opinion on topics.
+    bool checks_topics() const noexcept { return settings_.taboo || settings_.acl; }
+    opinion check_topic(const session& who, topic_action action, std::string_view topic) const {
+        opinion found = opinion::none;
+        if (settings_.taboo) found = check_taboo(who, topic);
+        if (found != opinion::deny && settings_.acl) {
+            found = check_acl(*settings_.acl, who, action, topic);
+        }
+        return found;
+    }
 
   private:
-    void log_event(std::string_view event);
-
     policy_settings settings_;
-    anonymous_auth anonymous_;
-    log_sink sink_;
-    std::uint32_t mask_ = 0;
 };
 
 }  // namespace amqtt

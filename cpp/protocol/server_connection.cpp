@@ -1,7 +1,10 @@
 #include "protocol/server_connection.hpp"
 
+#include <cstring>
 #include <utility>
 #include <vector>
+
+#include "codec/writer.hpp"
 
 namespace amqtt {
 namespace {
@@ -10,6 +13,17 @@ template <class T>
 server_event as_event(result<T> decoded) {
     if (!decoded) return decoded.error();
     return std::move(*decoded);
+}
+
+// The body is the end of the packet, so its beginning is known too.
+bytes_view whole(const frame& packet) noexcept {
+    return {packet.body.data() + packet.body.size() - packet.size, packet.size};
+}
+
+properties with_reason(std::string_view reason) {
+    properties props;
+    if (!reason.empty()) props.add(property_id::reason_string, reason);
+    return props;
 }
 
 }  // namespace
@@ -23,12 +37,15 @@ server_event server_connection::next() {
             return need_input{};
         }
         const frame& packet = **found;
+        ++counts_.received;
+        if (watcher_) watcher_->packet_received(whole(packet));
         if (phase_ == phase::connected && packet.type == packet_type::pingreq &&
             packet.flags == 0 && packet.body.empty() &&
             (packet.has_shortest_length || !has_properties(version_))) {
             static constexpr std::uint8_t pingresp[] = {first_byte(packet_type::pingresp), 0};
             const answer_count counted(*this);
             output_.append(pingresp);
+            count_sent(pingresp);
             continue;
         }
         return phase_ == phase::awaiting_connect ? decode_first(packet) : decode(packet);
@@ -130,17 +147,34 @@ void server_connection::send_publish(const outgoing_publish& packet, const messa
     }
     if (choice.alias == 0) {
         append_publish(output_, version_, packet, owner);
+        show_publish(packet);
         return;
     }
     outgoing_publish aliased = packet;
     aliased.topic_alias = choice.alias;
     if (choice.known) aliased.topic = {};
     append_publish(output_, version_, aliased, owner);
+    show_publish(aliased);
+}
+
+void server_connection::show_publish(const outgoing_publish& packet) {
+    ++counts_.sent;
+    if (!watcher_) return;
+    std::vector<std::uint8_t> encoded(publish_header_size(packet, version_));
+    write_publish_header(encoded.data(), packet, version_);
+    encoded.insert(encoded.end(), packet.payload.begin(), packet.payload.end());
+    watcher_->packet_sent(encoded);
+}
+
+void server_connection::count_sent(bytes_view packet) {
+    ++counts_.sent;
+    if (watcher_) watcher_->packet_sent(packet);
 }
 
 bool server_connection::append(const std::vector<std::uint8_t>& packet) {
     if (packet.size() > max_sent_size_) return false;
     output_.append(packet);
+    count_sent(packet);
     return true;
 }
 
@@ -157,6 +191,26 @@ bool server_connection::append_with_reason(Packet& packet, std::string_view reas
     }
     encode(packet, version_, out);
     return append(out);
+}
+
+void server_connection::send_ack(packet_type type, std::uint16_t packet_id, reason_code code,
+                                 std::string_view reason) {
+    const answer_count counted(*this);
+    // (5.0: MQTT-3.1.2-29, MQTT-3.4.2-2, MQTT-3.5.2-2.)
+    if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
+        std::vector<std::uint8_t> body;
+        writer to(body);
+        to.u16(packet_id);
+        to.u8(to_byte(code));
+        with_reason(reason).encode(body);
+        std::vector<std::uint8_t> out;
+        write_packet(out, type, body);
+        if (append(out)) return;
+    }
+    std::uint8_t encoded[ack_size_max];
+    const std::size_t size = write_ack(encoded, type, packet_id, code, version_);
+    std::memcpy(output_.allocate(size), encoded, size);
+    count_sent({encoded, size});
 }
 
 bool server_connection::accepts_connack(const properties& props) const {
@@ -188,9 +242,16 @@ bool server_connection::send_auth(reason_code code, const properties& props,
     return append_with_reason(packet, peer_wants_problem_information_ ? reason : "");
 }
 
-bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes) {
+bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,
+                                    std::string_view reason) {
     const answer_count counted(*this);
     std::vector<std::uint8_t> out;
+    // (5.0: MQTT-3.1.2-29, MQTT-3.9.2-1.)
+    if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
+        encode_suback({packet_id, {codes.begin(), codes.end()}, with_reason(reason)}, version_, out);
+        if (append(out)) return true;
+        out.clear();
+    }
     encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
     return append(out);
 }

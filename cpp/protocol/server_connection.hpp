@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "base/bytes.hpp"
@@ -21,6 +22,7 @@
 #include "codec/subscribe.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
+#include "protocol/packet_watcher.hpp"
 #include "protocol/topic_aliases.hpp"
 
 namespace amqtt {
@@ -81,12 +83,12 @@ class server_connection {
     bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;
     // Precondition: accepts(packet). owner as for append_publish().
     void send_publish(const outgoing_publish& packet, const message_ptr& owner);
-    void send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
-        const answer_count counted(*this);
-        append_ack(output_, version_, type, packet_id, code);
-    }
+    // reason: as above, for acknowledgements only when the peer wants to know.
+    void send_ack(packet_type type, std::uint16_t packet_id, reason_code code,
+                  std::string_view reason = {});
     // Of both, false: too large for the peer.
-    [[nodiscard]] bool send_suback(std::uint16_t packet_id, std::span<const reason_code> codes);
+    [[nodiscard]] bool send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,
+                                   std::string_view reason = {});
     [[nodiscard]] bool send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes);
     // MQTT 5.0 only; in MQTT 3 the server has no DISCONNECT and nothing is sent.
     void send_disconnect(reason_code code, std::string_view reason = {},
@@ -105,6 +107,10 @@ class server_connection {
         answers_ = std::min(answers_, output_.size());
         return answers_;
     }
+
+    // Shows every packet to a watcher, which must outlive the connection; null ends that.
+    void watch(packet_watcher* watcher) noexcept { watcher_ = watcher; }
+    packet_counts take_counts() noexcept { return std::exchange(counts_, {}); }
 
     // The peer was kept waiting until now, so its silence does not count.
     void restart_keep_alive(instant now) noexcept { last_received_ = now; }
@@ -137,6 +143,8 @@ class server_connection {
     [[nodiscard]] bool append(const std::vector<std::uint8_t>& packet);
     template <class Packet>
     [[nodiscard]] bool append_with_reason(Packet& packet, std::string_view reason);
+    void count_sent(bytes_view packet);
+    void show_publish(const outgoing_publish& packet);
 
     packet_feed feed_;
     output_queue output_;
@@ -149,6 +157,8 @@ class server_connection {
     bool peer_wants_problem_information_ = true;
     received_aliases received_aliases_;
     sent_aliases sent_aliases_;
+    packet_counts counts_;
+    packet_watcher* watcher_ = nullptr;
 };
 
 }  // namespace amqtt

@@ -64,6 +64,10 @@ class session {
     const message_queue& queue() const noexcept { return queue_; }
     packet_id_set& received_qos2() noexcept { return received_qos2_; }
 
+    // By which its client was admitted last.
+    std::optional<std::string> user_name;
+    // Of a subscriber inside this process, which has no connection; 0: a client's session.
+    std::uint64_t local_id = 0;
     // The connection it is on, or null while the client is away.
     client* connection = nullptr;
     // Seconds it outlives its connection (Session Expiry Interval); in MQTT 3 that is 0 with

@@ -76,6 +76,17 @@ void retained_store::match(std::string_view filter, std::vector<message_ptr>& fo
     }
 }
 
+void retained_store::all(std::vector<message_ptr>& found) const {
+    std::vector<const node*> pending{&root_};
+    while (!pending.empty()) {
+        const node* here = pending.back();
+        pending.pop_back();
+        if (here->value) found.push_back(here->value);
+        for (const auto& [name, next] : here->children)
+            pending.push_back(next.get());
+    }
+}
+
 void retained_store::clear() {
     destroy_children(root_, [](node&, auto&) {});
     size_ = 0;

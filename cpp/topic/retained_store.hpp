@@ -25,6 +25,8 @@ class retained_store {
     message_ptr find(std::string_view topic) const;
     // Appends to found every retained message whose topic the valid filter matches.
     void match(std::string_view filter, std::vector<message_ptr>& found) const;
+    // Appends every retained message.
+    void all(std::vector<message_ptr>& found) const;
 
     std::size_t size() const noexcept { return size_; }
     std::size_t bytes() const noexcept { return bytes_; }

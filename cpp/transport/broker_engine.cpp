@@ -20,17 +20,17 @@ namespace {
 
 constexpr auto file_check_interval = std::chrono::seconds(1);
 
+verdict verdict_of(bool allowed) noexcept {
+    return allowed ? verdict::allow : verdict::deny;
+}
+
 }  // namespace
 
 struct broker_engine::parts {
-    parts(const broker_settings& settings, const policy_settings& policy_options)
+    parts(const broker_settings& settings, policy_settings policy_options, python_decisions python)
         : events([this] { readable.notify(); }),
           commands([this] { loop.post([this] { run_commands(); }); }),
-          policy(policy_options,
-                 [this](log_record record) {
-                     const std::size_t size = record.text.size();
-                     events.push(std::move(record), size);
-                 }),
+          policy(std::move(policy_options), python, events),
           core(settings, policy),
           tick(loop.context()),
           file_check(loop.context()) {}
@@ -42,15 +42,22 @@ struct broker_engine::parts {
     void accept(listener& from, std::unique_ptr<stream> peer_stream, const bound_address& peer);
     void log_problem(const peer_info& peer, const std::string& problem);
     void run_commands();
-    // Runs f on the engine's thread, or here when there is none, and returns what it returns.
-    template <class F>
-    auto call(F f);
+    void run(publish_command& what);
+    void run(authenticated_command& what);
+    void run(topic_decided_command& what);
+    void run(retain_command& what) { core.retain(std::move(what.content), loop.now()); }
+    void run(hooks_command& what);
+    void run(disconnect_client_command& what) {
+        core.disconnect_client(what.client_id, what.code, loop.now());
+    }
+    void run(forget_verdicts_command& what);
+    void run(unsubscribe_local_command& what) { core.unsubscribe_local(what.subscriber); }
 
     notifier readable;
     mailbox<broker_event> events;
     reactor loop;
     mailbox<broker_command> commands;
-    packaged_policy policy;
+    plugin_hooks policy;
     broker core;
     asio::steady_timer tick;
     asio::steady_timer file_check;
@@ -133,23 +140,47 @@ void broker_engine::parts::stop_on_thread() {
 void broker_engine::parts::run_commands() {
     taken.clear();
     commands.take(taken, std::numeric_limits<std::size_t>::max(), [] {});
-    for (const broker_command& command : taken) {
-        const auto& what = std::get<publish_command>(command);
-        core.publish(what.content->topic(), what.content->payload(), what.level,
-                     what.content->retain(), loop.now());
+    for (broker_command& command : taken)
+        std::visit([this](auto& what) { run(what); }, command);
+}
+
+void broker_engine::parts::run(publish_command& what) {
+    core.publish(what.content->topic(), what.content->payload(), what.level, what.content->retain(),
+                 loop.now());
+}
+
+void broker_engine::parts::run(authenticated_command& what) {
+    core.decide(what.ticket, {verdict_of(what.allowed), what.code, std::move(what.reason)},
+                loop.now(), std::move(what.user_name));
+}
+
+void broker_engine::parts::run(topic_decided_command& what) {
+    core.decide_topic(what.ticket,
+                      {verdict_of(what.allowed), what.code, std::move(what.reason), what.holds},
+                      loop.now());
+}
+
+void broker_engine::parts::run(hooks_command& what) {
+    policy.set_events(what.python, what.logged);
+    core.hooks_changed();
+}
+
+void broker_engine::parts::run(forget_verdicts_command& what) {
+    verdict_cache& verdicts = policy.verdicts();
+    if (what.client_id && what.topic) {
+        verdicts.forget(*what.client_id, *what.topic);
+    } else if (what.client_id) {
+        verdicts.forget(*what.client_id);
+    } else if (what.topic) {
+        verdicts.forget_topic(*what.topic);
+    } else {
+        verdicts.clear();
     }
 }
 
-template <class F>
-auto broker_engine::parts::call(F f) {
-    if (!started || stopped) return f();
-    std::promise<decltype(f())> answer;
-    loop.post([&] { answer.set_value(f()); });
-    return answer.get_future().get();
-}
-
-broker_engine::broker_engine(const broker_settings& settings, const policy_settings& policy)
-    : parts_(std::make_unique<parts>(settings, policy)), process_(::getpid()) {}
+broker_engine::broker_engine(const broker_settings& settings, policy_settings policy,
+                             python_decisions python)
+    : parts_(std::make_unique<parts>(settings, std::move(policy), python)), process_(::getpid()) {}
 
 broker_engine::~broker_engine() {
     if (::getpid() != process_) {
@@ -196,28 +227,39 @@ void broker_engine::stop() {
     p.loop.join();
 }
 
-void broker_engine::publish(message_ptr content, std::optional<qos> level) {
-    checked().commands.push_unbounded(publish_command{std::move(content), level});
+void broker_engine::execute(broker_command command) {
+    checked().commands.push_unbounded(std::move(command));
+}
+
+template <class F>
+auto broker_engine::call(F f) {
+    parts& p = checked();
+    if (!p.started || p.stopped) return f(p);
+    std::promise<decltype(f(p))> answer;
+    p.loop.post([&] { answer.set_value(f(p)); });
+    return answer.get_future().get();
 }
 
 engine_status broker_engine::status() {
-    parts& p = checked();
-    const auto read = [&p] {
+    return call([](parts& p) {
         engine_status now;
         now.stats = p.core.stats();
         now.sessions = p.core.sessions().size();
         now.subscriptions = p.core.routes().subscription_count();
         now.retained = p.core.routes().retained().size();
+        p.core.sessions().for_each([&](session& s) {
+            now.inflight_in += s.received_qos2().size();
+            now.inflight_out += s.inflight().size();
+            if (!s.connection) now.queued += s.queue().size();
+        });
         for (const auto& each : p.listeners)
             now.connections.emplace_back(each->name(), each->connections());
         return now;
-    };
-    return p.call(read);
+    });
 }
 
 std::vector<std::pair<std::string, std::string>> broker_engine::reload_certificates() {
-    parts& p = checked();
-    return p.call([&p] {
+    return call([](parts& p) {
         std::vector<std::pair<std::string, std::string>> problems;
         for (const auto& each : p.listeners) {
             if (!each->has_tls()) continue;
@@ -228,13 +270,84 @@ std::vector<std::pair<std::string, std::string>> broker_engine::reload_certifica
     });
 }
 
+std::size_t broker_engine::session_count() {
+    return call([](parts& p) { return p.core.sessions().size(); });
+}
+
+std::vector<std::string> broker_engine::session_ids() {
+    return call([](parts& p) {
+        std::vector<std::string> ids;
+        p.core.sessions().for_each([&](session& s) { ids.push_back(s.client_id()); });
+        return ids;
+    });
+}
+
+std::optional<session_facts> broker_engine::find_session(const std::string& client_id) {
+    return call([&](parts& p) {
+        session* s = p.core.sessions().find(client_id);
+        return s ? std::optional(facts_of(*s)) : std::nullopt;
+    });
+}
+
+std::map<std::string, std::vector<std::pair<std::string, qos>>> broker_engine::subscriptions() {
+    return call([](parts& p) {
+        std::map<std::string, std::vector<std::pair<std::string, qos>>> all;
+        p.core.sessions().for_each([&](session& s) {
+            for (const auto& [name, entry] : s.subscriptions())
+                all[entry->name].emplace_back(s.client_id(), entry->options.level);
+        });
+        return all;
+    });
+}
+
+message_ptr broker_engine::find_retained(const std::string& topic) {
+    return call([&](parts& p) { return p.core.routes().retained().find(topic); });
+}
+
+std::vector<message_ptr> broker_engine::retained() {
+    return call([](parts& p) {
+        std::vector<message_ptr> all;
+        p.core.routes().retained().all(all);
+        return all;
+    });
+}
+
+bool broker_engine::create_session(const std::string& client_id) {
+    return call([&](parts& p) { return p.core.create_session(client_id) != nullptr; });
+}
+
+std::optional<reason_code> broker_engine::subscribe(const std::string& client_id,
+                                                    const std::string& filter, qos level) {
+    return call([&](parts& p) {
+        session* s = p.core.sessions().find(client_id);
+        return s ? std::optional(p.core.add_subscription(*s, filter, level)) : std::nullopt;
+    });
+}
+
+bool broker_engine::enqueue(const std::string& client_id, message_ptr content) {
+    return call([&](parts& p) {
+        session* s = p.core.sessions().find(client_id);
+        return s && p.core.enqueue(*s, std::move(content));
+    });
+}
+
+bool broker_engine::subscribe_local(std::uint64_t subscriber, const std::string& filter,
+                                    qos level) {
+    return call(
+        [&](parts& p) { return p.core.subscribe_local(subscriber, filter, level, p.loop.now()); });
+}
+
 int broker_engine::event_fd() const {
     return checked().readable.fd();
 }
 
 bool broker_engine::take_events(std::vector<broker_event>& into, std::size_t most) {
     parts& p = checked();
-    return p.events.take(into, most, [&p] { p.readable.reset(); });
+    const bool more = p.events.take(into, most, [&p] { p.readable.reset(); });
+    if (!more && p.policy.take_congestion()) {
+        p.loop.post([&p] { p.core.resume_clients(); });
+    }
+    return more;
 }
 
 }  // namespace amqtt

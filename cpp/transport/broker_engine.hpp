@@ -1,7 +1,7 @@
 // A broker on a thread of its own: what Python holds.
 #pragma once
 
-#include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,8 +12,8 @@
 #include "bridge/broker_messages.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
-#include "policy/packaged_policy.hpp"
 #include "transport/listener.hpp"
+#include "transport/plugin_hooks.hpp"
 
 namespace amqtt {
 
@@ -22,6 +22,9 @@ struct engine_status {
     std::size_t sessions = 0;
     std::size_t subscriptions = 0;
     std::size_t retained = 0;
+    std::size_t inflight_in = 0;
+    std::size_t inflight_out = 0;
+    std::size_t queued = 0;  // messages that wait for sessions without connection
     std::vector<std::pair<std::string, std::size_t>> connections;  // by listener
 };
 
@@ -30,7 +33,7 @@ struct engine_status {
 // destructor throws std::logic_error.
 class broker_engine {
   public:
-    broker_engine(const broker_settings& settings, const policy_settings& policy);
+    broker_engine(const broker_settings& settings, policy_settings policy, python_decisions python);
     // Stops if that has not been done.
     ~broker_engine();
     broker_engine(const broker_engine&) = delete;
@@ -43,13 +46,34 @@ class broker_engine {
     // Closes listeners and connections and ends the thread. Does nothing the second time.
     void stop();
 
+    // Does something soon, in the order of the calls.
+    void execute(broker_command command);
+
+    // -- What the engine holds at this moment. The calls wait for its thread.
+
     // Reads the files of certificates, keys and authorities again, for new connections. Returns
     // what is wrong, by listener; that one keeps what it has.
     std::vector<std::pair<std::string, std::string>> reload_certificates();
-
-    // Publishes a message of the server.
-    void publish(message_ptr content, std::optional<qos> level);
     engine_status status();
+    std::size_t session_count();
+    std::vector<std::string> session_ids();
+    std::optional<session_facts> find_session(const std::string& client_id);
+    // Client and granted QoS of every subscription, by filter.
+    std::map<std::string, std::vector<std::pair<std::string, qos>>> subscriptions();
+    message_ptr find_retained(const std::string& topic);
+    std::vector<message_ptr> retained();
+
+    // -- What is done at once, likewise.
+
+    // False if there is such a session.
+    bool create_session(const std::string& client_id);
+    // The code of SUBACK; nothing when there is no such session.
+    std::optional<reason_code> subscribe(const std::string& client_id, const std::string& filter,
+                                         qos level);
+    // False when the queue is full or there is no such session.
+    bool enqueue(const std::string& client_id, message_ptr content);
+    // False when filter has no valid syntax.
+    bool subscribe_local(std::uint64_t subscriber, const std::string& filter, qos level);
 
     // Readable when events() has something to take.
     int event_fd() const;
@@ -59,6 +83,9 @@ class broker_engine {
   private:
     struct parts;
 
+    // Runs f on the engine's thread and waits for its result.
+    template <class F>
+    auto call(F f);
     parts& checked() const;
 
     std::unique_ptr<parts> parts_;

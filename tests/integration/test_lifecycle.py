@@ -442,7 +442,7 @@ async def main():
     child = os.fork()
     if child == 0:
         try:
-            broker._engine.status()
+            broker.statistics()
         except RuntimeError as error:
             assert "before a fork" in str(error)
         else:

@@ -287,7 +287,7 @@ class TestBrokerConfig:
 class TestLimitsConfig:
     def test_defaults(self) -> None:
         assert list(LimitsConfig()) == [
-            *(30, 262144, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None, 65535, 32),
+            *(30, 262144, 30, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None, 65535, 32),
             *(1000, 100000, 268435456),
             *(1000000, 100000, 200, 1000000, 1073741824),
         ]
@@ -302,6 +302,7 @@ class TestLimitsConfig:
             ("connect_timeout", True),
             ("connect_timeout", "30"),
             ("max_connect_packet_size", 1),
+            ("decision_timeout", 0),
             ("max_packet_size", 1),
             ("max_packet_size", 268435461),
             ("min_keep_alive", -1),

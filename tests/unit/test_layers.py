@@ -90,7 +90,8 @@ def imported_modules(path: Path) -> set[str]:
 
 
 CORE_USERS = {
-    "_bridge.py", "_dispatch.py", "_wire.py", "broker.py", "client.py", "session.py", "contexts.py",
+    "_bridge.py", "_dispatch.py", "_wire.py", "_broker_sessions.py", "_listening.py", "broker.py",
+    "client.py", "session.py", "contexts.py",
     "events.py", "errors.py", "adapters.py",
 }  # fmt: skip
 MODULES = sorted(PYTHON.rglob("*.py"))

@@ -213,7 +213,7 @@ void broker_bed::advance(duration time, bool coarse) {
 }
 
 void broker_bed::decide(std::size_t n, bool allowed) {
-    core.decide(hooks.tickets.at(n), allowed, now);
+    core.decide(hooks.tickets.at(n), {allowed ? verdict::allow : verdict::deny}, now);
     settle();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,8 @@ class fake_link : public link {
 // Answers as it is told and notes what it was told.
 class fake_hooks : public hooks {
   public:
+    fake_hooks() { want({hook::client_connected, hook::client_disconnected}); }
+
     verdict authenticate(const client& who, std::uint64_t ticket) override {
         asked.push_back(who.request->client_id);
         tickets.push_back(ticket);
@@ -44,8 +47,12 @@ class fake_hooks : public hooks {
         return next;
     }
     void authentication_ended(std::uint64_t ticket) override { ended.push_back(ticket); }
-    std::uint32_t mask() const noexcept override { return wanted; }
-    void client_connected(const client& who) override {
+    void want(std::initializer_list<hook> events) {
+        for (const hook event : events)
+            mask_ |= to_bit(event);
+    }
+    void want_nothing() { mask_ = 0; }
+    void client_connected(const client& who, bool) override {
         events.push_back("connected " + who.request->client_id);
     }
     void client_disconnected(const client& who, reason_code reason) override {
@@ -66,8 +73,6 @@ class fake_hooks : public hooks {
 
     verdict answer = verdict::allow;
     std::function<verdict(const client&)> judge;  // instead of answer, when set
-    std::uint32_t wanted = static_cast<std::uint32_t>(hook::client_connected) |
-                           static_cast<std::uint32_t>(hook::client_disconnected);
     std::deque<authentication_reply> replies;  // to steps of enhanced authentication, in turn
     std::vector<std::string> steps;            // "method:data", " first", " again"
     std::vector<std::uint64_t> ended;          // tickets of exchanges that are over

@@ -58,7 +58,7 @@ TEST_F(pending_authentication, forgets_a_peer_that_leaves) {
 
 TEST_F(pending_authentication, ignores_answers_to_questions_it_did_not_ask) {
     bed_["c"].send(connect({.client_id = "c"}));
-    bed_.core.decide(bed_.hooks.tickets[0] + 1, true, bed_.now);
+    bed_.core.decide(bed_.hooks.tickets[0] + 1, {verdict::allow}, bed_.now);
     bed_["c"].expect_nothing();
     bed_.decide(0, true);
     bed_.decide(0, false);  // a second answer

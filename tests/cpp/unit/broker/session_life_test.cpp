@@ -204,7 +204,8 @@ TEST(shutdown, closes_every_connection) {
 
 TEST(hook_mask, keeps_events_from_who_does_not_want_them) {
     broker_bed bed;
-    bed.hooks.wanted = static_cast<std::uint32_t>(hook::client_disconnected);
+    bed.hooks.want_nothing();
+    bed.hooks.want({hook::client_disconnected});
     bed["c"].login({.client_id = "c"}).send(disconnect());
     EXPECT_EQ(bed.hooks.events, texts{"disconnected c"});
 }

@@ -1,0 +1,373 @@
+"""Sessions of a broker's engine, as plugins and applications see them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from amqtt.session import (
+    ApplicationMessage,
+    IncomingApplicationMessage,
+    RetainedApplicationMessage,
+    Session,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amqtt import _core
+
+    EngineSource = Callable[[], _core.BrokerEngine | None]
+
+
+class BrokerSession(Session):
+    """A session that the engine keeps; its queue of waiting messages is the engine's."""
+
+    def __init__(self, engine: EngineSource, client_id: str) -> None:
+        """Make a session that is not connected yet."""
+        super().__init__()
+        self.client_id = client_id
+        self._engine: EngineSource | None = engine
+
+    def _facts(self) -> dict[str, Any] | None:
+        engine = self._engine() if self._engine is not None else None
+        return None if engine is None else engine.find_session(self.client_id or "")
+
+    @property
+    def retained_messages(self) -> asyncio.Queue[Any]:
+        """The messages that wait until the client connects again."""
+        if self._retained_messages is None:
+            self._retained_messages = _WaitingMessages(self)
+        return self._retained_messages
+
+    @retained_messages.setter
+    def retained_messages(self, queue: asyncio.Queue[Any]) -> None:
+        self._retained_messages = queue
+
+    @property
+    def retained_messages_count(self) -> int:
+        """The number of messages that wait until the client connects again."""
+        return int((self._facts() or {}).get("queued", 0))
+
+    @property
+    def inflight_in_count(self) -> int:
+        """The number of received messages whose handshake is not complete."""
+        return int((self._facts() or {}).get("inflight_in", 0))
+
+    @property
+    def inflight_out_count(self) -> int:
+        """The number of sent messages that are not acknowledged."""
+        return int((self._facts() or {}).get("inflight_out", 0))
+
+    def enqueue(self, message: ApplicationMessage) -> None:
+        """Queue a message for the client in the engine."""
+        engine = self._engine() if self._engine is not None else None
+        if engine is None or self.client_id is None:
+            return
+        engine.create_session(self.client_id)
+        engine.enqueue(self.client_id, message.topic, message.data, message.qos or 0)
+
+    def fill(self, facts: dict[str, Any]) -> None:
+        """Take what the engine knows of the client."""
+        self.client_id = facts["client_id"]
+        self.username = facts["username"]
+        if not facts["listener"]:  # it is away: nothing is known of a connection
+            return
+        self.remote_address = facts["address"]
+        self.remote_port = facts["port"]
+        self.password = _text_if_possible(facts["password"])
+        self.protocol_version = facts["protocol_version"]
+        self.clean_session = facts["clean_start"]
+        self.keep_alive = facts["keep_alive"]
+        self.properties = facts["properties"]
+        self.ssl_object = TlsPeer(*facts["tls"]) if facts["tls"] is not None else None
+        will = facts["will"]
+        self.will_flag = will is not None
+        topic, message, qos, retain = will or (None, None, None, None)
+        self.will_topic, self.will_message = topic, message
+        self.will_qos, self.will_retain = qos, retain
+
+    def set_connected(self, connected: bool) -> None:
+        """Follow the state of the connection."""
+        if connected and not self.transitions.is_connected():
+            self.transitions.connect()
+        elif not connected and not self.transitions.is_disconnected():
+            self.transitions.disconnect()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the engine too."""
+        return {**super().__getstate__(), "_engine": None}
+
+
+class TlsPeer:
+    """Tell what the handshake of TLS has proven, in the terms of `ssl.SSLObject`.
+
+    Args:
+        certificate: the verified certificate of the client in DER; empty means none.
+        psk_identity: identity of its pre-shared key; empty means none.
+        version: version of TLS, such as `TLSv1.3`.
+        cipher: OpenSSL's name of the cipher suite.
+
+    """
+
+    def __init__(self, certificate: bytes, psk_identity: str, version: str, cipher: str) -> None:
+        """Remember what was proven."""
+        self._certificate = certificate
+        self._version = version
+        self._cipher = cipher
+        self.psk_identity = psk_identity or None
+
+    def getpeercert(self, binary_form: bool = False) -> bytes | None:
+        """Return the certificate of the client in DER, or None when it has none.
+
+        Raises:
+            NotImplementedError: `binary_form` is not set; take the DER form apart with a library
+                for certificates.
+
+        """
+        if not binary_form:
+            msg = "ask for the certificate with binary_form=True"
+            raise NotImplementedError(msg)
+        return self._certificate or None
+
+    def version(self) -> str:
+        """Return the version of TLS."""
+        return self._version
+
+    def cipher(self) -> tuple[str, str, int | None]:
+        """Return the name of the cipher suite, the version of TLS, and no number of bits."""
+        return self._cipher, self._version, None
+
+
+class _WaitingMessages(asyncio.Queue[Any]):
+    """Hand messages that are put to the engine; there is nothing to take out."""
+
+    def __init__(self, session: BrokerSession) -> None:
+        super().__init__()
+        self._session = session
+
+    def _put(self, item: Any) -> None:
+        self._session.enqueue(item)
+
+    def qsize(self) -> int:
+        return self._session.retained_messages_count
+
+    def empty(self) -> bool:
+        return True
+
+    def put_nowait(self, item: Any) -> None:
+        self._put(item)
+
+    async def put(self, item: Any) -> None:
+        self._put(item)
+
+
+class SessionRegistry:
+    """Keep the session objects that plugins and applications have seen.
+
+    Args:
+        engine: returns the engine, or None while there is none.
+        marks_anonymous: whether clients without user name are marked as anonymous.
+
+    """
+
+    def __init__(self, engine: EngineSource, marks_anonymous: bool) -> None:
+        """Begin without sessions."""
+        self._engine = engine
+        self._marks_anonymous = marks_anonymous
+        self._sessions: dict[str, BrokerSession] = {}
+        # Of clients that are not admitted yet, by ticket.
+        self._candidates: dict[int, BrokerSession] = {}
+
+    def __len__(self) -> int:
+        """Return how many session objects are kept."""
+        return len(self._sessions) + len(self._candidates)
+
+    def clear(self) -> None:
+        """Forget all sessions."""
+        self._sessions.clear()
+        self._candidates.clear()
+
+    def _make(self, facts: dict[str, Any]) -> BrokerSession:
+        session = BrokerSession(self._engine, facts["client_id"])
+        session.fill(facts)
+        session.is_anonymous = self._marks_anonymous and not session.username
+        return session
+
+    def candidate(self, ticket: int, facts: dict[str, Any]) -> BrokerSession:
+        """Make the session of a client that wants to connect."""
+        session = self._candidates[ticket] = self._make(facts)
+        return session
+
+    def drop_candidate(self, ticket: int) -> None:
+        """Forget a client that was refused."""
+        self._candidates.pop(ticket, None)
+
+    def connected(self, ticket: int, resumed: bool, facts: dict[str, Any]) -> BrokerSession:
+        """Return the session of a client that was admitted."""
+        candidate = self._candidates.pop(ticket, None) or self._make(facts)
+        known = self._sessions.get(facts["client_id"]) if resumed else None
+        session = known or candidate
+        if known is not None:
+            known.fill(facts)
+            known.is_anonymous = candidate.is_anonymous
+            known.attributes.update(candidate.attributes)
+        else:
+            session.username = facts["username"]
+        session.parent = 1 if resumed else 0
+        session.set_connected(True)
+        self._sessions[facts["client_id"]] = session
+        return session
+
+    def disconnected(self, client_id: str, reason: int) -> BrokerSession:
+        """Return the session of a client whose connection is over."""
+        session = self.get(client_id) or BrokerSession(self._engine, client_id)
+        session.set_connected(False)
+        session.disconnect_reason = reason
+        return session
+
+    def ended(self, client_id: str) -> None:
+        """Forget a session that is over."""
+        self._sessions.pop(client_id, None)
+
+    def get(self, client_id: str) -> BrokerSession | None:
+        """Return a session that the engine has or had a moment ago; None when it has not."""
+        known = self._sessions.get(client_id)
+        if known is not None:
+            return known
+        engine = self._engine()
+        facts = engine.find_session(client_id) if engine is not None else None
+        if facts is None:
+            return None
+        session = self._sessions[client_id] = self._make(facts)
+        session.set_connected(facts["connected"])
+        return session
+
+    def of_event(self, client_id: str) -> BrokerSession:
+        """Return the session that an event is about, though it may be over by now."""
+        return self.get(client_id) or BrokerSession(self._engine, client_id)
+
+
+class LazyMessage(IncomingApplicationMessage):
+    """A message that copies its payload from the engine when somebody reads it.
+
+    Args:
+        message: the engine's message.
+        packet_id: packet identifier; 0 means none.
+
+    """
+
+    __slots__ = ("_data", "_message", "_properties")
+
+    def __init__(self, message: _core.Message, packet_id: int = 0, retain: bool | None = None) -> None:
+        """Take over an engine's message."""
+        self._data: bytes | bytearray | None = None
+        self._properties: dict[str, Any] | None = None
+        self._message = message
+        retained = message.retain if retain is None else retain
+        super().__init__(packet_id or None, message.topic, message.qos, b"", retained)
+        self._data = None
+        self._properties = None
+
+    @property
+    def data(self) -> bytes | bytearray:  # type: ignore[override]
+        """The payload."""
+        if self._data is None:
+            self._data = self._message.payload
+        return self._data
+
+    @data.setter
+    def data(self, value: bytes | bytearray) -> None:
+        self._data = value
+
+    @property
+    def properties(self) -> dict[str, Any]:  # type: ignore[override]
+        """The properties of MQTT 5.0 that travel with the message."""
+        if self._properties is None:
+            self._properties = self._message.properties
+        return self._properties
+
+    @properties.setter
+    def properties(self, value: dict[str, Any]) -> None:
+        self._properties = value
+
+
+def retained_message(
+    message: _core.Message, source: Session | None = None
+) -> RetainedApplicationMessage:
+    """Make the Python form of a retained message."""
+    retained = RetainedApplicationMessage(source, message.topic, message.payload, message.qos)
+    retained.properties = message.properties
+    return retained
+
+
+class LocalSubscription:
+    """Iterate over the messages of a subscription that needs no connection.
+
+    Get it from `Broker.subscribe`. It ends when the broker stops, with `close()`, at the end of an
+    `async with` block, or when nobody holds it.
+
+    Attributes:
+        dropped: messages that were dropped because too many were waiting.
+
+    """
+
+    def __init__(self, most: int, unsubscribe: Callable[[], object]) -> None:
+        """Begin to collect messages."""
+        self.dropped = 0
+        self._most = most
+        self._unsubscribe = unsubscribe
+        self._waiting: asyncio.Queue[ApplicationMessage | None] = asyncio.Queue()
+        self._is_closed = False
+
+    def deliver(self, message: ApplicationMessage) -> bool:
+        """Take a message; False when too many are waiting."""
+        if self._waiting.qsize() >= self._most:
+            self.dropped += 1
+            return False
+        self._waiting.put_nowait(message)
+        return True
+
+    def end(self) -> None:
+        """End the iteration behind the messages that are waiting."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._waiting.put_nowait(None)
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._unsubscribe()
+        self.end()
+
+    def __aiter__(self) -> LocalSubscription:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> ApplicationMessage:
+        """Return the next message, as soon as there is one."""
+        message = await self._waiting.get()
+        if message is None:
+            self._waiting.put_nowait(None)  # for whoever asks again
+            raise StopAsyncIteration
+        return message
+
+    async def __aenter__(self) -> LocalSubscription:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Unsubscribe."""
+        self.close()
+
+
+def _text_if_possible(data: bytes | None) -> str | bytes | None:
+    if data is None:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+subscriber_numbers = itertools.count(1)

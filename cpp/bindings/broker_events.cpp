@@ -1,0 +1,192 @@
+#include "bindings/broker_events.hpp"
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "bindings/convert.hpp"
+#include "bindings/register.hpp"
+#include "bridge/property_list.hpp"
+
+namespace amqtt {
+namespace {
+
+// The first item of an event's tuple.
+constexpr int log_kind = 0;
+constexpr int authenticate_kind = 1;
+constexpr int check_topic_kind = 2;
+constexpr int connected_kind = 3;
+constexpr int disconnected_kind = 4;
+constexpr int refused_kind = 5;
+constexpr int session_ended_kind = 6;
+constexpr int subscribed_kind = 7;
+constexpr int unsubscribed_kind = 8;
+constexpr int message_kind = 9;
+constexpr int packet_kind = 10;
+constexpr int local_message_kind = 11;
+
+py::object value_of(const property_value& value) {
+    struct convert {
+        py::object operator()(std::uint32_t number) const { return py::int_(number); }
+        py::object operator()(const std::string& text) const {
+            return to_python(std::string_view(text));
+        }
+        py::object operator()(const std::vector<std::uint8_t>& data) const {
+            return to_python(bytes_view(data));
+        }
+        py::object operator()(const std::pair<std::string, std::string>& pair) const {
+            return py::make_tuple(pair.first, pair.second);
+        }
+    };
+    return std::visit(convert(), value);
+}
+
+// By name; user properties, which may repeat, are a list of pairs.
+py::dict properties_of(bytes_view encoded, property_scope scope) {
+    py::dict all;
+    for (const owned_property& p : decode_properties(encoded, scope)) {
+        const py::str name(name_of(p.id));
+        if (p.id != property_id::user_property) {
+            all[name] = value_of(p.value);
+            continue;
+        }
+        if (!all.contains(name)) all[name] = py::list();
+        all[name].cast<py::list>().append(value_of(p.value));
+    }
+    return all;
+}
+
+template <class T>
+py::object optional_text(const std::optional<T>& text) {
+    return text ? py::object(to_python(std::string_view(*text))) : py::none();
+}
+
+py::object optional_bytes(const std::optional<std::string>& data) {
+    return data ? py::object(to_python(as_bytes(*data))) : py::none();
+}
+
+// A log record may quote what a peer sent.
+py::object lenient_text(const std::string& text) {
+    return py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+        text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+}
+
+struct to_tuple {
+    py::object operator()(log_record& e) const {
+        return py::make_tuple(log_kind, static_cast<int>(e.level), e.logger, lenient_text(e.text));
+    }
+    py::object operator()(authenticate_event& e) const {
+        return py::make_tuple(authenticate_kind, e.ticket, to_python(*e.who));
+    }
+    py::object operator()(topic_event& e) const {
+        return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic);
+    }
+    py::object operator()(connected_event& e) const {
+        return py::make_tuple(connected_kind, e.ticket, e.session_present,
+                              to_python(*e.who));
+    }
+    py::object operator()(disconnected_event& e) const {
+        return py::make_tuple(disconnected_kind, e.client_id, to_byte(e.reason));
+    }
+    py::object operator()(refused_event& e) const {
+        return py::make_tuple(refused_kind, e.ticket);
+    }
+    py::object operator()(session_ended_event& e) const {
+        return py::make_tuple(session_ended_kind, e.client_id);
+    }
+    py::object operator()(subscription_event& e) const {
+        if (!e.granted) return py::make_tuple(unsubscribed_kind, e.client_id, e.filter);
+        return py::make_tuple(subscribed_kind, e.client_id, e.filter, to_byte(*e.granted));
+    }
+    py::object operator()(broker_message_event& e) const {
+        return py::make_tuple(message_kind, static_cast<int>(e.fate), e.client_id,
+                              py::cast(shared_message{std::move(e.content)}), e.packet_id);
+    }
+    py::object operator()(packet_event& e) const {
+        return py::make_tuple(packet_kind, e.sent, optional_text(e.client_id),
+                              static_cast<int>(e.version), to_python(bytes_view(e.packet)));
+    }
+    py::object operator()(local_message_event& e) const {
+        return py::make_tuple(local_message_kind, e.subscriber,
+                              py::cast(shared_message{std::move(e.content)}), e.retain);
+    }
+};
+
+}  // namespace
+
+py::object to_python(broker_event& event) {
+    return std::visit(to_tuple(), event);
+}
+
+py::dict to_python(const session_facts& facts) {
+    py::dict all;
+    all["client_id"] = facts.client_id;
+    all["connected"] = facts.connected;
+    all["username"] = optional_text(facts.user_name);
+    all["password"] = optional_bytes(facts.password);
+    all["protocol_version"] = static_cast<int>(facts.version);
+    all["address"] = facts.address;
+    all["port"] = facts.port;
+    all["listener"] = facts.listener;
+    all["clean_start"] = facts.clean_start;
+    all["keep_alive"] = facts.keep_alive;
+    all["will"] = facts.will ? py::object(py::make_tuple(
+                                   facts.will->topic, to_python(as_bytes(facts.will->payload)),
+                                   to_byte(facts.will->level), facts.will->retain))
+                             : py::none();
+    all["properties"] = properties_of(facts.properties, property_scope::connect);
+    all["tls"] = facts.is_encrypted
+                     ? py::object(py::make_tuple(to_python(bytes_view(facts.certificate)),
+                                                 facts.psk_identity, facts.tls_version,
+                                                 facts.tls_cipher))
+                     : py::none();
+    all["inflight_out"] = facts.inflight_out;
+    all["inflight_in"] = facts.inflight_in;
+    all["queued"] = facts.queued;
+    return all;
+}
+
+py::dict to_python(const engine_status& status) {
+    py::dict connections;
+    for (const auto& [name, count] : status.connections)
+        connections[py::str(name)] = count;
+    py::dict all;
+    all["bytes_received"] = status.stats.bytes_received;
+    all["bytes_sent"] = status.stats.bytes_sent;
+    all["packets_received"] = status.stats.packets_received;
+    all["packets_sent"] = status.stats.packets_sent;
+    all["publish_received"] = status.stats.publish_received;
+    all["publish_sent"] = status.stats.publish_sent;
+    all["publish_dropped"] = status.stats.publish_dropped;
+    all["clients_connected"] = status.stats.clients_connected;
+    all["clients_disconnected"] = status.stats.disconnections;
+    all["clients_maximum"] = status.stats.clients_maximum;
+    all["sessions"] = status.sessions;
+    all["subscriptions"] = status.subscriptions;
+    all["retained"] = status.retained;
+    all["inflight_in"] = status.inflight_in;
+    all["inflight_out"] = status.inflight_out;
+    all["queued"] = status.queued;
+    all["connections"] = connections;
+    return all;
+}
+
+void register_message(py::module_& module) {
+    py::class_<shared_message>(module, "Message",
+                               "A message of the engine; reading an attribute makes a copy.")
+        .def_property_readonly(
+            "topic", [](const shared_message& m) { return to_python(m.content->topic()); })
+        .def_property_readonly(
+            "payload", [](const shared_message& m) { return to_python(m.content->payload()); })
+        .def_property_readonly("size",
+                               [](const shared_message& m) { return m.content->payload().size(); })
+        .def_property_readonly("qos",
+                               [](const shared_message& m) { return to_byte(m.content->level()); })
+        .def_property_readonly("retain",
+                               [](const shared_message& m) { return m.content->retain(); })
+        .def_property_readonly("properties", [](const shared_message& m) {
+            return properties_of(m.content->properties(), property_scope::publish);
+        });
+}
+
+}  // namespace amqtt

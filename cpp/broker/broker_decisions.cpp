@@ -1,0 +1,192 @@
+// Decisions on topics: what policy cannot say at once stalls the one client it is about.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/broker.hpp"
+
+namespace amqtt {
+namespace {
+
+const char* name_of(topic_action action) noexcept {
+    return action == topic_action::subscribe ? "subscribe to"
+           : action == topic_action::publish ? "publish to"
+                                             : "receive messages from";
+}
+
+}  // namespace
+
+decision broker::check(const session& who, topic_action action, std::string_view topic,
+                       std::uint64_t& ticket) {
+    if (!hooks_.wants(check_of(action))) return {verdict::allow};
+    ticket = ++last_ticket_;
+    return hooks_.check_topic(who, action, topic, ticket, now_);
+}
+
+void broker::ask(std::uint64_t ticket, question what) {
+    questions_.emplace(ticket, std::move(what));
+    deadlines_.emplace_back(ticket, now_ + settings_.decision_timeout);
+}
+
+void broker::forget_questions(std::span<const std::uint64_t> tickets) {
+    for (const std::uint64_t ticket : tickets)
+        questions_.erase(ticket);
+}
+
+void broker::expire_questions() {
+    while (!deadlines_.empty()) {
+        const auto [ticket, due] = deadlines_.front();
+        const auto it = questions_.find(ticket);
+        if (it != questions_.end()) {
+            if (due > now_) return;
+            hooks_.log(log_level::warning, "no decision in time on whether a client may " +
+                                               std::string(name_of(it->second.action)) +
+                                               " TOPIC " + it->second.topic + ": refused");
+            decide_topic(ticket, {}, now_);
+        } else {
+            deadlines_.pop_front();
+        }
+    }
+}
+
+void broker::decide_topic(std::uint64_t ticket, const decision& made, instant now) {
+    now_ = now;
+    const auto it = questions_.find(ticket);
+    if (it == questions_.end()) return;
+    question asked = std::move(it->second);
+    questions_.erase(it);
+    while (!deadlines_.empty() && !questions_.contains(deadlines_.front().first))
+        deadlines_.pop_front();
+    if (asked.subject) {
+        hooks_.topic_decided(*asked.subject, asked.action, asked.topic, made, now_);
+    }
+    answer(ticket, std::move(asked), made);
+}
+
+void broker::answer(std::uint64_t ticket, question asked, const decision& made) {
+    if (asked.action == topic_action::receive) {
+        answer_receive(ticket, *asked.subject, made);
+    } else if (asked.action == topic_action::subscribe) {
+        answer_subscribe(*asked.asker, asked.index, made);
+    } else if (asked.asker) {
+        answer_publish(*asked.asker, made);
+    } else if (made.answer == verdict::allow) {
+        const qos level = asked.will->level();
+        publication p(std::move(asked.will), level, asked.will_expiry);
+        distribute(p);
+    }
+}
+
+void broker::answer_publish(client& c, const decision& made) {
+    const auto held = std::exchange(c.held, nullptr);
+    auto& waiting = std::get<held_publish>(held->what);
+    c.connection.restart_keep_alive(now_);
+    const qos level = waiting.content->level();
+    publication p(std::move(waiting.content), level, waiting.expiry_interval);
+    p.set_publisher(c.state);
+    if (made.answer == verdict::allow) {
+        publish_allowed(c, p, waiting.packet_id);
+    } else {
+        publish_refused(c, p, waiting.packet_id, made);
+    }
+    go_on(c);
+}
+
+void broker::answer_subscribe(client& c, std::size_t index, const decision& made) {
+    auto& waiting = std::get<held_subscribe>(c.held->what);
+    if (made.answer != verdict::allow) {
+        log_refusal(*c.state, topic_action::subscribe, waiting.filters[index]);
+        waiting.codes[index] = made.code;
+        if (!made.reason.empty()) waiting.reason = made.reason;
+    }
+    if (--waiting.open > 0) return;
+    const auto held = std::exchange(c.held, nullptr);
+    c.connection.restart_keep_alive(now_);
+    subscribe_packet packet;
+    packet.packet_id = waiting.packet_id;  // views of what is held
+    for (std::size_t i = 0; i < waiting.filters.size(); ++i)
+        packet.requests.push_back({waiting.filters[i], waiting.options[i]});
+    finish_subscribe(c, packet, waiting.id, std::move(waiting.codes), waiting.reason);
+    go_on(c);
+}
+
+// -- messages on their way to a subscriber
+
+bool broker::pass_gate(const route& to, publication& p, const share_name& share, bool retained) {
+    session& s = *to.subscriber;
+    std::uint64_t ticket = 0;
+    const decision made = check(s, topic_action::receive, p.topic(), ticket);
+    if (made.answer == verdict::deny) {
+        log_refusal(s, topic_action::receive, p.topic());
+        return false;
+    }
+    const auto gate = gates_.find(&s);
+    if (made.answer == verdict::allow && gate == gates_.end()) return true;
+    receive_gate& behind = gate == gates_.end() ? gates_[&s] : gate->second;
+    const std::size_t size = p.share()->size();
+    const queue_limits& limits = settings_.queue;
+    // Retained messages are bounded by their store.
+    if (!retained &&
+        (behind.waiting.size() >= limits.messages || behind.bytes + size > limits.bytes)) {
+        ++stats_.publish_dropped;
+        count_drop(s);
+        return false;
+    }
+    if (made.answer == verdict::allow) ticket = 0;
+    behind.bytes += size;
+    behind.waiting.push_back(
+        {ticket, to, share, p.share(), p.level(), p.expiry_interval(), retained});
+    if (ticket != 0) ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
+    return false;
+}
+
+void broker::answer_receive(std::uint64_t ticket, session& to, const decision& made) {
+    const auto gate = gates_.find(&to);
+    if (gate == gates_.end()) return;
+    auto& waiting = gate->second.waiting;
+    for (auto it = waiting.begin(); it != waiting.end(); ++it) {
+        if (it->ticket != ticket) continue;
+        it->ticket = 0;
+        if (made.answer != verdict::allow) {
+            log_refusal(to, topic_action::receive, it->content->topic());
+            gate->second.bytes -= it->content->size();
+            waiting.erase(it);
+        }
+        break;
+    }
+    drain_gate(to);
+}
+
+void broker::drain_gate(session& to) {
+    const auto gate = gates_.find(&to);
+    auto& waiting = gate->second.waiting;
+    while (!waiting.empty() && waiting.front().ticket == 0) {
+        gated_message next = std::move(waiting.front());
+        waiting.pop_front();
+        gate->second.bytes -= next.content->size();
+        if (next.content->is_expired(now_)) continue;
+        if (next.retained) {
+            outbox_.deliver_retained(next.to, std::move(next.content));
+        } else {
+            publication p(std::move(next.content), next.level, next.expiry_interval);
+            deliver_now(next.to, p, next.share);
+        }
+    }
+    if (waiting.empty()) gates_.erase(gate);
+    deliver_retained(to);
+}
+
+void broker::forget_gate(session& s) {
+    const auto gate = gates_.find(&s);
+    if (gate == gates_.end()) return;
+    for (const gated_message& m : gate->second.waiting)
+        questions_.erase(m.ticket);
+    gates_.erase(gate);
+}
+
+void broker::log_refusal(const session& s, topic_action action, std::string_view topic) {
+    hooks_.log(log_level::info, s.client_id() + " not allowed to " + name_of(action) + " TOPIC " +
+                                    std::string(topic) + ".");
+}
+
+}  // namespace amqtt

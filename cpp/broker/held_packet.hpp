@@ -1,0 +1,59 @@
+// What waits for decisions on topics.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/message.hpp"
+#include "base/qos.hpp"
+#include "base/reason_code.hpp"
+#include "broker/router.hpp"
+#include "codec/subscribe.hpp"
+
+namespace amqtt {
+
+struct held_publish {
+    message_ptr content;
+    std::optional<std::uint32_t> expiry_interval;
+    std::uint16_t packet_id = 0;
+};
+
+struct held_subscribe {
+    std::uint16_t packet_id = 0;
+    std::uint32_t id = 0;  // Subscription Identifier
+    std::vector<std::string> filters;
+    std::vector<subscription_options> options;
+    std::vector<reason_code> codes;  // success: allowed so far
+    std::string reason;              // of a refusal
+    std::size_t open = 0;            // decisions that are still to come
+};
+
+// A packet of a client that is not read from until it is decided.
+struct held_packet {
+    std::variant<held_publish, held_subscribe> what;
+    std::vector<std::uint64_t> tickets;
+};
+
+// A message for a subscriber that waits for its decision or behind one that does.
+struct gated_message {
+    std::uint64_t ticket = 0;  // 0: decided, to be delivered
+    route to;
+    share_name share;
+    message_ptr content;
+    std::optional<qos> level;
+    std::optional<std::uint32_t> expiry_interval;
+    bool retained = false;  // for a new subscription
+};
+
+// The messages of one subscriber in their order, bounded like its queue.
+struct receive_gate {
+    std::deque<gated_message> waiting;
+    std::size_t bytes = 0;
+};
+
+}  // namespace amqtt

@@ -1,0 +1,220 @@
+#include "transport/plugin_hooks.hpp"
+
+#include <utility>
+
+namespace amqtt {
+namespace {
+
+constexpr std::string_view broker_logger = "amqtt.broker";
+constexpr std::string_view event_logger = "amqtt.broker.plugins.EventLoggerPlugin";
+
+void add_connection(session_facts& facts, const client& c) {
+    const connect_request& request = *c.request;
+    facts.user_name = request.user_name;
+    facts.version = request.version;
+    facts.password = request.password;
+    facts.address = c.peer.address;
+    facts.port = c.peer.port;
+    facts.listener = c.peer.listener;
+    facts.clean_start = request.clean_start;
+    facts.keep_alive = request.keep_alive;
+    facts.properties = request.encoded_properties;
+    if (c.peer.tls) {
+        facts.is_encrypted = true;
+        facts.certificate = c.peer.tls->certificate;
+        facts.psk_identity = c.peer.tls->psk_identity;
+        facts.tls_version = c.peer.tls->version;
+        facts.tls_cipher = c.peer.tls->cipher;
+    }
+    if (request.will) {
+        const will_message& will = *request.will;
+        facts.will = will_facts{will.topic, will.payload, will.level, will.retain};
+    }
+}
+
+std::unique_ptr<session_facts> facts_of(const client& c) {
+    auto facts = std::make_unique<session_facts>();
+    facts->client_id = c.request->client_id;
+    facts->connected = c.phase == client_phase::connected;
+    add_connection(*facts, c);
+    return facts;
+}
+
+}  // namespace
+
+session_facts facts_of(session& s) {
+    session_facts facts;
+    facts.client_id = s.client_id();
+    facts.connected = s.connection != nullptr;
+    facts.user_name = s.user_name;
+    if (s.connection) add_connection(facts, *s.connection);
+    facts.inflight_out = s.inflight().size();
+    facts.inflight_in = s.received_qos2().size();
+    facts.queued = s.queue().size();
+    return facts;
+}
+
+plugin_hooks::plugin_hooks(policy_settings settings, python_decisions python,
+                           mailbox<broker_event>& events)
+    : policy_(std::move(settings)), python_decides_(python), events_(events) {
+    set_events(0, 0);
+}
+
+void plugin_hooks::set_events(std::uint32_t python, std::uint32_t logged) noexcept {
+    python_ = python;
+    logged_ = logged;
+    mask_ = python | logged;
+    if (policy_.checks_topics() || python_decides_.topics) {
+        mask_ |= to_bit(hook::check_subscribe) | to_bit(hook::check_publish) |
+                 to_bit(hook::check_receive);
+    }
+    // What is remembered of a client ends with its session.
+    if (python_decides_.topics) {
+        mask_ |= to_bit(hook::client_connected) | to_bit(hook::session_ended);
+    }
+}
+
+// -- decisions
+
+verdict plugin_hooks::authenticate(const client& who, std::uint64_t ticket) {
+    const opinion native = policy_.authenticate(*who.request);
+    if (native == opinion::deny) return verdict::deny;
+    if (!python_decides_.authenticate) {
+        return native == opinion::allow ? verdict::allow : verdict::deny;
+    }
+    events_.push_unbounded(authenticate_event{ticket, facts_of(who)});
+    return verdict::pending;
+}
+
+decision plugin_hooks::check_topic(const session& who, topic_action action, std::string_view topic,
+                                   std::uint64_t ticket, instant now) {
+    if (policy_.check_topic(who, action, topic) == opinion::deny) return {};
+    if (!python_decides_.topics) return {verdict::allow};
+    if (auto known = verdicts_.find(who.client_id(), action, topic, now)) return *std::move(known);
+    events_.push_unbounded(topic_event{ticket, who.client_id(), static_cast<std::uint8_t>(action),
+                                       std::string(topic)});
+    return {verdict::pending};
+}
+
+void plugin_hooks::topic_decided(const session& who, topic_action action, std::string_view topic,
+                                 const decision& made, instant now) {
+    verdicts_.store(who.client_id(), action, topic, made, now);
+}
+
+// -- events
+
+bool plugin_hooks::announce(hook event, log_level level, std::string_view name) {
+    if ((logged_ & to_bit(event)) != 0) {
+        events_.push(log_record{level, std::string(event_logger),
+                                "### 'on_" + std::string(name) + "' EVENT FIRED ###"});
+    }
+    return (python_ & to_bit(event)) != 0;
+}
+
+void plugin_hooks::client_connected(const client& who, bool session_present) {
+    verdicts_.forget(who.request->client_id);  // it may be another user now
+    if (announce(hook::client_connected, log_level::info, "broker_client_connected")) {
+        events_.push_unbounded(connected_event{who.ticket, session_present, facts_of(who)});
+    }
+}
+
+void plugin_hooks::client_disconnected(const client& who, reason_code reason) {
+    if (announce(hook::client_disconnected, log_level::info, "broker_client_disconnected")) {
+        events_.push_unbounded(disconnected_event{who.request->client_id, reason});
+    }
+}
+
+void plugin_hooks::client_refused(const client& who) {
+    if (python_decides_.authenticate) events_.push_unbounded(refused_event{who.ticket});
+}
+
+void plugin_hooks::session_ended(const session& s) {
+    verdicts_.forget(s.client_id());
+    if ((python_ & to_bit(hook::session_ended)) != 0) {
+        events_.push_unbounded(session_ended_event{s.client_id()});
+    }
+}
+
+void plugin_hooks::client_subscribed(const session& s, std::string_view filter, qos granted) {
+    if (announce(hook::client_subscribed, log_level::debug, "broker_client_subscribed")) {
+        events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), granted});
+    }
+}
+
+void plugin_hooks::client_unsubscribed(const session& s, std::string_view filter) {
+    if (announce(hook::client_unsubscribed, log_level::debug, "broker_client_unsubscribed")) {
+        events_.push_unbounded(
+            subscription_event{s.client_id(), std::string(filter), std::nullopt});
+    }
+}
+
+void plugin_hooks::push_message(message_fate fate, const session* s, const message_ptr& m,
+                                std::uint16_t packet_id) {
+    events_.push_unbounded(
+        broker_message_event{fate, s ? s->client_id() : std::string(), m, packet_id}, m->size());
+}
+
+void plugin_hooks::message_retained(const session* publisher, const message_ptr& m) {
+    if (announce(hook::retained_message, log_level::debug, "broker_retained_message")) {
+        push_message(message_fate::retained, publisher, m, 0);
+    }
+}
+
+void plugin_hooks::message_queued(const session& s, const message_ptr& m) {
+    if (announce(hook::retained_message, log_level::debug, "broker_retained_message")) {
+        push_message(message_fate::queued, &s, m, 0);
+    }
+}
+
+void plugin_hooks::message_received(const session& s, const message_ptr& m,
+                                    std::uint16_t packet_id) {
+    if (announce(hook::message_received, log_level::debug, "broker_message_received")) {
+        push_message(message_fate::received, &s, m, packet_id);
+    }
+}
+
+void plugin_hooks::message_broadcast(const session& s, const message_ptr& m,
+                                     std::uint16_t packet_id) {
+    if (announce(hook::message_broadcast, log_level::debug, "broker_message_broadcast")) {
+        push_message(message_fate::broadcast, &s, m, packet_id);
+    }
+}
+
+void plugin_hooks::packet_received(const client& from, bytes_view packet) {
+    if (announce(hook::packet_received, log_level::debug, "mqtt_packet_received")) {
+        push_packet(from, packet, false);
+    }
+}
+
+void plugin_hooks::packet_sent(const client& to, bytes_view packet) {
+    if (announce(hook::packet_sent, log_level::debug, "mqtt_packet_sent")) {
+        push_packet(to, packet, true);
+    }
+}
+
+void plugin_hooks::push_packet(const client& c, bytes_view packet, bool sent) {
+    std::optional<std::string> client_id;
+    if (c.phase == client_phase::connected) client_id = c.request->client_id;
+    events_.push_unbounded(packet_event{sent,
+                                        std::move(client_id),
+                                        c.connection.version(),
+                                        {packet.begin(), packet.end()}},
+                           packet.size());
+}
+
+void plugin_hooks::local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) {
+    events_.push_unbounded(local_message_event{subscriber, m, retain}, m->size());
+}
+
+bool plugin_hooks::is_congested() const noexcept {
+    if (!events_.is_over_half_full()) return false;
+    congested_ = true;
+    return true;
+}
+
+void plugin_hooks::log(log_level level, std::string text) {
+    const std::size_t size = text.size();
+    events_.push(log_record{level, std::string(broker_logger), std::move(text)}, size);
+}
+
+}  // namespace amqtt

@@ -1,0 +1,73 @@
+// The broker's hooks as plugins see them: what the packaged ones decide here, and the rest in
+// Python.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+#include "bridge/broker_messages.hpp"
+#include "bridge/mailbox.hpp"
+#include "broker/hooks.hpp"
+#include "policy/packaged_policy.hpp"
+#include "policy/verdict_cache.hpp"
+
+namespace amqtt {
+
+// What only Python can decide.
+struct python_decisions {
+    bool authenticate = false;
+    bool topics = false;
+};
+
+// What is known of a session, and of its connection if it has one.
+session_facts facts_of(session& s);
+
+class plugin_hooks : public hooks {
+  public:
+    plugin_hooks(policy_settings settings, python_decisions python, mailbox<broker_event>& events);
+
+    // python: bits of the events that Python wants; logged: of those that the event logger logs.
+    void set_events(std::uint32_t python, std::uint32_t logged) noexcept;
+    verdict_cache& verdicts() noexcept { return verdicts_; }
+    // True once after is_congested() was.
+    bool take_congestion() noexcept { return congested_.exchange(false); }
+
+    verdict authenticate(const client& who, std::uint64_t ticket) override;
+    decision check_topic(const session& who, topic_action action, std::string_view topic,
+                         std::uint64_t ticket, instant now) override;
+    void topic_decided(const session& who, topic_action action, std::string_view topic,
+                       const decision& made, instant now) override;
+    void client_connected(const client& who, bool session_present) override;
+    void client_disconnected(const client& who, reason_code reason) override;
+    void client_refused(const client& who) override;
+    void session_ended(const session& s) override;
+    void client_subscribed(const session& s, std::string_view filter, qos granted) override;
+    void client_unsubscribed(const session& s, std::string_view filter) override;
+    void message_retained(const session* publisher, const message_ptr& m) override;
+    void message_queued(const session& s, const message_ptr& m) override;
+    void message_received(const session& s, const message_ptr& m, std::uint16_t packet_id) override;
+    void message_broadcast(const session& s, const message_ptr& m,
+                           std::uint16_t packet_id) override;
+    void packet_received(const client& from, bytes_view packet) override;
+    void packet_sent(const client& to, bytes_view packet) override;
+    void local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) override;
+    bool is_congested() const noexcept override;
+    void log(log_level level, std::string text) override;
+
+  private:
+    // Logs the event if the event logger wants it; true if Python wants it.
+    bool announce(hook event, log_level level, std::string_view name);
+    void push_message(message_fate fate, const session* s, const message_ptr& m,
+                      std::uint16_t packet_id);
+    void push_packet(const client& c, bytes_view packet, bool sent);
+
+    packaged_policy policy_;
+    python_decisions python_decides_;
+    mailbox<broker_event>& events_;
+    verdict_cache verdicts_;
+    std::uint32_t python_ = 0;
+    std::uint32_t logged_ = 0;
+    mutable std::atomic<bool> congested_ = false;
+};
+
+}  // namespace amqtt
