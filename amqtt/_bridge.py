@@ -35,7 +35,9 @@ CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
     MESSAGE_EVENT,
     PACKET_EVENT,
     LOCAL_MESSAGE,
-) = range(12)
+    AUTHENTICATION_STEP,
+    AUTHENTICATION_ENDED,
+) = range(14)
 
 
 class _Engine(Protocol):

@@ -16,6 +16,7 @@ class BrokerEngine:
         policy: dict[str, object],
         python_authenticates: bool,
         python_checks_topics: bool,
+        authentication_methods: list[str],
     ) -> None: ...
     def listen(
         self,
@@ -42,6 +43,15 @@ class BrokerEngine:
     def retain(self, topic: str, payload: bytes | bytearray, qos: int) -> None: ...
     def authenticated(
         self, ticket: int, allowed: bool, code: int, reason: str, user_name: str | None
+    ) -> None: ...
+    def authentication_reply(
+        self,
+        ticket: int,
+        outcome: int,
+        data: bytes,
+        code: int,
+        reason: str,
+        user_name: str | None,
     ) -> None: ...
     def topic_decided(
         self, ticket: int, allowed: bool, code: int, reason: str, ttl: float

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from amqtt import _core
 from amqtt._bridge import (
     AUTHENTICATE,
+    AUTHENTICATION_ENDED,
+    AUTHENTICATION_STEP,
     CHECK_TOPIC,
     CLIENT_CONNECTED,
     CLIENT_DISCONNECTED,
@@ -23,6 +25,7 @@ from amqtt._bridge import (
     SESSION_ENDED,
 )
 from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
+from amqtt._exchanges import Exchanges
 from amqtt._native_plugins import split_plugins
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action
@@ -99,9 +102,12 @@ class BrokerDispatch:
         )
         marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
         self.registry = SessionRegistry(lambda: self._engine, marks_anonymous)
+        self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
             LOG_RECORD: self._log,
             AUTHENTICATE: self._authenticate,
+            AUTHENTICATION_STEP: self._authentication_step,
+            AUTHENTICATION_ENDED: self.exchanges.ended,
             CHECK_TOPIC: self._check_topic,
             CLIENT_CONNECTED: self._connected,
             CLIENT_DISCONNECTED: self._disconnected,
@@ -142,6 +148,7 @@ class BrokerDispatch:
         for subscription in list(self._locals.values()):
             subscription.end()
         self._locals.clear()
+        self.exchanges.clear()
         self.registry.clear()
 
     def track_sessions(self) -> None:
@@ -323,6 +330,17 @@ class BrokerDispatch:
                 self._engine.authenticated(
                     ticket, verdict.allowed, verdict.code, verdict.reason, changed
                 )
+
+    def _authentication_step(self, ticket: int, *step: Any) -> None:
+        self._decide(self._run_step(ticket, *step))
+
+    async def _run_step(self, ticket: int, *step: Any) -> None:
+        reply = self.exchanges.refusal()
+        try:
+            reply = await self.exchanges.answer(ticket, *step)
+        finally:
+            if self._engine is not None:
+                self._engine.authentication_reply(ticket, *reply)
 
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         self._decide(self._run_check_topic(ticket, client_id, action, topic))

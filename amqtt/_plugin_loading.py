@@ -14,6 +14,7 @@ from amqtt._dictable import plugins_by_path
 from amqtt._hydrate import ConfigValueError, describe_value, hydrate
 from amqtt.contexts import default_broker_plugins
 from amqtt.errors import PluginCoroError, PluginImportError, PluginLoadError
+from amqtt.plugins.enhanced_authentication import BaseEnhancedAuthPlugin
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
 from amqtt.utils import import_string
 
@@ -89,7 +90,11 @@ def check_decision_methods(plugin_class: Any) -> None:
     """
     if not inspect.isclass(plugin_class):
         return
-    for base, method in ((BaseAuthPlugin, "authenticate"), (BaseTopicPlugin, "topic_filtering")):
+    for base, method in (
+        (BaseAuthPlugin, "authenticate"),
+        (BaseTopicPlugin, "topic_filtering"),
+        (BaseEnhancedAuthPlugin, "authenticate_step"),
+    ):
         if not issubclass(plugin_class, base):
             continue
         if not inspect.iscoroutinefunction(getattr(plugin_class, method)):

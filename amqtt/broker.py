@@ -311,6 +311,7 @@ class Broker:
             decision_timeout=limits.decision_timeout,
             policy=native.policy,
             python_authenticates=bool(native.auth),
+            authentication_methods=self._dispatch.exchanges.methods,
             python_checks_topics=bool(native.topic),
         )
 

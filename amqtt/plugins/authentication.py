@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import BaseContext
 from amqtt.plugins._passwords import PasswordHasher
+from amqtt.plugins._user_file import PasswordFileError, UserFile
 from amqtt.plugins.base import BaseAuthPlugin
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ __all__ = [
 ]
 
 _SHA512_CRYPT = "$6$"
-
-
-class PasswordFileError(Exception):
-    """Report a password file that cannot be read."""
 
 
 class AnonymousAuthPlugin(BaseAuthPlugin):
@@ -89,64 +86,24 @@ class FileAuthPlugin(BaseAuthPlugin):
         """
         super().__init__(context)
         self.pwd_hasher = PasswordHasher()
-        self._users: dict[str, str] = {}
-        self._read_state: tuple[int, int, int] | None = None
         path = self._get_config_option("password-file")
-        self._path = Path(path) if path else None
-        if self._path is None:
+        self._file: UserFile[str] | None = None
+        if not path:
             context.logger.warning("Configuration parameter 'password-file' not found")
             return
-        self._read_file(self._path)
+        self._file = UserFile(Path(path), context.logger, self._check_hash)
 
     def is_hash_supported(self, hash_str: str) -> bool:
         """Tell whether a hash is one that can be checked."""
         return self.pwd_hasher.supports(hash_str)
 
-    def _read_file(self, path: Path) -> None:
-        try:
-            status = path.stat()
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            msg = f"Password file '{path}' cannot be read: {error}"
-            raise PasswordFileError(msg) from error
-        self._read_state = status.st_mtime_ns, status.st_size, status.st_ino
-        self._users = self._parse(path, text)
-        self.context.logger.info("%d users read from '%s'", len(self._users), path)
-
-    def _parse(self, path: Path, text: str) -> dict[str, str]:
-        users = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            entry = line.strip()
-            if not entry or entry.startswith("#"):
-                continue
-            user, colon, hash_str = entry.partition(":")
-            user, hash_str = user.strip(), hash_str.strip()
-            if not colon:
-                self.context.logger.warning("%s:%d: no ':' in the line, left out", path, number)
-                continue
-            if not self.is_hash_supported(hash_str):
-                self.context.logger.warning(
-                    "%s:%d: the hash of user '%s' is of no known kind, the user is refused",
-                    path,
-                    number,
-                    user,
-                )
-            if hash_str.startswith(_SHA512_CRYPT):
-                _warn_of_sha512()
-            users[user] = hash_str
-        return users
-
-    def _read_changes(self) -> None:
-        path = self._path
-        if path is None:
-            return
-        try:
-            status = path.stat()
-            if (status.st_mtime_ns, status.st_size, status.st_ino) != self._read_state:
-                self._read_file(path)
-        except (OSError, PasswordFileError) as error:
-            # What was read before goes on to hold while somebody replaces the file.
-            self.context.logger.error("Password file '%s' is not read again: %s", path, error)
+    def _check_hash(self, hash_str: str) -> str:
+        if not self.is_hash_supported(hash_str):
+            msg = "the hash is of no known kind"
+            raise ValueError(msg)
+        if hash_str.startswith(_SHA512_CRYPT):
+            _warn_of_sha512()
+        return hash_str
 
     async def authenticate(self, *, session: Session) -> bool | None:
         """Check the password of a client that names a user."""
@@ -154,12 +111,12 @@ class FileAuthPlugin(BaseAuthPlugin):
             return False
         if not session.username:
             return None
-        self._read_changes()
-        expected = self._users.get(session.username)
+        if self._file is None:
+            return False
+        self._file.read_changes()
+        expected = self._file.users.get(session.username)
         if expected is None:
             self.context.logger.debug("User '%s' is not in the password file", session.username)
-            return False
-        if not self.is_hash_supported(expected):
             return False
         if expected.startswith(_SHA512_CRYPT):
             _warn_of_sha512()

@@ -24,6 +24,8 @@ constexpr int unsubscribed_kind = 8;
 constexpr int message_kind = 9;
 constexpr int packet_kind = 10;
 constexpr int local_message_kind = 11;
+constexpr int authentication_step_kind = 12;
+constexpr int authentication_ended_kind = 13;
 
 py::object value_of(const property_value& value) {
     struct convert {
@@ -77,6 +79,14 @@ struct to_tuple {
     }
     py::object operator()(authenticate_event& e) const {
         return py::make_tuple(authenticate_kind, e.ticket, to_python(*e.who));
+    }
+    py::object operator()(authentication_step_event& e) const {
+        return py::make_tuple(authentication_step_kind, e.ticket,
+                              e.who ? py::object(to_python(*e.who)) : py::none(), e.client_id,
+                              e.method, to_python(as_bytes(e.data)), e.is_first, e.is_repeated);
+    }
+    py::object operator()(authentication_ended_event& e) const {
+        return py::make_tuple(authentication_ended_kind, e.ticket);
     }
     py::object operator()(topic_event& e) const {
         return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic);

@@ -130,6 +130,19 @@ void register_commands(py::class_<broker_engine>& engine) {
             py::arg("ticket"), py::arg("allowed"), py::arg("code"), py::arg("reason"),
             py::arg("user_name"))
         .def(
+            "authentication_reply",
+            [](broker_engine& self, std::uint64_t ticket, std::uint8_t outcome,
+               const py::object& data, std::uint8_t code, std::string reason,
+               std::optional<std::string> user_name) {
+                const buffer_view bytes(data);
+                self.execute(authentication_reply_command{
+                    ticket, static_cast<authentication_reply_command::kind>(outcome),
+                    std::string(as_text(bytes.bytes())), static_cast<reason_code>(code),
+                    std::move(reason), std::move(user_name)});
+            },
+            py::arg("ticket"), py::arg("outcome"), py::arg("data"), py::arg("code"),
+            py::arg("reason"), py::arg("user_name"))
+        .def(
             "topic_decided",
             [](broker_engine& self, std::uint64_t ticket, bool allowed, std::uint8_t code,
                std::string reason, double ttl) {
@@ -245,7 +258,8 @@ void register_broker(py::module_& module) {
                          std::size_t max_queued_bytes, std::optional<double> session_expiry,
                          std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
                          const py::dict& protocol, double decision_timeout, const py::dict& policy,
-                         bool python_authenticates, bool python_checks_topics) {
+                         bool python_authenticates, bool python_checks_topics,
+                         std::vector<std::string> authentication_methods) {
                  broker_settings settings =
                      settings_from(max_inflight_messages, max_queued_messages, max_queued_bytes,
                                    session_expiry, keep_alive_extra, max_qos);
@@ -254,13 +268,14 @@ void register_broker(py::module_& module) {
                  settings.decision_timeout = to_duration(decision_timeout);
                  return std::make_unique<broker_engine>(
                      settings, to_policy(policy),
-                     python_decisions{python_authenticates, python_checks_topics});
+                     python_decisions{python_authenticates, python_checks_topics,
+                                      std::move(authentication_methods)});
              }),
              py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
              py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
              py::arg("max_qos"), py::arg("quotas"), py::arg("protocol"),
              py::arg("decision_timeout"), py::arg("policy"), py::arg("python_authenticates"),
-             py::arg("python_checks_topics"))
+             py::arg("python_checks_topics"), py::arg("authentication_methods"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"),
              py::arg("limits"), py::arg("tls"), py::arg("websocket"), py::arg("proxies"))

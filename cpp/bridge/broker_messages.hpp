@@ -57,6 +57,19 @@ struct authenticate_event {
     std::uint64_t ticket;
     std::unique_ptr<session_facts> who;
 };
+// A step of enhanced authentication (section 4.12 of 5.0); it wants an authentication_reply_command.
+struct authentication_step_event {
+    std::uint64_t ticket;                // the same for all steps of an exchange
+    std::unique_ptr<session_facts> who;  // with the first step of a client that connects
+    std::string client_id;
+    std::string method;
+    std::string data;
+    bool is_first;
+    bool is_repeated;  // of a client that is connected
+};
+struct authentication_ended_event {
+    std::uint64_t ticket;
+};
 struct topic_event {  // may a client do that?
     std::uint64_t ticket;
     std::string client_id;
@@ -104,7 +117,8 @@ struct local_message_event {
 };
 
 using broker_event =
-    std::variant<log_record, authenticate_event, topic_event, connected_event, disconnected_event,
+    std::variant<log_record, authenticate_event, authentication_step_event,
+                 authentication_ended_event, topic_event, connected_event, disconnected_event,
                  refused_event, session_ended_event, subscription_event, broker_message_event,
                  packet_event, local_message_event>;
 
@@ -120,6 +134,14 @@ struct authenticated_command {
     reason_code code;
     std::string reason;
     std::optional<std::string> user_name;  // by which the client is known from now on
+};
+struct authentication_reply_command {
+    std::uint64_t ticket;
+    enum class kind : std::uint8_t { accepted, challenge, refused } outcome;
+    std::string data;  // Authentication Data for the client
+    reason_code code;  // and reason: when refused
+    std::string reason;
+    std::optional<std::string> user_name;
 };
 struct topic_decided_command {
     std::uint64_t ticket;
@@ -149,7 +171,7 @@ struct unsubscribe_local_command {
 };
 
 using broker_command =
-    std::variant<publish_command, authenticated_command, topic_decided_command, retain_command,
+    std::variant<publish_command, authenticated_command, authentication_reply_command, topic_decided_command, retain_command,
                  hooks_command, disconnect_client_command, forget_verdicts_command,
                  unsubscribe_local_command>;
 

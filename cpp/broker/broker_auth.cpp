@@ -32,6 +32,7 @@ void broker::handle(client& c, const auth_packet& packet) {
 void broker::start_exchange(client& c) {
     c.exchange = std::make_unique<authentication_exchange>();
     c.exchange->ticket = ++last_ticket_;
+    if (c.phase != client_phase::connected) c.ticket = last_ticket_;
     c.exchange->deadline.owner = &c;
     c.exchange->deadline.kind = reauthentication;
     decisions_.emplace(c.exchange->ticket, &c);

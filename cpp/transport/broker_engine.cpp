@@ -30,7 +30,7 @@ struct broker_engine::parts {
     parts(const broker_settings& settings, policy_settings policy_options, python_decisions python)
         : events([this] { readable.notify(); }),
           commands([this] { loop.post([this] { run_commands(); }); }),
-          policy(std::move(policy_options), python, events),
+          policy(std::move(policy_options), std::move(python), events),
           core(settings, policy),
           tick(loop.context()),
           file_check(loop.context()) {}
@@ -44,6 +44,7 @@ struct broker_engine::parts {
     void run_commands();
     void run(publish_command& what);
     void run(authenticated_command& what);
+    void run(authentication_reply_command& what);
     void run(topic_decided_command& what);
     void run(retain_command& what) { core.retain(std::move(what.content), loop.now()); }
     void run(hooks_command& what);
@@ -154,6 +155,17 @@ void broker_engine::parts::run(authenticated_command& what) {
                 loop.now(), std::move(what.user_name));
 }
 
+void broker_engine::parts::run(authentication_reply_command& what) {
+    using kind = authentication_reply_command::kind;
+    const auto outcome = what.outcome == kind::accepted    ? authentication_outcome::accepted
+                         : what.outcome == kind::challenge ? authentication_outcome::challenge
+                                                           : authentication_outcome::refused;
+    core.reply(what.ticket,
+               {outcome, std::move(what.data), what.code, std::move(what.reason),
+                std::move(what.user_name)},
+               loop.now());
+}
+
 void broker_engine::parts::run(topic_decided_command& what) {
     core.decide_topic(what.ticket,
                       {verdict_of(what.allowed), what.code, std::move(what.reason), what.holds},
@@ -180,7 +192,7 @@ void broker_engine::parts::run(forget_verdicts_command& what) {
 
 broker_engine::broker_engine(const broker_settings& settings, policy_settings policy,
                              python_decisions python)
-    : parts_(std::make_unique<parts>(settings, std::move(policy), python)), process_(::getpid()) {}
+    : parts_(std::make_unique<parts>(settings, std::move(policy), std::move(python))), process_(::getpid()) {}
 
 broker_engine::~broker_engine() {
     if (::getpid() != process_) {

@@ -1,5 +1,6 @@
 #include "transport/plugin_hooks.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace amqtt {
@@ -56,7 +57,7 @@ session_facts facts_of(session& s) {
 
 plugin_hooks::plugin_hooks(policy_settings settings, python_decisions python,
                            mailbox<broker_event>& events)
-    : policy_(std::move(settings)), python_decides_(python), events_(events) {
+    : policy_(std::move(settings)), python_decides_(std::move(python)), events_(events) {
     set_events(0, 0);
 }
 
@@ -84,6 +85,23 @@ verdict plugin_hooks::authenticate(const client& who, std::uint64_t ticket) {
     }
     events_.push_unbounded(authenticate_event{ticket, facts_of(who)});
     return verdict::pending;
+}
+
+authentication_reply plugin_hooks::authenticate(const client& who, const authentication_step& step,
+                                                std::uint64_t ticket) {
+    const auto& methods = python_decides_.authentication_methods;
+    if (std::find(methods.begin(), methods.end(), step.method) == methods.end()) return {};
+    const bool is_new = step.is_first && !step.is_repeated;
+    events_.push_unbounded(authentication_step_event{
+        ticket, is_new ? facts_of(who) : nullptr, who.request->client_id, std::string(step.method),
+        std::string(as_text(step.data)), step.is_first, step.is_repeated});
+    return {.outcome = authentication_outcome::pending};
+}
+
+void plugin_hooks::authentication_ended(std::uint64_t ticket) {
+    if (!python_decides_.authentication_methods.empty()) {
+        events_.push_unbounded(authentication_ended_event{ticket});
+    }
 }
 
 decision plugin_hooks::check_topic(const session& who, topic_action action, std::string_view topic,
@@ -125,7 +143,9 @@ void plugin_hooks::client_disconnected(const client& who, reason_code reason) {
 }
 
 void plugin_hooks::client_refused(const client& who) {
-    if (python_decides_.authenticate) events_.push_unbounded(refused_event{who.ticket});
+    const bool was_asked =
+        python_decides_.authenticate || !python_decides_.authentication_methods.empty();
+    if (was_asked) events_.push_unbounded(refused_event{who.ticket});
 }
 
 void plugin_hooks::session_ended(const session& s) {

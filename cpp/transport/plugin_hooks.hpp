@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "bridge/broker_messages.hpp"
 #include "bridge/mailbox.hpp"
@@ -17,6 +19,7 @@ namespace amqtt {
 struct python_decisions {
     bool authenticate = false;
     bool topics = false;
+    std::vector<std::string> authentication_methods = {};  // of enhanced authentication
 };
 
 // What is known of a session, and of its connection if it has one.
@@ -33,6 +36,9 @@ class plugin_hooks : public hooks {
     bool take_congestion() noexcept { return congested_.exchange(false); }
 
     verdict authenticate(const client& who, std::uint64_t ticket) override;
+    authentication_reply authenticate(const client& who, const authentication_step& step,
+                                      std::uint64_t ticket) override;
+    void authentication_ended(std::uint64_t ticket) override;
     decision check_topic(const session& who, topic_action action, std::string_view topic,
                          std::uint64_t ticket, instant now) override;
     void topic_decided(const session& who, topic_action action, std::string_view topic,

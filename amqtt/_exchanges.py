@@ -1,0 +1,143 @@
+"""The exchanges of enhanced authentication that are going on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from amqtt._verdicts import NOT_AUTHORIZED, combine
+from amqtt.plugins.enhanced_authentication import (
+    Accepted,
+    AuthenticationStep,
+    BaseEnhancedAuthPlugin,
+    Challenge,
+)
+
+if TYPE_CHECKING:
+    from amqtt._broker_sessions import SessionRegistry
+    from amqtt.plugins.manager import PluginManager
+
+# As in cpp/bridge/broker_messages.hpp.
+_ACCEPTED, _CHALLENGE, _REFUSED = range(3)
+_LONGEST_DATA = 65_535
+
+
+class Reply(NamedTuple):
+    """What the engine is told of a step.
+
+    Attributes:
+        outcome: accepted, challenge, or refused.
+        data: Authentication Data for the client.
+        code: the reason code of a refusal.
+        reason: its reason string; empty means none.
+        user_name: who the client is, when it is accepted; None means as it says itself.
+
+    """
+
+    outcome: int
+    data: bytes = b""
+    code: int = NOT_AUTHORIZED
+    reason: str = ""
+    user_name: str | None = None
+
+
+class Exchanges:
+    """Bring the steps of clients to the plugins that know their methods.
+
+    Args:
+        manager: the plugins.
+        registry: the sessions of the broker.
+
+    """
+
+    def __init__(self, manager: PluginManager[Any], registry: SessionRegistry) -> None:
+        """Find out who knows which method."""
+        self._manager = manager
+        self._registry = registry
+        self._plugins: dict[str, BaseEnhancedAuthPlugin] = {}
+        for plugin in manager.plugins:
+            if isinstance(plugin, BaseEnhancedAuthPlugin):
+                for method in plugin.authentication_methods:
+                    self._plugins.setdefault(method, plugin)
+        # By ticket: the last step of each exchange.
+        self._steps: dict[int, AuthenticationStep] = {}
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods that some plugin knows."""
+        return list(self._plugins)
+
+    @staticmethod
+    def refusal() -> Reply:
+        """Return a refusal without a reason."""
+        return Reply(_REFUSED)
+
+    def ended(self, ticket: int) -> None:
+        """Forget an exchange."""
+        self._steps.pop(ticket, None)
+
+    def clear(self) -> None:
+        """Forget all exchanges."""
+        self._steps.clear()
+
+    async def answer(
+        self,
+        ticket: int,
+        facts: dict[str, Any] | None,
+        client_id: str,
+        method: str,
+        data: bytes,
+        is_first: bool,
+        is_repeated: bool,
+    ) -> Reply:
+        """Ask the plugin that knows the method.
+
+        Args:
+            ticket: of the exchange.
+            facts: what is known of the client, in the first step of one that connects.
+            client_id: its client identifier.
+            method: its Authentication Method.
+            data: its Authentication Data.
+            is_first: whether the exchange begins.
+            is_repeated: whether the client is connected.
+
+        Returns:
+            The reply; a refusal when the plugin raises or returns nonsense, which is logged.
+
+        """
+        before = self._steps.get(ticket)
+        if before is not None:
+            step = AuthenticationStep(
+                method, data, before.session, False, is_repeated, before.state
+            )
+        elif facts is not None:
+            session = self._registry.candidate(ticket, facts)
+            step = AuthenticationStep(method, data, session, is_first, is_repeated)
+        else:
+            session = self._registry.of_event(client_id)
+            step = AuthenticationStep(method, data, session, is_first, is_repeated)
+        self._steps[ticket] = step
+        plugin = self._plugins[method]
+        results = await self._manager.ask([plugin], "authenticate_step", {"step": step})
+        return self._reply(plugin, results[plugin], step)
+
+    def _reply(self, plugin: Any, result: Any, step: AuthenticationStep) -> Reply:
+        data = getattr(result, "data", b"")
+        if isinstance(result, Challenge | Accepted) and not (
+            isinstance(data, bytes | bytearray) and len(data) <= _LONGEST_DATA
+        ):
+            self._manager.logger.error(
+                "Plugin '%s' has returned data that is no bytes, or over %d",
+                type(plugin).__name__,
+                _LONGEST_DATA,
+            )
+            return self.refusal()
+        if isinstance(result, Challenge):
+            return Reply(_CHALLENGE, bytes(data))
+        if isinstance(result, Accepted):
+            if result.username is not None:
+                step.session.username = result.username
+            return Reply(_ACCEPTED, bytes(data), user_name=result.username)
+        verdict = combine(self._manager, {plugin: result})
+        if verdict.allowed:
+            return Reply(_ACCEPTED)
+        return Reply(_REFUSED, b"", verdict.code, verdict.reason)
