@@ -60,9 +60,7 @@ class UserFile(Generic[V]):
                 continue
             user, colon, rest = entry.partition(":")
             if not colon:
-                self._logger.warning(
-                    "%s:%d: no ':' in the line, left out", self._path, number
-                )
+                self._logger.warning("%s:%d: no ':' in the line, left out", self._path, number)
                 continue
             try:
                 users[user.strip()] = self._parse(rest.strip())

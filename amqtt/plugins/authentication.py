@@ -129,7 +129,7 @@ class DeprecatedSHA512CryptHasher:
 
     name = "sha512_crypt"
 
-    def identify(self, hash: str | bytes) -> bool:  # noqa: A002  # the name in aMQTT
+    def identify(self, hash: str | bytes) -> bool:  # the name in aMQTT
         """Tell whether a hash is one of SHA-512 crypt."""
         text = hash.decode(errors="replace") if isinstance(hash, bytes) else hash
         return text.startswith(_SHA512_CRYPT)
@@ -144,13 +144,13 @@ class DeprecatedSHA512CryptHasher:
         msg = "SHA-512 crypt is deprecated, make a hash of Argon2 instead"
         raise NotImplementedError(msg)
 
-    def verify(self, password: str | bytes, hash: str | bytes) -> bool:  # noqa: A002
+    def verify(self, password: str | bytes, hash: str | bytes) -> bool:
         """Tell whether a password belongs to a hash."""
         _warn_of_sha512()
         text = hash.decode(errors="replace") if isinstance(hash, bytes) else hash
         return PasswordHasher().verify(password, text)
 
-    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: A002, ARG002
+    def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: ARG002
         """Tell that the hash should be replaced by one of another kind."""
         return True
 

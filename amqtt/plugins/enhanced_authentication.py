@@ -1,8 +1,8 @@
 """Enhanced authentication of MQTT 5.0: methods that take more than a password.
 
-A client names an Authentication Method in CONNECT; a plugin that knows it gets what the client sends,
-step by step, and answers with a challenge, or accepts or refuses the client (section 4.12 of the
-standard). The same happens again when a client that is connected authenticates itself anew.
+A client names an Authentication Method in CONNECT; a plugin that knows it gets what the client
+sends, step by step, and answers with a challenge, or accepts or refuses the client (section 4.12 of
+the standard). The same happens again when a client that is connected authenticates itself anew.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scramp import ScramException, ScramMechanism
+from scramp import ScramException, ScramMechanism  # type: ignore[import-untyped]
 
 from amqtt.contexts import BaseContext
 from amqtt.plugins._user_file import UserFile
@@ -68,6 +68,9 @@ def make_verifier(password: str, method: str = METHODS[0], iterations: int = _IT
     if method not in METHODS:
         msg = f"the method is one of {', '.join(METHODS)}, not '{method}'"
         raise ValueError(msg)
+    if iterations < _ITERATIONS:
+        msg = f"there must be at least {_ITERATIONS} iterations, not {iterations}"
+        raise ValueError(msg)
     try:
         salt, stored_key, server_key, count = ScramMechanism(method).make_auth_info(
             password, iteration_count=iterations, salt=secrets.token_bytes(_SALT_SIZE)
@@ -90,7 +93,9 @@ def _parse_verifier(text: str) -> tuple[str, _Verifier]:
         iterations, salt = numbers.split(":")
         stored_key, server_key = keys.split(":")
         verifier = _Verifier(
-            *(base64.b64decode(each, validate=True) for each in (salt, stored_key, server_key)),
+            base64.b64decode(salt, validate=True),
+            base64.b64decode(stored_key, validate=True),
+            base64.b64decode(server_key, validate=True),
             int(iterations),
         )
     except (ValueError, binascii.Error) as error:
@@ -111,8 +116,8 @@ def _key_size(method: str) -> int:
 class ScramAuthPlugin(BaseEnhancedAuthPlugin):
     """Authenticate the users of a file by SCRAM-SHA-256 or SCRAM-SHA-512.
 
-    The file has a line `user:verifier` for each user, see `make_verifier`; empty lines and lines that
-    start with `#` are left out. It is read again when it has changed. Channel binding is not
+    The file has a line `user:verifier` for each user, see `make_verifier`; empty lines and lines
+    that start with `#` are left out. It is read again when it has changed. Channel binding is not
     offered.
     """
 

@@ -1,4 +1,4 @@
-"""A client of SCRAM, written from RFC 5802 for the tests, without the library that the broker uses."""
+"""A client of SCRAM, made from RFC 5802 without the library that the broker uses."""
 
 import base64
 import hashlib

@@ -179,7 +179,7 @@ def test_the_file_must_be_there(tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (("x", "SCRAM-SHA-1"), "the method is one of"),
-        (("x", "SCRAM-SHA-256", 100), "iteration count"),
+        (("x", "SCRAM-SHA-256", 100), "at least 4096 iterations"),
         (("\x07",), "."),
     ],
 )
