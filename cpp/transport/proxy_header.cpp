@@ -133,10 +133,10 @@ void proxy_header::read_tcp(std::string_view line, bool v6) {
     const auto from = to_address(next_word(line), v6);
     const auto to = to_address(next_word(line), v6);
     const auto from_port = to_port(next_word(line));
-    const auto to_port_ = to_port(line);
+    const auto target_port = to_port(line);
     if (!from || !to) {
         refuse("bad address");
-    } else if (!from_port || !to_port_) {
+    } else if (!from_port || !target_port) {
         refuse("bad port");
     } else {
         peer_ = {*from, *from_port};
