@@ -19,7 +19,7 @@ class PasswordFileError(Exception):
 class UserFile(Generic[V]):
     """Hold what a file says of its users.
 
-    Empty lines and lines that start with `#` are left out, and those that are wrong, with a warning.
+    Empty lines and lines that start with `#` are left out; so are wrong ones, with a warning.
     Of several lines for a user the last one holds.
 
     Args:

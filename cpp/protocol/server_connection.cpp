@@ -235,11 +235,10 @@ void server_connection::send_connack(bool session_present, reason_code code,
     (void)append_with_reason(packet, reason);
 }
 
-bool server_connection::send_auth(reason_code code, const properties& props,
-                                  std::string_view reason) {
-    auth_packet packet{code, props};
-    // (5.0: MQTT-3.1.2-29.)
-    return append_with_reason(packet, peer_wants_problem_information_ ? reason : "");
+bool server_connection::send_auth(reason_code code, const properties& props) {
+    std::vector<std::uint8_t> out;
+    encode(auth_packet{code, props}, version_, out);
+    return append(out);
 }
 
 bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,

@@ -74,10 +74,9 @@ class server_connection {
     // here and in what follows.
     void send_connack(bool session_present, reason_code code, const properties& props = {},
                       std::string_view reason = {});
-    // AUTH with the Authentication Method and Authentication Data in props. False: too large for
-    // the peer.
-    [[nodiscard]] bool send_auth(reason_code code, const properties& props,
-                                 std::string_view reason = {});
+    // AUTH with the Authentication Method and Authentication Data in props, and nothing that could
+    // be left out. False: too large for the peer.
+    [[nodiscard]] bool send_auth(reason_code code, const properties& props);
     // Whether the packet is no larger than the peer accepts (5.0: MQTT-3.1.2-24).
     // more: bytes that are to have room besides.
     bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;

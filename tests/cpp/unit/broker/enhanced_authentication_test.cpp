@@ -51,7 +51,9 @@ TEST_F(enhanced_authentication, accepts_at_once) {
     bed_["c"].send(pingreq()).expect(pingresp());
 }
 
+// AUTH has method and data alone, with reason strings switched on or not.
 // 5.0:MQTT-4.12.0-2@server 5.0:MQTT-4.12.0-5@server 5.0:MQTT-3.2.0-1@server
+// 5.0:MQTT-3.15.2-2@server 5.0:MQTT-3.15.2-3@server
 TEST_F(enhanced_authentication, challenges_as_often_as_it_takes) {
     bed_.hooks.replies = {challenge("1"), challenge(""), accepted()};
     peer& c = bed_["c"];
@@ -240,7 +242,6 @@ TEST_F(enhanced_authentication, repeated_wants_the_same_method_and_its_turn) {
     EXPECT_EQ(bed_.hooks.ended.size(), 6U);
 }
 
-// 5.0:MQTT-3.15.2-2@server
 TEST(enhanced_authentication_reasons, are_told_when_there_is_room) {
     broker_bed bed({.reason_strings = true});
     bed.hooks.replies = {refused(reason_code::not_authorized, "expired")};
@@ -249,6 +250,8 @@ TEST(enhanced_authentication_reasons, are_told_when_there_is_room) {
     bed["b"].send(
         "10 1a 00 04 'MQTT' 05 02 00 3c 0d 27 00 00 00 0e 15 00 01 'm' 16 00 01 'd' 00 00");
     bed["b"].expect("20 03 00 87 00").expect_closed();
+    bed.hooks.replies = {challenge("1")};
+    bed["c"].send(connect_m).expect("f0 0a 18 08 15 00 01 'm' 16 00 01 '1'");
 }
 
 TEST(enhanced_authentication_end, comes_with_the_broker) {
