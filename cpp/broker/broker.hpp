@@ -121,7 +121,8 @@ class broker {
     void admit(client& c, std::string_view authentication_data = {});
     // why is logged, and told to the client as far as settings allow; reason is told instead.
     void refuse(client& c, reason_code code, std::string_view why, std::string_view reason = {});
-    void disconnect(client& c, reason_code code, std::string_view why);
+    void disconnect(client& c, reason_code code, std::string_view why,
+                    std::string_view reason = {});
     std::string_view told(std::string_view why) const noexcept;
     // Lets a client go on that was kept waiting.
     void go_on(client& c);

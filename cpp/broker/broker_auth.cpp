@@ -89,13 +89,11 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             break;
         case authentication_outcome::refused: {
             end_exchange(c);
-            const std::string_view why =
-                answer.reason.empty() ? "authentication failed" : std::string_view(answer.reason);
             if (connected) {
                 log(log_level::info, c, "closed: it could not authenticate itself again");
-                disconnect(c, answer.code, why);
+                disconnect(c, answer.code, "authentication failed", answer.reason);
             } else {
-                refuse(c, answer.code, why);
+                refuse(c, answer.code, "authentication failed", answer.reason);
             }
             return;
         }

@@ -134,8 +134,9 @@ void broker::refuse(client& c, reason_code code, std::string_view why, std::stri
     end(c, code, will_action::discard);
 }
 
-void broker::disconnect(client& c, reason_code code, std::string_view why) {
-    c.connection.send_disconnect(code, told(why));
+void broker::disconnect(client& c, reason_code code, std::string_view why,
+                        std::string_view reason) {
+    c.connection.send_disconnect(code, reason.empty() ? told(why) : reason);
     end(c, code, will_action::publish);
 }
 

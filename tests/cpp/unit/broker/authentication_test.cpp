@@ -166,6 +166,21 @@ TEST_F(pending_authentication, ends_at_shutdown) {
     EXPECT_EQ(bed_.core.sessions().size(), 0U);
 }
 
+// Policy may refuse a client for its identifier. 5.0:MQTT-3.1.3-8@server
+TEST_F(pending_authentication, denies_with_a_reason) {
+    bed_["c"].send("10 0f 00 04 'MQTT' 05 02 00 3c 00 00 02 'c1'").expect_nothing();
+    bed_.core.decide(bed_.hooks.tickets.at(0),
+                     {verdict::deny, reason_code::client_identifier_not_valid, "reserved"},
+                     bed_.now);
+    bed_.advance(50ms);
+    bed_["c"].expect("20 0e 00 85 0b 1f 00 08 'reserved'").expect_closed();
+    bed_["old"].send(connect({.client_id = "c1"}));
+    bed_.core.decide(bed_.hooks.tickets.at(1),
+                     {verdict::deny, reason_code::client_identifier_not_valid}, bed_.now);
+    bed_.advance(50ms);
+    bed_["old"].expect(connack(false, 2)).expect_closed();
+}
+
 // 3.1.1:MQTT-3.2.2-5@server
 TEST(authentication, denies_at_once) {
     broker_bed bed;
