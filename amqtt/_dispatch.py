@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from amqtt._bridge import EventPump
     from amqtt.plugins.manager import Handler, PluginManager
 
+try:
+    from amqtt.mqtt import packet_from_bytes
+except ImportError:  # without the packet classes there are no packet events
+    packet_from_bytes = None
+
 logger = logging.getLogger("amqtt.broker")
 
 # The bits of cpp/broker/hooks.hpp.
@@ -163,6 +168,8 @@ class BrokerDispatch:
         """Return the handlers that run in Python for an event of the engine."""
         idle = self.native.event_loggers
         if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
+            if packet_from_bytes is None:
+                return []
             quiet = [
                 each
                 for each in self.native.packet_loggers
@@ -201,7 +208,10 @@ class BrokerDispatch:
     def handle(self, events: list[Any]) -> None:
         """Handle events of the engine, in their order."""
         for event in events:
-            self._on_kind[event[0]](*event[1:])
+            try:
+                self._on_kind[event[0]](*event[1:])
+            except Exception:  # the next event is somebody else's
+                logger.exception("An event of the engine could not be handled")
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(
                 "%d handlers of plugins are running; clients wait until some have ended",
@@ -258,8 +268,6 @@ class BrokerDispatch:
         )
 
     def _packet(self, sent: bool, client_id: str | None, version: int, data: bytes) -> None:
-        from amqtt.mqtt import packet_from_bytes
-
         try:
             packet = packet_from_bytes(data, version)
         except Exception as error:  # the engine closes the connection of whoever sent that

@@ -217,7 +217,8 @@ bool broker::distribute(publication& p) {
     for (shared_group* group : found.groups)
         distribute_to_group(*group, p);
     if (own_copy) {
-        if (const auto own = router_.own_route(p.topic(), *p.publisher())) deliver(*own, p, nullptr);
+        if (const auto own = router_.own_route(p.topic(), *p.publisher()))
+            deliver(*own, p, nullptr);
     }
     if (p.retain()) store_retained(p);
     return wanted;

@@ -40,8 +40,8 @@ void broker::expire_questions() {
         if (it != questions_.end()) {
             if (due > now_) return;
             hooks_.log(log_level::warning, "no decision in time on whether a client may " +
-                                               std::string(name_of(it->second.action)) +
-                                               " TOPIC " + it->second.topic + ": refused");
+                                               std::string(name_of(it->second.action)) + " TOPIC " +
+                                               it->second.topic + ": refused");
             decide_topic(ticket, {}, now_);
         } else {
             deadlines_.pop_front();

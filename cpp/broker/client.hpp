@@ -83,7 +83,7 @@ struct client
     std::unique_ptr<held_packet> held;
     std::unique_ptr<packet_watcher> watcher;
     bool throttled = false;  // observers do not keep up, so it is not read from
-    timer idle;                // connect time-out, decision deadline, keep alive
+    timer idle;              // connect time-out, decision deadline, keep alive
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
     // QoS 2 messages that may be in flight from it, those of earlier connections included.
     std::size_t receive_quota = UINT16_MAX;

@@ -96,8 +96,8 @@ class hooks {
     virtual void message_queued(const session&, const message_ptr&) {}
     virtual void message_received(const session&, const message_ptr&, std::uint16_t /*packet_id*/) {
     }
-    virtual void message_broadcast(const session&, const message_ptr&, std::uint16_t /*packet_id*/) {
-    }
+    virtual void message_broadcast(const session&, const message_ptr&,
+                                   std::uint16_t /*packet_id*/) {}
     virtual void packet_received(const client&, bytes_view) {}
     virtual void packet_sent(const client&, bytes_view) {}
     // A message for a subscriber inside the process, see broker::subscribe_local().
