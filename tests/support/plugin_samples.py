@@ -55,6 +55,21 @@ class Recorder(BasePlugin[BaseContext]):
         return [name for name, _ in self.events]
 
 
+class Counting(BasePlugin[BaseContext]):
+    """Counts the messages, and waits at a gate for each."""
+
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        self.received = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        await self.gate.wait()
+        self.received += 1
+        assert message.data
+
+
 class BadHandler(BasePlugin[BaseContext]):
     def on_broker_pre_start(self) -> None:
         pass
