@@ -260,7 +260,9 @@ class LazyMessage(IncomingApplicationMessage):
 
     __slots__ = ("_data", "_message", "_properties")
 
-    def __init__(self, message: _core.Message, packet_id: int = 0, retain: bool | None = None) -> None:
+    def __init__(
+        self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
+    ) -> None:
         """Take over an engine's message."""
         self._data: bytes | bytearray | None = None
         self._properties: dict[str, Any] | None = None

@@ -61,9 +61,7 @@ _SESSION_ENDED = 1 << 9
 _TRACKING = (
     _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
 )
-_LOGGED_AT_INFO = (
-    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
-)
+_LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
 _ALL_EVENTS = sum(_BITS.values())
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
@@ -256,7 +254,9 @@ class BrokerDispatch:
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
         if fate in (_RECEIVED, _BROADCAST):
             event = (
-                BrokerEvents.MESSAGE_RECEIVED if fate == _RECEIVED else BrokerEvents.MESSAGE_BROADCAST
+                BrokerEvents.MESSAGE_RECEIVED
+                if fate == _RECEIVED
+                else BrokerEvents.MESSAGE_BROADCAST
             )
             self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
             return

@@ -528,9 +528,7 @@ class Broker:
         code = engine.subscribe(client_id, topic_filter, qos)
         return _SUBACK_FAILURE if code is None or code > QOS_2 else code
 
-    async def disconnect_client(
-        self, client_id: str, reason: int = _ADMINISTRATIVE_ACTION
-    ) -> None:
+    async def disconnect_client(self, client_id: str, reason: int = _ADMINISTRATIVE_ACTION) -> None:
         """Disconnect a client, whose will is published; one that is not connected is left alone.
 
         Args:

@@ -7,13 +7,13 @@ import logging
 from typing import Any
 
 import pytest
+from support import plugin_samples
+from support.embedded import LIMIT, Peer, client_of, config_of, port_of, sample, until
+from support.wire import connect, publish, subscribe
 
 from amqtt.broker import Broker, BrokerContext, RetainedApplicationMessage
 from amqtt.errors import BrokerError, ConnectError, MQTTError
 from amqtt.session import Session
-from support import plugin_samples
-from support.embedded import LIMIT, Peer, client_of, config_of, port_of, sample, until
-from support.wire import connect, publish, subscribe
 
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
 EVENT_LOGGER = "amqtt.plugins.logging_amqtt.EventLoggerPlugin"
@@ -421,9 +421,8 @@ async def test_local_subscription() -> None:
 async def test_broker_can_be_started_again() -> None:
     broker = Broker(config_of([ANONYMOUS, sample("Recorder")]))
     for _ in range(2):
-        async with broker:
-            async with client_of(broker, "c"):
-                assert list(broker.sessions) == ["c"]
+        async with broker, client_of(broker, "c"):
+            assert list(broker.sessions) == ["c"]
         assert list(broker.sessions) == []
     assert recorder_of(broker).names().count("on_broker_post_start") == 2
 
@@ -506,4 +505,3 @@ async def test_names_of_the_older_api() -> None:
             assert broker._servers["default"].conn_count == 1
             assert broker._sessions["c"][0].client_id == "c"
         assert broker._matches("a/b", "a/+")
-

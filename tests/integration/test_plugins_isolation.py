@@ -10,12 +10,12 @@ from collections import Counter
 from types import CodeType, FrameType
 
 import pytest
-
-import amqtt
-from amqtt.broker import Broker
 from support import plugin_samples
 from support.embedded import LIMIT, Peer, client_of, config_of, sample, until
 from support.wire import CONNACK_ACCEPTED, PINGREQ, PINGRESP, connect, publish, subscribe
+
+import amqtt
+from amqtt.broker import Broker
 
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
 HOME = amqtt.__path__[0]
@@ -39,7 +39,7 @@ class CallCounter:
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         code: CodeType = frame.f_code
         if event == "call" and code.co_filename.startswith(HOME):
-            self.calls[f"{code.co_filename[len(HOME):]}:{code.co_qualname}"] += 1
+            self.calls[f"{code.co_filename[len(HOME) :]}:{code.co_qualname}"] += 1
 
     def __enter__(self) -> CallCounter:
         sys.setprofile(self)

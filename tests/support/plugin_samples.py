@@ -145,7 +145,10 @@ class Neither:
 
 
 class NotAPlugin:
-    """Does not derive from `BasePlugin`."""
+    """Does not derive from `BasePlugin`, which entry points need not."""
+
+    def __init__(self, context: BaseContext) -> None:
+        self.context = context
 
 
 class UserGate(BaseAuthPlugin):

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
+from support import plugin_samples as samples
 
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action, BaseContext, BrokerConfig, default_broker_plugins
@@ -20,7 +21,6 @@ from amqtt.plugins.base import Decision
 from amqtt.plugins.logging_amqtt import EventLoggerPlugin
 from amqtt.plugins.manager import PluginManager, get_plugin_manager
 from amqtt.session import Session
-from support import plugin_samples as samples
 
 NAMESPACE = "amqtt.test.plugins"
 
@@ -137,8 +137,9 @@ def entry(name: str, class_name: str) -> EntryPoint:
 @pytest.fixture
 def entries(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [entry("one", "Answers"), entry("two", "AnswersToo"), entry("bare", "NotAPlugin")]
-    samples.NotAPlugin.__init__ = lambda self, context: None  # type: ignore[assignment,misc]
-    monkeypatch.setattr(manager_module, "entry_points", lambda group: found if group == NAMESPACE else [])
+    monkeypatch.setattr(
+        manager_module, "entry_points", lambda group: found if group == NAMESPACE else []
+    )
 
 
 def from_entry_points(config: Any) -> PluginManager[BaseContext]:
@@ -160,7 +161,11 @@ def from_entry_points(config: Any) -> PluginManager[BaseContext]:
 )
 async def test_entry_points_that_authenticate(auth: Any, chosen: list[str]) -> None:
     manager = from_entry_points({"auth": auth} if auth is not None else {})
-    assert [type(each).__name__ for each in manager.plugins] == ["Answers", "AnswersToo", "NotAPlugin"]
+    assert [type(each).__name__ for each in manager.plugins] == [
+        "Answers",
+        "AnswersToo",
+        "NotAPlugin",
+    ]
     assert [type(each).__name__ for each in manager.auth_plugins] == chosen
 
 
@@ -189,7 +194,9 @@ async def test_entry_points_see_the_whole_configuration() -> None:
 async def test_events_reach_handlers_in_the_order_of_loading() -> None:
     manager = make_manager([path("Recorder")])
     recorder = manager.plugins[0]
-    await manager.fire_event(BrokerEvents.CLIENT_SUBSCRIBED, client_id="c", topic="t", qos=1, wait=True)
+    await manager.fire_event(
+        BrokerEvents.CLIENT_SUBSCRIBED, client_id="c", topic="t", qos=1, wait=True
+    )
     assert recorder.events == [
         ("on_broker_client_subscribed", {"client_id": "c", "topic": "t", "qos": 1})
     ]
@@ -206,7 +213,9 @@ async def test_firing_does_not_wait_unless_it_is_told_to() -> None:
     assert manager.running_handlers == 0
 
 
-async def test_a_handler_that_fails_is_logged_and_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_fails_is_logged_and_forgotten(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     manager = make_manager([path("Failing"), path("Recorder")])
     await manager.fire_event(BrokerEvents.POST_START, wait=True)
     assert manager.plugins[1].names() == ["on_broker_post_start"]

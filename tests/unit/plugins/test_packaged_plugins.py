@@ -59,7 +59,8 @@ async def test_a_missing_section_is_warned_of_once(
 
 
 @pytest.mark.parametrize(
-    ("config", "allowed"), [({}, False), ({"auth": {"a": 1}}, True), (BaseAuthPlugin.Config(), True)]
+    ("config", "allowed"),
+    [({}, False), ({"auth": {"a": 1}}, True), (BaseAuthPlugin.Config(), True)],
 )
 async def test_base_of_authentication_wants_a_configuration(config: Any, allowed: bool) -> None:
     assert await BaseAuthPlugin(context(config)).authenticate(session=Session()) is allowed
@@ -83,7 +84,9 @@ async def test_base_of_topic_plugins_reads_its_section(key: str) -> None:
         (False, None, False, False), (False, "", False, False), (False, "u", True, False),
     ],
 )  # fmt: skip
-async def test_anonymous(allow: bool, username: str | None, accepted: bool, anonymous: bool) -> None:
+async def test_anonymous(
+    allow: bool, username: str | None, accepted: bool, anonymous: bool
+) -> None:
     for config in (
         AnonymousAuthPlugin.Config(allow_anonymous=allow),
         {"auth": {"allow-anonymous": allow}},
@@ -177,7 +180,9 @@ async def test_taboo(topic: str) -> None:
         ask = {"topic": topic, "action": action}
         assert not await plugin.topic_filtering(session=session_of("u"), **ask)  # type: ignore[arg-type]
         assert await plugin.topic_filtering(session=session_of("admin"), **ask)  # type: ignore[arg-type]
-    assert await plugin.topic_filtering(session=session_of(None), topic="#", action=Action.SUBSCRIBE)
+    assert await plugin.topic_filtering(
+        session=session_of(None), topic="#", action=Action.SUBSCRIBE
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,7 +274,9 @@ async def test_packet_logger(caplog: pytest.LogCaptureFixture) -> None:
     assert [each.message for each in caplog.records] == ["c -out-> 'P'", "<-in-- 'Q'"]
 
 
-@pytest.mark.parametrize(("value", "text"), [(5, b"5"), (1.23456, b"1.235"), ("x", b"x"), (0, b"0")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(5, b"5"), (1.23456, b"1.235"), ("x", b"x"), (0, b"0")]
+)
 def test_values_of_sys_topics(value: Any, text: bytes) -> None:
     assert val_to_bytes_str(value) == text
 
