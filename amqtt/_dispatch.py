@@ -30,17 +30,13 @@ from amqtt._native_plugins import split_plugins
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
+from amqtt.mqtt import packet_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amqtt._bridge import EventPump
     from amqtt.plugins.manager import Handler, PluginManager
-
-try:
-    from amqtt.mqtt import packet_from_bytes
-except ImportError:  # without the packet classes there are no packet events
-    packet_from_bytes = None
 
 logger = logging.getLogger("amqtt.broker")
 
@@ -166,8 +162,6 @@ class BrokerDispatch:
         """Return the handlers that run in Python for an event of the engine."""
         idle = self.native.event_loggers
         if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
-            if packet_from_bytes is None:
-                return []
             quiet = [
                 each
                 for each in self.native.packet_loggers

@@ -133,7 +133,7 @@ class Broker:
 
     @property
     def sessions(self) -> SessionsView:
-        """Session and connection of each client, by client id; live, every access asks the engine."""
+        """Session and connection by client id; live, every access asks the engine."""
         self._dispatch.track_sessions()
         return self._sessions
 

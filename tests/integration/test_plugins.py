@@ -17,6 +17,7 @@ from amqtt.session import Session
 
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
 EVENT_LOGGER = "amqtt.plugins.logging_amqtt.EventLoggerPlugin"
+PACKET_LOGGER = "amqtt.plugins.logging_amqtt.PacketLoggerPlugin"
 SYS = "amqtt.plugins.sys.broker.BrokerSysPlugin"
 TABOO = "amqtt.plugins.topic_checking.TopicTabooPlugin"
 ACL = "amqtt.plugins.topic_checking.TopicAccessControlListPlugin"
@@ -153,6 +154,60 @@ async def test_a_handler_that_fails_disturbs_nobody(caplog: pytest.LogCaptureFix
         assert recorder_of(broker).names()[-1] == "on_broker_post_start"
     assert "'Failing' failed to handle the event 'broker_post_start'" in caplog.text
     assert recorder_of(broker).closed == 1
+
+
+async def test_packets_are_events_in_their_order() -> None:
+    async with Broker(config_of([ANONYMOUS, sample("Recorder")])) as broker:
+        recorder = recorder_of(broker)
+        peer = await Peer.login(broker, "c")
+        peer.send(subscribe(1, ("t", 1)))
+        peer.send(publish("t", b"x", qos=1, packet_id=7))
+        peer.send(b"\xe0\x00")
+        await until(lambda: "on_broker_client_disconnected" in recorder.names())
+        await peer.close()
+    seen = [
+        (name.removeprefix("on_"), type(kwargs["packet"]).__name__, kwargs.get("session"))
+        for name, kwargs in recorder.events
+        if "packet" in kwargs
+    ]
+    assert [(name, packet) for name, packet, _ in seen] == [
+        ("mqtt_packet_received", "ConnectPacket"), ("mqtt_packet_sent", "ConnackPacket"),
+        ("mqtt_packet_received", "SubscribePacket"), ("mqtt_packet_sent", "SubackPacket"),
+        ("mqtt_packet_received", "PublishPacket"), ("mqtt_packet_sent", "PublishPacket"),
+        ("mqtt_packet_sent", "PubackPacket"), ("mqtt_packet_received", "DisconnectPacket"),
+    ]  # fmt: skip
+    assert seen[0][2] is None
+    assert all(session.client_id == "c" for _, _, session in seen[1:])
+    published = recorder.events[recorder.names().index("on_broker_message_received") - 1][1]
+    assert published["packet"].bytes_length == len(publish("t", b"x", qos=1, packet_id=7))
+
+
+async def test_packet_logger(caplog: pytest.LogCaptureFixture) -> None:
+    logger = "amqtt.broker.plugins.PacketLoggerPlugin"
+    caplog.set_level(logging.DEBUG, logger)
+    async with Broker(config_of([ANONYMOUS, PACKET_LOGGER])) as broker:
+        async with client_of(broker, "c") as client:
+            await client.publish("t", b"x", 1)
+        await until(lambda: "Disconnect" in caplog.text)
+    lines = [each.message for each in caplog.records if each.name == logger]
+    assert lines[0].startswith("<-in-- ConnectPacket(")
+    assert any(line.startswith("c <-in-- PublishPacket(") for line in lines)
+    assert any(line.startswith("c -out-> PubackPacket(") for line in lines)
+
+
+async def test_levels_of_loggers_may_change_while_the_broker_runs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = "amqtt.broker.plugins.PacketLoggerPlugin"
+    caplog.set_level(logging.INFO, logger)
+    async with Broker(config_of([ANONYMOUS, PACKET_LOGGER])) as broker:
+        async with client_of(broker, "c") as client:
+            await client.ping()
+            assert not [each for each in caplog.records if each.name == logger]
+            caplog.set_level(logging.DEBUG, logger)
+            broker._dispatch.refresh_events()  # which also happens every second
+            await client.ping()
+        await until(lambda: "c <-in-- PingReqPacket(" in caplog.text)
 
 
 # -- decisions on clients

@@ -76,7 +76,7 @@ async def test_a_plugin_that_waits_for_one_client_holds_up_nobody_else() -> None
         slow.send(publish("a", b"x", qos=1, packet_id=2) + PINGREQ)
         await until(lambda: plugin_samples.TopicGate.asked == [("slow", "publish", "slow/1")])
         async with client_of(broker, "other") as client:
-            await client.subscribe([("a", 1), ("slow/#", 1)])
+            await client.subscribe([("#", 1)])
             for number in range(50):
                 await client.publish("a", b"%d" % number, 1)
                 assert (await client.deliver_message(LIMIT)).data == b"%d" % number
@@ -91,19 +91,21 @@ async def test_a_plugin_that_waits_for_one_client_holds_up_nobody_else() -> None
 
 
 async def test_a_slow_receiver_gets_everything_in_order() -> None:
-    async with Broker(config_of([ANONYMOUS, sample("TopicGate")])) as broker:
-        async with client_of(broker, "c") as client:
-            plugin_samples.TopicGate.gate.set()
-            await client.subscribe([("#", 1)])
-            plugin_samples.TopicGate.gate.clear()
-            for topic in ("a", "slow/1", "b", "no", "slow/2", "c"):
-                await broker.publish(topic, b"x", 1)
-            assert (await client.deliver_message(LIMIT)).topic == "a"
-            await until(lambda: ("c", "receive", "c") in plugin_samples.TopicGate.asked)
-            await client.ping()
-            plugin_samples.TopicGate.gate.set()
-            topics = [(await client.deliver_message(LIMIT)).topic for _ in range(4)]
-            assert topics == ["slow/1", "b", "slow/2", "c"]
+    async with (
+        Broker(config_of([ANONYMOUS, sample("TopicGate")])) as broker,
+        client_of(broker, "c") as client,
+    ):
+        plugin_samples.TopicGate.gate.set()
+        await client.subscribe([("#", 1)])
+        plugin_samples.TopicGate.gate.clear()
+        for topic in ("a", "slow/1", "b", "no", "slow/2", "c"):
+            await broker.publish(topic, b"x", 1)
+        assert (await client.deliver_message(LIMIT)).topic == "a"
+        await until(lambda: ("c", "receive", "c") in plugin_samples.TopicGate.asked)
+        await client.ping()
+        plugin_samples.TopicGate.gate.set()
+        topics = [(await client.deliver_message(LIMIT)).topic for _ in range(4)]
+        assert topics == ["slow/1", "b", "slow/2", "c"]
 
 
 async def test_a_thousand_clients_are_decided_on_at_the_same_time() -> None:

@@ -67,6 +67,7 @@ class Counting(BasePlugin[BaseContext]):
     async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
         await self.gate.wait()
         self.received += 1
+        assert client_id
         assert message.data
 
 
@@ -88,7 +89,7 @@ class BadInit(BasePlugin[BaseContext]):
 
 
 class BadAuth(BaseAuthPlugin):
-    def authenticate(self, *, session: Any) -> bool:  # type: ignore[override]
+    def authenticate(self, **_: Any) -> bool:  # type: ignore[override]
         return True
 
 
@@ -100,7 +101,7 @@ class BadTopic(BaseTopicPlugin):
 class Failing(BaseAuthPlugin, BaseTopicPlugin):
     """Raises wherever it is asked or told something."""
 
-    async def authenticate(self, *, session: Any) -> bool:
+    async def authenticate(self, **_: Any) -> bool:
         msg = "authenticate is broken"
         raise RuntimeError(msg)
 
@@ -125,7 +126,7 @@ class Answers(BaseAuthPlugin, BaseTopicPlugin):
         auth: Any = True
         topic: Any = True
 
-    async def authenticate(self, *, session: Any) -> Any:
+    async def authenticate(self, **_: Any) -> Any:
         return self.config.auth
 
     async def topic_filtering(self, **_: Any) -> Any:
