@@ -241,7 +241,7 @@ class SessionRegistry:
         if facts is None:
             return None
         session = self._sessions[client_id] = self._make(facts)
-        session.set_connected(facts["connected"])
+        session.set_connected(bool(facts["connected"]))
         return session
 
     def of_event(self, client_id: str) -> BrokerSession:
@@ -260,7 +260,9 @@ class LazyMessage(IncomingApplicationMessage):
 
     __slots__ = ("_data", "_message", "_properties")
 
-    def __init__(self, message: _core.Message, packet_id: int = 0, retain: bool | None = None) -> None:
+    def __init__(
+        self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
+    ) -> None:
         """Take over an engine's message."""
         self._data: bytes | bytearray | None = None
         self._properties: dict[str, Any] | None = None
@@ -271,7 +273,7 @@ class LazyMessage(IncomingApplicationMessage):
         self._properties = None
 
     @property
-    def data(self) -> bytes | bytearray:  # type: ignore[override]
+    def data(self) -> bytes | bytearray:
         """The payload."""
         if self._data is None:
             self._data = self._message.payload
@@ -282,7 +284,7 @@ class LazyMessage(IncomingApplicationMessage):
         self._data = value
 
     @property
-    def properties(self) -> dict[str, Any]:  # type: ignore[override]
+    def properties(self) -> dict[str, Any]:
         """The properties of MQTT 5.0 that travel with the message."""
         if self._properties is None:
             self._properties = self._message.properties

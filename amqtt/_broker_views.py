@@ -57,7 +57,7 @@ class SessionsView(Mapping[str, tuple[Session, ConnectionHandle]]):
         session = self._registry.get(client_id) if facts is not None else None
         if facts is None or session is None:
             raise KeyError(client_id)
-        session.set_connected(facts["connected"])
+        session.set_connected(bool(facts["connected"]))
         return session, ConnectionHandle(session, self._disconnect)
 
     def __iter__(self) -> Iterator[str]:

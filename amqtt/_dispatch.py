@@ -30,6 +30,7 @@ from amqtt._native_plugins import split_plugins
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
+from amqtt.mqtt import packet_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -56,9 +57,7 @@ _SESSION_ENDED = 1 << 9
 _TRACKING = (
     _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
 )
-_LOGGED_AT_INFO = (
-    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
-)
+_LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
 _ALL_EVENTS = sum(_BITS.values())
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
@@ -201,7 +200,10 @@ class BrokerDispatch:
     def handle(self, events: list[Any]) -> None:
         """Handle events of the engine, in their order."""
         for event in events:
-            self._on_kind[event[0]](*event[1:])
+            try:
+                self._on_kind[event[0]](*event[1:])
+            except Exception:  # the next event is somebody else's
+                logger.exception("An event of the engine could not be handled")
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(
                 "%d handlers of plugins are running; clients wait until some have ended",
@@ -246,7 +248,9 @@ class BrokerDispatch:
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
         if fate in (_RECEIVED, _BROADCAST):
             event = (
-                BrokerEvents.MESSAGE_RECEIVED if fate == _RECEIVED else BrokerEvents.MESSAGE_BROADCAST
+                BrokerEvents.MESSAGE_RECEIVED
+                if fate == _RECEIVED
+                else BrokerEvents.MESSAGE_BROADCAST
             )
             self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
             return
@@ -258,8 +262,6 @@ class BrokerDispatch:
         )
 
     def _packet(self, sent: bool, client_id: str | None, version: int, data: bytes) -> None:
-        from amqtt.mqtt import packet_from_bytes
-
         try:
             packet = packet_from_bytes(data, version)
         except Exception as error:  # the engine closes the connection of whoever sent that

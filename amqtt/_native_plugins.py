@@ -83,7 +83,9 @@ def split_plugins(manager: PluginManager[Any]) -> NativePlugins:
             and _is_shipped(plugin)
             and split.policy["acl"] is None
         ):
-            tables = (plugin.table(each) for each in (Action.PUBLISH, Action.SUBSCRIBE, Action.RECEIVE))
+            tables = (
+                plugin.table(each) for each in (Action.PUBLISH, Action.SUBSCRIBE, Action.RECEIVE)
+            )
             split.policy["acl"] = tuple(None if each is None else _plain(each) for each in tables)
         else:
             split.topic.append(plugin)

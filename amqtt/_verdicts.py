@@ -74,7 +74,9 @@ def _refusal_of(result: Any) -> Verdict:
         return Verdict.refusal()
     code = NOT_AUTHORIZED if result.reason_code is None else result.reason_code
     reason = (result.reason_string or "").replace("\0", "")
-    return Verdict(False, code, reason.encode(errors="replace")[:_LONGEST_REASON].decode(errors="ignore"))
+    return Verdict(
+        False, code, reason.encode(errors="replace")[:_LONGEST_REASON].decode(errors="ignore")
+    )
 
 
 def verdict_ttl(plugins: Iterable[Any]) -> float:

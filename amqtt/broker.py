@@ -133,7 +133,7 @@ class Broker:
 
     @property
     def sessions(self) -> SessionsView:
-        """Session and connection of each client, by client id; live, every access asks the engine."""
+        """Session and connection by client id; live, every access asks the engine."""
         self._dispatch.track_sessions()
         return self._sessions
 
@@ -528,9 +528,7 @@ class Broker:
         code = engine.subscribe(client_id, topic_filter, qos)
         return _SUBACK_FAILURE if code is None or code > QOS_2 else code
 
-    async def disconnect_client(
-        self, client_id: str, reason: int = _ADMINISTRATIVE_ACTION
-    ) -> None:
+    async def disconnect_client(self, client_id: str, reason: int = _ADMINISTRATIVE_ACTION) -> None:
         """Disconnect a client, whose will is published; one that is not connected is left alone.
 
         Args:

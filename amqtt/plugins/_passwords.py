@@ -42,7 +42,9 @@ class PasswordHasher:
             ImportError: the library for this kind of hash is not installed.
 
         """
-        library = next((name for start, name in _LIBRARIES.items() if hash_str.startswith(start)), "")
+        library = next(
+            (name for start, name in _LIBRARIES.items() if hash_str.startswith(start)), ""
+        )
         if not library:
             return False
         secret = password.encode() if isinstance(password, str) else bytes(password)

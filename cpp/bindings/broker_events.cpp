@@ -92,15 +92,12 @@ struct to_tuple {
         return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic);
     }
     py::object operator()(connected_event& e) const {
-        return py::make_tuple(connected_kind, e.ticket, e.session_present,
-                              to_python(*e.who));
+        return py::make_tuple(connected_kind, e.ticket, e.session_present, to_python(*e.who));
     }
     py::object operator()(disconnected_event& e) const {
         return py::make_tuple(disconnected_kind, e.client_id, to_byte(e.reason));
     }
-    py::object operator()(refused_event& e) const {
-        return py::make_tuple(refused_kind, e.ticket);
-    }
+    py::object operator()(refused_event& e) const { return py::make_tuple(refused_kind, e.ticket); }
     py::object operator()(session_ended_event& e) const {
         return py::make_tuple(session_ended_kind, e.client_id);
     }
@@ -140,16 +137,17 @@ py::dict to_python(const session_facts& facts) {
     all["listener"] = facts.listener;
     all["clean_start"] = facts.clean_start;
     all["keep_alive"] = facts.keep_alive;
-    all["will"] = facts.will ? py::object(py::make_tuple(
-                                   facts.will->topic, to_python(as_bytes(facts.will->payload)),
-                                   to_byte(facts.will->level), facts.will->retain))
-                             : py::none();
+    all["will"] =
+        facts.will
+            ? py::object(py::make_tuple(facts.will->topic, to_python(as_bytes(facts.will->payload)),
+                                        to_byte(facts.will->level), facts.will->retain))
+            : py::none();
     all["properties"] = properties_of(facts.properties, property_scope::connect);
-    all["tls"] = facts.is_encrypted
-                     ? py::object(py::make_tuple(to_python(bytes_view(facts.certificate)),
-                                                 facts.psk_identity, facts.tls_version,
-                                                 facts.tls_cipher))
-                     : py::none();
+    all["tls"] =
+        facts.is_encrypted
+            ? py::object(py::make_tuple(to_python(bytes_view(facts.certificate)),
+                                        facts.psk_identity, facts.tls_version, facts.tls_cipher))
+            : py::none();
     all["inflight_out"] = facts.inflight_out;
     all["inflight_in"] = facts.inflight_in;
     all["queued"] = facts.queued;

@@ -171,8 +171,8 @@ struct unsubscribe_local_command {
 };
 
 using broker_command =
-    std::variant<publish_command, authenticated_command, authentication_reply_command, topic_decided_command, retain_command,
-                 hooks_command, disconnect_client_command, forget_verdicts_command,
-                 unsubscribe_local_command>;
+    std::variant<publish_command, authenticated_command, authentication_reply_command,
+                 topic_decided_command, retain_command, hooks_command, disconnect_client_command,
+                 forget_verdicts_command, unsubscribe_local_command>;
 
 }  // namespace amqtt

@@ -247,7 +247,8 @@ bool server_connection::send_suback(std::uint16_t packet_id, std::span<const rea
     std::vector<std::uint8_t> out;
     // (5.0: MQTT-3.1.2-29, MQTT-3.9.2-1.)
     if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
-        encode_suback({packet_id, {codes.begin(), codes.end()}, with_reason(reason)}, version_, out);
+        encode_suback({packet_id, {codes.begin(), codes.end()}, with_reason(reason)}, version_,
+                      out);
         if (append(out)) return true;
         out.clear();
     }

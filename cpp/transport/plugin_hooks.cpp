@@ -215,11 +215,10 @@ void plugin_hooks::packet_sent(const client& to, bytes_view packet) {
 void plugin_hooks::push_packet(const client& c, bytes_view packet, bool sent) {
     std::optional<std::string> client_id;
     if (c.phase == client_phase::connected) client_id = c.request->client_id;
-    events_.push_unbounded(packet_event{sent,
-                                        std::move(client_id),
-                                        c.connection.version(),
-                                        {packet.begin(), packet.end()}},
-                           packet.size());
+    events_.push_unbounded(
+        packet_event{
+            sent, std::move(client_id), c.connection.version(), {packet.begin(), packet.end()}},
+        packet.size());
 }
 
 void plugin_hooks::local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) {

@@ -39,7 +39,8 @@ def methods_of(stub: ast.ClassDef) -> dict[str, ast.FunctionDef]:
 
 
 def is_property(method: ast.FunctionDef) -> bool:
-    return any(isinstance(each, ast.Name) and each.id == "property" for each in method.decorator_list)
+    decorators = method.decorator_list
+    return any(isinstance(each, ast.Name) and each.id == "property" for each in decorators)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads an ELF symbol table")

@@ -122,6 +122,8 @@ class broker_bed {
                  bool retain = false);
     void shutdown();
     void abort_all();
+    // Performs what the core decided when it was called directly.
+    void settle_now() { settle(); }
 
     // Counters and structures must agree whatever has happened.
     void expect_consistent(peer::place where = BOOST_CURRENT_LOCATION);

@@ -59,6 +59,32 @@ class fake_hooks : public hooks {
         events.push_back("disconnected " + who.request->client_id);
         reasons.push_back(reason);
     }
+    decision check_topic(const session& who, topic_action action, std::string_view topic,
+                         std::uint64_t ticket, instant) override {
+        const std::string question = question_of(who, action, topic);
+        const verdict made = judge_topic ? judge_topic(question) : verdict::pending;
+        if (made == verdict::pending) {
+            topics.push_back(question);
+            topic_tickets.push_back(ticket);
+        }
+        return {made};
+    }
+    void topic_decided(const session& who, topic_action action, std::string_view topic,
+                       const decision& made, instant) override {
+        decided.push_back(question_of(who, action, topic) +
+                          (made.answer == verdict::allow ? ": allow" : ": deny"));
+    }
+    void local_message(std::uint64_t subscriber, const message_ptr& m, bool) override {
+        local.push_back(std::to_string(subscriber) + " " + std::string(m->topic()) + " " +
+                        std::string(as_text(m->payload())));
+    }
+    void packet_received(const client&, bytes_view packet) override {
+        packets.emplace_back(packet.begin(), packet.end());
+    }
+    void packet_sent(const client&, bytes_view packet) override {
+        packets.emplace_back(packet.begin(), packet.end());
+    }
+    bool is_congested() const noexcept override { return congested; }
     void log(log_level level, std::string text) override {
         logs.push_back({level, {}, std::move(text)});
     }
@@ -73,14 +99,29 @@ class fake_hooks : public hooks {
 
     verdict answer = verdict::allow;
     std::function<verdict(const client&)> judge;  // instead of answer, when set
-    std::deque<authentication_reply> replies;  // to steps of enhanced authentication, in turn
-    std::vector<std::string> steps;            // "method:data", " first", " again"
-    std::vector<std::uint64_t> ended;          // tickets of exchanges that are over
-    std::vector<std::string> asked;            // client identifiers
-    std::vector<std::uint64_t> tickets;        // of all questions
-    std::vector<std::string> events;           // "connected a", "disconnected a"
-    std::vector<reason_code> reasons;          // of the disconnections
+    std::deque<authentication_reply> replies;     // to steps of enhanced authentication, in turn
+    std::vector<std::string> steps;               // "method:data", " first", " again"
+    std::vector<std::uint64_t> ended;             // tickets of exchanges that are over
+    std::vector<std::string> asked;               // client identifiers
+    std::vector<std::uint64_t> tickets;           // of all questions
+    std::vector<std::string> events;              // "connected a", "disconnected a"
+    std::vector<reason_code> reasons;             // of the disconnections
     std::vector<log_record> logs;
+
+    std::function<verdict(std::string_view)> judge_topic;  // else every question is pending
+    std::vector<std::string> topics;                       // "client action topic", if pending
+    std::vector<std::uint64_t> topic_tickets;              // of these
+    std::vector<std::string> decided;                      // "client action topic: allow"
+    std::vector<std::string> local;                        // "subscriber topic payload"
+    std::vector<std::vector<std::uint8_t>> packets;
+    bool congested = false;
+
+  private:
+    static std::string question_of(const session& who, topic_action action,
+                                   std::string_view topic) {
+        static constexpr const char* names[] = {" subscribe ", " publish ", " receive "};
+        return who.client_id() + names[static_cast<int>(action)] + std::string(topic);
+    }
 };
 
 }  // namespace amqtt::test

@@ -2,85 +2,54 @@
 
 #include <gtest/gtest.h>
 
-#include "base/output_queue.hpp"
-#include "support/fakes.hpp"
-
 namespace amqtt::test {
 namespace {
 
-class packaged_policy_test : public testing::Test {
-  protected:
-    packaged_policy make(const policy_settings& settings) {
-        return {settings, [this](log_record record) { records_.push_back(std::move(record)); }};
-    }
-
-    client& named(std::string_view user_name, bool has_user_name = true) {
-        connect_packet packet;
-        packet.client_id = "c";
-        if (has_user_name) packet.user_name = user_name;
-        client_.request.emplace(packet);
-        return client_;
-    }
-    client& unnamed() { return named("", false); }
-
-    std::vector<log_record> records_;
-    block_pool pool_;
-    fake_link link_;
-    broker_settings settings_;
-    client client_{link_, {"192.0.2.1", 1, "l"}, settings_, pool_};
-};
-
-TEST_F(packaged_policy_test, admits_everyone_by_default) {
-    packaged_policy policy = make({});
-    EXPECT_EQ(policy.authenticate(unnamed(), 1), verdict::allow);
-    EXPECT_EQ(policy.authenticate(named("u"), 2), verdict::allow);
+connect_request request_of(std::optional<std::string_view> user_name) {
+    connect_packet packet;
+    packet.client_id = "c";
+    packet.user_name = user_name;
+    return connect_request(packet);
 }
 
-TEST_F(packaged_policy_test, can_want_a_user_name) {
+TEST(packaged_policy, has_no_opinion_without_plugins) {
+    const packaged_policy policy{policy_settings{}};
+    session s("c", {});
+    EXPECT_EQ(policy.authenticate(request_of("u")), opinion::none);
+    EXPECT_FALSE(policy.checks_topics());
+    EXPECT_EQ(policy.check_topic(s, topic_action::publish, "prohibited"), opinion::none);
+}
+
+TEST(packaged_policy, admits_everyone) {
     policy_settings settings;
+    settings.authenticate_anonymous = true;
+    const packaged_policy policy(settings);
+    EXPECT_EQ(policy.authenticate(request_of(std::nullopt)), opinion::allow);
+    EXPECT_EQ(policy.authenticate(request_of("u")), opinion::allow);
+}
+
+TEST(packaged_policy, can_want_a_user_name) {
+    policy_settings settings;
+    settings.authenticate_anonymous = true;
     settings.allow_anonymous = false;
-    packaged_policy policy = make(settings);
-    EXPECT_EQ(policy.authenticate(unnamed(), 1), verdict::deny);
-    EXPECT_EQ(policy.authenticate(named(""), 2), verdict::deny);
-    EXPECT_EQ(policy.authenticate(named("u"), 3), verdict::allow);
+    const packaged_policy policy(settings);
+    EXPECT_EQ(policy.authenticate(request_of(std::nullopt)), opinion::deny);
+    EXPECT_EQ(policy.authenticate(request_of("")), opinion::deny);
+    EXPECT_EQ(policy.authenticate(request_of("u")), opinion::allow);
 }
 
-TEST_F(packaged_policy_test, admits_nobody_without_an_authentication_plugin) {
+TEST(packaged_policy, wants_every_topic_plugin_to_agree) {
     policy_settings settings;
-    settings.authenticate_anonymous = false;
-    packaged_policy policy = make(settings);
-    EXPECT_EQ(policy.authenticate(unnamed(), 1), verdict::deny);
-    EXPECT_EQ(policy.authenticate(named("u"), 2), verdict::deny);
-}
-
-TEST_F(packaged_policy_test, logs_events) {
-    packaged_policy policy = make({});
-    EXPECT_TRUE(policy.wants(hook::client_connected));
-    EXPECT_TRUE(policy.wants(hook::client_disconnected));
-    policy.client_connected(unnamed());
-    policy.client_disconnected(unnamed(), reason_code::success);
-    ASSERT_EQ(records_.size(), 2U);
-    EXPECT_EQ(records_[0].level, log_level::info);
-    EXPECT_EQ(records_[0].logger, "amqtt.broker.plugins.EventLoggerPlugin");
-    EXPECT_EQ(records_[0].text, "### 'on_broker_client_connected' EVENT FIRED ###");
-    EXPECT_EQ(records_[1].text, "### 'on_broker_client_disconnected' EVENT FIRED ###");
-}
-
-TEST_F(packaged_policy_test, wants_no_events_without_a_plugin_for_them) {
-    policy_settings settings;
-    settings.event_log = false;
-    packaged_policy policy = make(settings);
-    EXPECT_FALSE(policy.wants(hook::client_connected));
-    EXPECT_FALSE(policy.wants(hook::client_disconnected));
-}
-
-TEST_F(packaged_policy_test, passes_the_log_on) {
-    packaged_policy policy = make({});
-    policy.log(log_level::warning, "text");
-    ASSERT_EQ(records_.size(), 1U);
-    EXPECT_EQ(records_[0].level, log_level::warning);
-    EXPECT_EQ(records_[0].logger, "amqtt.broker");
-    EXPECT_EQ(records_[0].text, "text");
+    settings.taboo = true;
+    settings.acl.emplace();
+    settings.acl->publish.emplace();
+    (*settings.acl->publish)["anonymous"] = {"a/#", "prohibited"};
+    const packaged_policy policy(settings);
+    session s("c", {});
+    EXPECT_TRUE(policy.checks_topics());
+    EXPECT_EQ(policy.check_topic(s, topic_action::publish, "a/b"), opinion::allow);
+    EXPECT_EQ(policy.check_topic(s, topic_action::publish, "b"), opinion::deny);
+    EXPECT_EQ(policy.check_topic(s, topic_action::publish, "prohibited"), opinion::deny);
 }
 
 }  // namespace
