@@ -95,7 +95,9 @@ authentication_reply plugin_hooks::authenticate(const client& who, const authent
     events_.push_unbounded(authentication_step_event{
         ticket, is_new ? facts_of(who) : nullptr, who.request->client_id, std::string(step.method),
         std::string(as_text(step.data)), step.is_first, step.is_repeated});
-    return {.outcome = authentication_outcome::pending};
+    authentication_reply later;
+    later.outcome = authentication_outcome::pending;
+    return later;
 }
 
 void plugin_hooks::authentication_ended(std::uint64_t ticket) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <poll.h>
 #include <string>
 #include <string_view>
@@ -38,15 +39,21 @@ inline std::uint16_t listen_on_loopback(broker_engine& engine, std::string name 
 // A started broker.
 class running_broker {
   public:
-    explicit running_broker(const broker_settings& settings = {}, policy_settings policy = quiet())
-        : engine(settings, policy), port(listen_on_loopback(engine)) {
+    explicit running_broker(const broker_settings& settings = {},
+                            policy_settings policy = admits_everyone())
+        : engine(settings, std::move(policy), {}), port(listen_on_loopback(engine)) {
         engine.start();
     }
 
-    static policy_settings quiet() {
+    static policy_settings admits_everyone() {
         policy_settings settings;
-        settings.event_log = false;
+        settings.authenticate_anonymous = true;
         return settings;
+    }
+
+    // Publishes a message of the broker's own.
+    void publish(message_ptr content, std::optional<qos> level = {}) {
+        engine.execute(publish_command{std::move(content), level});
     }
 
     broker_engine engine;

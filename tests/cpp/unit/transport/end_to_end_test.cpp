@@ -119,7 +119,7 @@ TEST(end_to_end, reports_a_connection_that_cannot_be_made) {
 }
 
 TEST(end_to_end, reports_a_refusal) {
-    policy_settings policy = running_broker::quiet();
+    policy_settings policy = running_broker::admits_everyone();
     policy.allow_anonymous = false;
     running_broker broker({}, policy);
     test_clients clients;
@@ -160,7 +160,7 @@ TEST(engine_life, starts_and_stops_many_times) {
 }
 
 TEST(engine_life, ends_without_having_been_started) {
-    broker_engine engine({}, {});
+    broker_engine engine({}, {}, {});
     listen_on_loopback(engine);
     EXPECT_EQ(engine.status().sessions, 0U);
 }
@@ -169,7 +169,7 @@ TEST(engine_life, refuses_what_comes_at_the_wrong_time) {
     running_broker broker;
     EXPECT_THROW(broker.engine.start(), std::logic_error);
     EXPECT_THROW(listen_on_loopback(broker.engine), std::logic_error);
-    broker_engine other({}, {});
+    broker_engine other({}, {}, {});
     listener_settings taken;
     taken.host = "127.0.0.1";
     taken.port = broker.port;
@@ -198,11 +198,11 @@ TEST(engine_life, lets_two_brokers_live_side_by_side) {
     const client_handle b = clients.connect(two.port, "same");
     clients.subscribe(a, "t", qos::at_most_once);
     clients.subscribe(b, "t", qos::at_most_once);
-    one.engine.publish(message::create("t", as_bytes("one"), qos::at_most_once, false), {});
+    one.publish(message::create("t", as_bytes("one"), qos::at_most_once, false));
     EXPECT_EQ(as_text(clients.expect<message_event>(a).content->payload()), "one");
     one.engine.stop();
     clients.expect<connection_lost_event>(a);
-    two.engine.publish(message::create("t", as_bytes("two"), qos::at_most_once, false), {});
+    two.publish(message::create("t", as_bytes("two"), qos::at_most_once, false));
     EXPECT_EQ(as_text(clients.expect<message_event>(b).content->payload()), "two");
 }
 
@@ -216,7 +216,7 @@ TEST(threads, publish_on_one_broker_and_read_its_status) {
     for (int t = 0; t < 3; ++t) {
         threads.emplace_back([&broker, t] {
             for (int i = 0; i < per_thread; ++i)
-                broker.engine.publish(
+                broker.publish(
                     message::create("t/" + std::to_string(t), as_bytes(std::to_string(i)),
                                     qos::at_least_once, false),
                     qos::at_least_once);
@@ -286,7 +286,9 @@ TEST(mailboxes, hold_back_a_client_whose_events_nobody_takes) {
 }
 
 TEST(mailboxes, of_a_broker_keep_log_records_until_they_are_taken) {
-    running_broker broker({}, policy_settings{});
+    running_broker broker;
+    const auto events_to_log = to_bit(hook::client_connected) | to_bit(hook::client_disconnected);
+    broker.engine.execute(hooks_command{0, events_to_log});
     test_clients clients;
     for (int i = 0; i < 200; ++i) {
         const client_handle c = clients.connect(broker.port, "c");
