@@ -14,8 +14,8 @@ from amqtt._dictable import plugins_by_path
 from amqtt._hydrate import ConfigValueError, describe_value, hydrate
 from amqtt.contexts import default_broker_plugins
 from amqtt.errors import PluginCoroError, PluginImportError, PluginLoadError
-from amqtt.plugins.enhanced_authentication import BaseEnhancedAuthPlugin
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin
+from amqtt.plugins.enhanced_authentication import BaseEnhancedAuthPlugin
 from amqtt.utils import import_string
 
 _BROKER_SYS = "amqtt.plugins.sys.broker.BrokerSysPlugin"

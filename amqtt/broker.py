@@ -6,13 +6,12 @@ import asyncio
 import logging
 import weakref
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from amqtt import _core
 from amqtt._bridge import EventPump, end_engine
 from amqtt._broker_context import BrokerContext
-from amqtt._broker_sessions import BrokerSession, LocalSubscription, subscriber_numbers
-from amqtt._broker_views import ConnectionHandle, RetainedView, SessionsView, SubscriptionsView
+from amqtt._broker_operations import BrokerOperations
 from amqtt._dispatch import BrokerDispatch
 from amqtt._listening import (
     DEFAULT_PORTS,
@@ -22,8 +21,6 @@ from amqtt._listening import (
     split_bind,
 )
 from amqtt._states import BrokerTransitions
-from amqtt._topics import check_topic_name, describe_topic
-from amqtt._verdicts import combine
 from amqtt.contexts import (
     Action,
     BaseContext,
@@ -31,15 +28,12 @@ from amqtt.contexts import (
     ListenerConfig,
     ListenerType,
 )
-from amqtt.errors import BrokerError, MQTTError
+from amqtt.errors import BrokerError
 from amqtt.events import BrokerEvents
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 from amqtt.plugins import TopicMatcher
 from amqtt.plugins.manager import PluginManager
 from amqtt.session import RetainedApplicationMessage
-
-if TYPE_CHECKING:
-    from amqtt.session import Session
 
 __all__ = [
     "DEFAULT_PORTS",
@@ -60,14 +54,10 @@ __all__ = [
 ]
 
 # Seconds that the handlers of one event of the life cycle may take.
-_LIFECYCLE_LIMIT = 60.0
-# Messages that may wait for one subscriber inside the process.
-_MOST_WAITING = 10_000
-_SUBACK_FAILURE = 0x80
-_ADMINISTRATIVE_ACTION = 0x98
+_LIFECYCLE_LIMIT = 10.0
 
 
-class Broker:
+class Broker(BrokerOperations):
     """Serve MQTT clients.
 
     The engine runs on a thread of its own; the event loop starts and stops it and runs the
@@ -118,35 +108,11 @@ class Broker:
         self.plugins_manager: PluginManager[BrokerContext] = PluginManager(
             self.plugin_namespace, self.context, self._loop
         )
-        self._dispatch = BrokerDispatch(
-            self._loop, self.plugins_manager, config.limits.decision_timeout
-        )
+        dispatch = BrokerDispatch(self._loop, self.plugins_manager, config.limits.decision_timeout)
+        self._make_views(dispatch)
         self._end: weakref.finalize[..., Any] | None = None
         self._addresses: dict[str, list[tuple[str, int]]] = {}
         self.transitions = BrokerTransitions()
-        dispatch = self._dispatch
-        self._sessions = SessionsView(
-            lambda: dispatch.engine, dispatch.registry, self._disconnect_soon
-        )
-        self._subscriptions = SubscriptionsView(lambda: dispatch.engine, dispatch.registry)
-        self._retained_messages = RetainedView(lambda: dispatch.engine)
-
-    @property
-    def sessions(self) -> SessionsView:
-        """Session and connection by client id; live, every access asks the engine."""
-        self._dispatch.track_sessions()
-        return self._sessions
-
-    @property
-    def subscriptions(self) -> SubscriptionsView:
-        """Session and granted QoS of each subscriber, by topic filter; live as well."""
-        self._dispatch.track_sessions()
-        return self._subscriptions
-
-    @property
-    def retained_messages(self) -> RetainedView:
-        """The retained messages by topic; live as well, and writing stores in the engine."""
-        return self._retained_messages
 
     @property
     def addresses(self) -> dict[str, list[tuple[str, int]]]:
@@ -361,209 +327,6 @@ class Broker:
             msg = "; ".join(f"listener '{name}': {problem}" for name, problem in problems)
             raise BrokerError(msg)
         self.logger.info("Certificates were read again")
-
-    # -- messages
-
-    def _running_engine(self, what: str) -> _core.BrokerEngine:
-        engine = self._dispatch.engine
-        if engine is None:
-            msg = f"Broker instance can't {what}: it is {self.transitions.state}"
-            raise BrokerError(msg)
-        return engine
-
-    async def internal_message_broadcast(
-        self, topic: str, data: bytes | bytearray, qos: int | None = None
-    ) -> None:
-        """Publish a message of the server to every matching subscription.
-
-        Args:
-            topic: topic name, which may start with `$`.
-            data: payload.
-            qos: quality of service, at most that of each subscription; None means that of each
-                subscription.
-
-        Raises:
-            MQTTError: the topic is empty, has a wildcard, or is no MQTT text.
-            BrokerError: the broker is not running.
-            ValueError: `qos` is out of range, or the message is too large for MQTT.
-
-        """
-        await self.publish(topic, data, qos)
-
-    async def publish(
-        self,
-        topic: str,
-        data: bytes | bytearray,
-        qos: int | None = None,
-        retain: bool = False,
-    ) -> None:
-        """Publish a message of the server.
-
-        Args:
-            topic: topic name, which may start with `$`.
-            data: payload.
-            qos: quality of service, at most that of each subscription; None means that of each
-                subscription.
-            retain: whether to keep the message for subscribers to come.
-
-        Raises:
-            MQTTError: the topic is empty, has a wildcard, or is no MQTT text.
-            BrokerError: the broker is not running.
-            ValueError: `qos` is out of range, or the message is too large for MQTT.
-
-        """
-        check_topic_name(topic)
-        self._running_engine("publish").publish(topic, data, qos, retain)
-
-    async def retain_message(
-        self,
-        source_session: Session | None,  # noqa: ARG002  # the engine does not keep it
-        topic_name: str | None,
-        data: bytes | bytearray | None,
-        qos: int | None = None,
-    ) -> None:
-        """Keep a message for the subscribers to come of a topic, without publishing it.
-
-        Args:
-            source_session: the session of the publisher.
-            topic_name: topic name; None does nothing.
-            data: payload; when it is empty or None the kept message is forgotten.
-            qos: quality of service; None means 0.
-
-        Raises:
-            MQTTError: the topic is empty, has a wildcard, or is no MQTT text.
-            BrokerError: the broker is not running.
-            ValueError: `qos` is out of range, or the message is too large for MQTT.
-
-        """
-        if topic_name is None:
-            return
-        check_topic_name(topic_name)
-        self._running_engine("retain a message").retain(topic_name, data or b"", qos or QOS_0)
-
-    def subscribe(self, topic_filter: str, qos: int = QOS_2) -> LocalSubscription:
-        """Subscribe inside the process, without a connection.
-
-        Retained messages come first. Plugins are not asked, and messages that nobody takes are
-        dropped when 10,000 are waiting.
-
-        Args:
-            topic_filter: which messages; wildcards are allowed.
-            qos: the highest quality of service that messages carry.
-
-        Returns:
-            An asynchronous iterator of messages, which subscribes at once.
-
-        Raises:
-            MQTTError: it is no topic filter.
-            BrokerError: the broker is not running.
-            ValueError: `qos` is out of range.
-
-        """
-        engine = self._running_engine("subscribe")
-        number = next(subscriber_numbers)
-        dispatch = self._dispatch
-        subscription = LocalSubscription(_MOST_WAITING, lambda: dispatch.remove_local(number))
-        dispatch.add_local(number, subscription)
-        if not engine.subscribe_local(number, topic_filter, qos):
-            dispatch.remove_local(number)
-            msg = f"{describe_topic(topic_filter)} is no topic filter"
-            raise MQTTError(msg)
-        return subscription
-
-    # -- sessions
-
-    def create_offline_session(self, client_id: str) -> tuple[ConnectionHandle, Session]:
-        """Make a session object of a client that is not connected; it is not stored.
-
-        Returns:
-            The handle of its connection, which it does not have, and the session.
-
-        """
-        dispatch = self._dispatch
-        session = BrokerSession(lambda: dispatch.engine, client_id)
-        session.set_connected(False)
-        return ConnectionHandle(session, self._disconnect_soon), session
-
-    def restore_session(self, client_id: str) -> Session:
-        """Return the session of a client; without one it gets one that is kept for it.
-
-        Raises:
-            BrokerError: the broker is not running.
-
-        """
-        self._dispatch.track_sessions()
-        self._running_engine("restore a session").create_session(client_id)
-        session = self._dispatch.registry.of_event(client_id)
-        if session.clean_session is None:
-            session.clean_session = False
-        return session
-
-    async def add_subscription(self, subscription: tuple[str, int], session: Session) -> int:
-        """Subscribe a session, if the topic plugins allow it; no retained messages are sent.
-
-        Args:
-            subscription: topic filter and quality of service.
-            session: the session; when the broker does not know its client id, it keeps a session
-                for it.
-
-        Returns:
-            The granted quality of service, or 128 for a refusal.
-
-        Raises:
-            BrokerError: the broker is not running.
-
-        """
-        topic_filter, qos = subscription
-        engine = self._running_engine("subscribe")
-        manager = self.plugins_manager
-        if manager.is_topic_filtering_enabled() and manager.topic_plugins:
-            results = await manager.map_plugin_topic(
-                session=session, topic=topic_filter, action=Action.SUBSCRIBE
-            )
-            if not combine(manager, results).allowed:
-                return _SUBACK_FAILURE
-        client_id = session.client_id or ""
-        engine.create_session(client_id)
-        code = engine.subscribe(client_id, topic_filter, qos)
-        return _SUBACK_FAILURE if code is None or code > QOS_2 else code
-
-    async def disconnect_client(self, client_id: str, reason: int = _ADMINISTRATIVE_ACTION) -> None:
-        """Disconnect a client, whose will is published; one that is not connected is left alone.
-
-        Args:
-            client_id: the client.
-            reason: the reason code that a client of MQTT 5.0 is told, 128 to 255.
-
-        Raises:
-            BrokerError: the broker is not running.
-            ValueError: the reason is out of range.
-
-        """
-        if not _SUBACK_FAILURE <= reason <= 0xFF:
-            msg = f"the reason to disconnect a client is a code from 128 to 255, not {reason}"
-            raise ValueError(msg)
-        self._running_engine("disconnect a client").disconnect_client(client_id, reason)
-
-    def _disconnect_soon(self, client_id: str) -> None:
-        engine = self._dispatch.engine
-        if engine is not None:
-            engine.disconnect_client(client_id, _ADMINISTRATIVE_ACTION)
-
-    def invalidate_verdicts(self, client_id: str | None = None, topic: str | None = None) -> None:
-        """Forget what topic plugins have decided; see `BrokerContext.invalidate_verdicts`."""
-        engine = self._dispatch.engine
-        if engine is not None:
-            engine.forget_verdicts(client_id, topic)
-
-    def statistics(self) -> dict[str, Any]:
-        """Return what the broker counts: bytes, packets, messages, clients, subscriptions.
-
-        Raises:
-            BrokerError: the broker is not running.
-
-        """
-        return self._running_engine("count").status()
 
     # -- names that applications of aMQTT use
 

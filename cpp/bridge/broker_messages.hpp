@@ -57,7 +57,8 @@ struct authenticate_event {
     std::uint64_t ticket;
     std::unique_ptr<session_facts> who;
 };
-// A step of enhanced authentication (section 4.12 of 5.0); it wants an authentication_reply_command.
+// A step of enhanced authentication (section 4.12 of 5.0); it wants an
+// authentication_reply_command.
 struct authentication_step_event {
     std::uint64_t ticket;                // the same for all steps of an exchange
     std::unique_ptr<session_facts> who;  // with the first step of a client that connects

@@ -224,11 +224,18 @@ void plugin_hooks::push_packet(const client& c, bytes_view packet, bool sent) {
 }
 
 void plugin_hooks::local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) {
-    events_.push_unbounded(local_message_event{subscriber, m, retain}, m->size());
+    if (events_.push(local_message_event{subscriber, m, retain}, m->size())) {
+        drops_local_ = false;
+    } else if (!std::exchange(drops_local_, true)) {
+        events_.push_unbounded(log_record{log_level::warning, std::string(broker_logger),
+                                          "the event loop does not keep up: messages for "
+                                          "subscribers inside the process are dropped"});
+    }
 }
 
 bool plugin_hooks::is_congested() const noexcept {
-    if (!events_.is_over_half_full()) return false;
+    // Log records do not count: they are dropped when there are too many.
+    if (python_ == 0 || !events_.is_over_half_full()) return false;
     congested_ = true;
     return true;
 }

@@ -73,6 +73,7 @@ class plugin_hooks : public hooks {
     verdict_cache verdicts_;
     std::uint32_t python_ = 0;
     std::uint32_t logged_ = 0;
+    bool drops_local_ = false;
     mutable std::atomic<bool> congested_ = false;
 };
 

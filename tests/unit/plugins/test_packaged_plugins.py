@@ -141,7 +141,7 @@ async def test_odd_lines_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixt
     file.write_text("no colon here\nuser:plain\n", encoding="utf-8")
     plugin = FileAuthPlugin(context(FileAuthPlugin.Config(file)))
     assert f"{file}:1: no ':' in the line" in caplog.text
-    assert f"{file}:2: the hash of user 'user' is of no known kind" in caplog.text
+    assert f"{file}:2: user 'user' is refused: the hash is of no known kind" in caplog.text
     assert not plugin.is_hash_supported("plain")
 
 
