@@ -40,8 +40,9 @@ inline std::uint16_t listen_on_loopback(broker_engine& engine, std::string name 
 class running_broker {
   public:
     explicit running_broker(const broker_settings& settings = {},
-                            policy_settings policy = admits_everyone())
-        : engine(settings, std::move(policy), {}), port(listen_on_loopback(engine)) {
+                            policy_settings policy = admits_everyone(),
+                            python_decisions python = {})
+        : engine(settings, std::move(policy), std::move(python)), port(listen_on_loopback(engine)) {
         engine.start();
     }
 

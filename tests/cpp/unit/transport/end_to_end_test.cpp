@@ -304,5 +304,67 @@ TEST(mailboxes, of_a_broker_keep_log_records_until_they_are_taken) {
     EXPECT_EQ(first.text, "### 'on_broker_client_connected' EVENT FIRED ###");
 }
 
+// -- what plugins are told and asked
+
+// The next event, which must be of this kind.
+template <class Event>
+Event next_event(running_broker& broker) {
+    std::vector<broker_event> taken;
+    while (taken.empty()) {
+        broker.engine.take_events(taken, 1);
+        if (taken.empty() && !wait_readable(broker.engine.event_fd())) break;
+    }
+    if (taken.empty() || !std::holds_alternative<Event>(taken[0])) {
+        ADD_FAILURE() << "another event, or none";
+        return Event{};
+    }
+    return std::get<Event>(std::move(taken[0]));
+}
+
+TEST(plugins, are_told_events_in_their_order) {
+    running_broker broker;
+    broker.engine.execute(
+        hooks_command{to_bit(hook::client_connected) | to_bit(hook::message_received) |
+                          to_bit(hook::client_disconnected) | to_bit(hook::session_ended),
+                      0});
+    test_clients clients;
+    const client_handle c = clients.connect(broker.port, "c");
+    clients.publish(c, "t", "p", qos::at_least_once);
+    clients.expect<completion_event>(c);
+    clients.command(c, disconnect_command{90});
+    EXPECT_EQ(next_event<connected_event>(broker).who->client_id, "c");
+    EXPECT_EQ(as_text(next_event<broker_message_event>(broker).content->payload()), "p");
+    EXPECT_EQ(next_event<disconnected_event>(broker).reason, reason_code::success);
+    EXPECT_EQ(next_event<session_ended_event>(broker).client_id, "c");
+}
+
+TEST(plugins, decide_on_clients_and_topics) {
+    running_broker broker({}, {}, {.authenticate = true, .topics = true});
+    test_clients clients;
+    const client_handle c = clients.engine.open();
+    connect_settings settings;
+    settings.host = "127.0.0.1";
+    settings.port = broker.port;
+    settings.client_id = "c";
+    settings.user_name = "u";
+    clients.command(c, connect_command{5, settings});
+    const auto asked = next_event<authenticate_event>(broker);
+    EXPECT_EQ(asked.who->user_name, "u");
+    broker.engine.execute(
+        authenticated_command{asked.ticket, true, reason_code::not_authorized, {}, "other"});
+    EXPECT_EQ(clients.expect<connack_event>(c).return_code, 0);
+    EXPECT_EQ(broker.engine.find_session("c")->user_name, "other");
+    for (const bool remembered : {false, true}) {
+        clients.publish(c, "t", "p", qos::at_least_once);
+        if (!remembered) {
+            const auto topic = next_event<topic_event>(broker);
+            EXPECT_EQ(topic.topic, "t");
+            broker.engine.execute(topic_decided_command{
+                topic.ticket, true, reason_code::not_authorized, {}, std::chrono::hours(1)});
+        }
+        clients.expect<completion_event>(c);
+    }
+}
+
 }  // namespace
 }  // namespace amqtt::test
