@@ -203,19 +203,15 @@ async def _pieces(reader: ReaderAdapter) -> AsyncIterator[bytes]:
     A reader returns no fewer bytes than it is asked for, so it can only be asked for those that
     the fixed header (section 2.1 of 5.0) announces.
     """
-    is_first = True
     while True:
         head = await _read_header(reader)
         length = _remaining_length(head)
         if length is None:
             yield head  # it is for the engine to say what is wrong
             return
-        # What the header alone makes inadmissible is not waited for: that the packet is too large,
-        # or that the first one is no CONNECT.
-        if is_first or length > _PIECE:
+        if length > _PIECE:  # the engine may not want so much
             yield head
             head = b""
-        is_first = False
         while length > 0:
             body = await _read(reader, min(length, _PIECE))
             if not body:

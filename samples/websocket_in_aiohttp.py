@@ -78,7 +78,8 @@ class WebSocketWriter(WriterAdapter):
 
 async def mqtt(request: web.Request) -> web.WebSocketResponse:
     """Hand a WebSocket connection to the broker and wait until its client is gone."""
-    websocket = web.WebSocketResponse(protocols=("mqtt",))
+    # While aiohttp shuts down it does not see that clients answer Close: do not wait long for it.
+    websocket = web.WebSocketResponse(protocols=("mqtt",), timeout=1.0)
     await websocket.prepare(request)
     await request.app[BROKER].external_connected(
         WebSocketReader(websocket), WebSocketWriter(request, websocket), "default"

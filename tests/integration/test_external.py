@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -20,13 +21,20 @@ from support.external import (
     aiohttp_server,
     starlette_server,
     streams_server,
+    websockets_server,
 )
 from support.process import free_port
 from support.python import python_environment
 
 from amqtt.broker import Broker
 
-SERVERS = {"streams": streams_server, "aiohttp": aiohttp_server, "starlette": starlette_server}
+SERVERS = {
+    "streams": streams_server,
+    "websockets": websockets_server,
+    "aiohttp": aiohttp_server,
+    "starlette": starlette_server,
+}
+GUIDE = SAMPLE.parents[1] / "docs" / "how-to" / "websockets.md"
 CROWD = 50
 MIB = 1 << 20
 
@@ -153,3 +161,10 @@ async def test_sample() -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_the_guide_shows_the_sample() -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        assert block in SAMPLE.read_text()

@@ -15,6 +15,8 @@ from amqtt.adapters import (
     ReaderAdapter,
     StreamReaderAdapter,
     StreamWriterAdapter,
+    WebSocketsReader,
+    WebSocketsWriter,
     WriterAdapter,
 )
 from amqtt.broker import Broker
@@ -55,6 +57,22 @@ async def streams_server(broker: Broker) -> AsyncIterator[Where]:
         yield server.sockets[0].getsockname()[1], None
     finally:
         server.close()
+
+
+@asynccontextmanager
+async def websockets_server(broker: Broker) -> AsyncIterator[Where]:
+    """Serve WebSocket by the library `websockets`, with the packaged adapters."""
+    from websockets.asyncio.server import ServerConnection, serve
+    from websockets.typing import Subprotocol
+
+    async def connected(connection: ServerConnection) -> None:
+        await broker.external_connected(
+            WebSocketsReader(connection), WebSocketsWriter(connection), LISTENER
+        )
+
+    mqtt = Subprotocol("mqtt")
+    async with serve(connected, "127.0.0.1", 0, subprotocols=[mqtt], max_size=None) as server:
+        yield next(iter(server.sockets)).getsockname()[1], "/"
 
 
 @asynccontextmanager
