@@ -37,7 +37,8 @@ CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
     LOCAL_MESSAGE,
     AUTHENTICATION_STEP,
     AUTHENTICATION_ENDED,
-) = range(14)
+    EXTERNAL_ENDED,
+) = range(15)
 
 
 class _Engine(Protocol):

@@ -169,13 +169,17 @@ class SessionRegistry:
     Args:
         engine: returns the engine, or None while there is none.
         marks_anonymous: whether clients without user name are marked as anonymous.
+        tls_of: returns the TLS object of a connection that was handed in, by its number.
 
     """
 
-    def __init__(self, engine: EngineSource, marks_anonymous: bool) -> None:
+    def __init__(
+        self, engine: EngineSource, marks_anonymous: bool, tls_of: Callable[[int], Any]
+    ) -> None:
         """Begin without sessions."""
         self._engine = engine
         self._marks_anonymous = marks_anonymous
+        self._tls_of = tls_of
         self._sessions: dict[str, BrokerSession] = {}
         # Of clients that are not admitted yet, by ticket.
         self._candidates: dict[int, BrokerSession] = {}
@@ -189,9 +193,14 @@ class SessionRegistry:
         self._sessions.clear()
         self._candidates.clear()
 
+    def _fill(self, session: BrokerSession, facts: dict[str, Any]) -> None:
+        session.fill(facts)
+        if facts["external"]:
+            session.ssl_object = self._tls_of(facts["external"])
+
     def _make(self, facts: dict[str, Any]) -> BrokerSession:
         session = BrokerSession(self._engine, facts["client_id"])
-        session.fill(facts)
+        self._fill(session, facts)
         session.is_anonymous = self._marks_anonymous and not session.username
         return session
 
@@ -210,7 +219,7 @@ class SessionRegistry:
         known = self._sessions.get(facts["client_id"]) if resumed else None
         session = known or candidate
         if known is not None:
-            known.fill(facts)
+            self._fill(known, facts)
             known.is_anonymous = candidate.is_anonymous
             known.attributes.update(candidate.attributes)
         else:

@@ -18,6 +18,7 @@ from amqtt._bridge import (
     CLIENT_REFUSED,
     CLIENT_SUBSCRIBED,
     CLIENT_UNSUBSCRIBED,
+    EXTERNAL_ENDED,
     LOCAL_MESSAGE,
     LOG_RECORD,
     MESSAGE_EVENT,
@@ -26,6 +27,7 @@ from amqtt._bridge import (
 )
 from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
 from amqtt._exchanges import Exchanges
+from amqtt._external import ExternalConnections
 from amqtt._native_plugins import split_plugins
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action
@@ -100,7 +102,10 @@ class BrokerDispatch:
             weakref.WeakValueDictionary()
         )
         marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
-        self.registry = SessionRegistry(lambda: self._engine, marks_anonymous)
+        self.externals = ExternalConnections()
+        self.registry = SessionRegistry(
+            lambda: self._engine, marks_anonymous, self.externals.tls_of
+        )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
             LOG_RECORD: self._log,
@@ -117,6 +122,7 @@ class BrokerDispatch:
             MESSAGE_EVENT: self._message,
             PACKET_EVENT: self._packet,
             LOCAL_MESSAGE: self._local_message,
+            EXTERNAL_ENDED: self.externals.ended,
         }
 
     @property
@@ -147,6 +153,7 @@ class BrokerDispatch:
         for subscription in list(self._locals.values()):
             subscription.end()
         self._locals.clear()
+        self.externals.clear()
         self.exchanges.clear()
         self.registry.clear()
 

@@ -94,7 +94,7 @@ def is_beyond_loopback(listener: ListenerConfig) -> bool:
 def open_listener(
     engine: _core.BrokerEngine, name: str, listener: ListenerConfig, limits: dict[str, Any]
 ) -> list[tuple[str, int]]:
-    """Bind a listener; it accepts when the engine has started.
+    """Bind a listener, unless it is external; it accepts when the engine has started.
 
     Args:
         engine: the engine that gets the connections.
@@ -103,7 +103,7 @@ def open_listener(
         limits: what its connections are held to.
 
     Returns:
-        Where it listens: host and port of every socket.
+        Where it listens: host and port of every socket; of an external one there is none.
 
     Raises:
         BrokerError: the configuration is wrong.
@@ -111,8 +111,8 @@ def open_listener(
 
     """
     if listener.type is ListenerType.EXTERNAL:
-        msg = f"listener '{name}': type external is not available in this version"
-        raise BrokerError(msg)
+        engine.listen_external(name=name, limits=limits)
+        return []
     bind, host, port = listener.bind or "", "", 0
     is_unix = bind.startswith(_UNIX)
     if not is_unix:

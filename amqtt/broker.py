@@ -6,7 +6,7 @@ import asyncio
 import logging
 import weakref
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt import _core
 from amqtt._bridge import EventPump, end_engine
@@ -34,6 +34,9 @@ from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 from amqtt.plugins import TopicMatcher
 from amqtt.plugins.manager import PluginManager
 from amqtt.session import RetainedApplicationMessage
+
+if TYPE_CHECKING:
+    from amqtt.adapters import ReaderAdapter, WriterAdapter
 
 __all__ = [
     "DEFAULT_PORTS",
@@ -232,12 +235,15 @@ class Broker(BrokerOperations):
             except Exception:
                 engine.stop()  # those that are open are not to wait for the garbage collector
                 raise
-            self.logger.info(
-                "Listener '%s' bind to %s (max_connections=%d)",
-                name,
-                listener.bind,
-                listener.max_connections,
-            )
+            if listener.type is ListenerType.EXTERNAL:
+                self.logger.info("Listener '%s' takes connections of the application", name)
+            else:
+                self.logger.info(
+                    "Listener '%s' bind to %s (max_connections=%d)",
+                    name,
+                    listener.bind,
+                    listener.max_connections,
+                )
         pump = EventPump(self._loop, engine, self._dispatch.handle)
         self._dispatch.attach(engine, pump)
         engine.start()
@@ -302,6 +308,7 @@ class Broker(BrokerOperations):
             while more:
                 events, more = engine.take_events(1000)
                 self._dispatch.handle(events)
+            await self._dispatch.externals.wait_closed()
         await self.plugins_manager.wait_for_handlers(_LIFECYCLE_LIMIT)
         self._dispatch.detach()
         self._addresses = {}
@@ -310,6 +317,40 @@ class Broker(BrokerOperations):
         await self._tell_plugins(BrokerEvents.POST_SHUTDOWN)
         await self.plugins_manager.close()
         self.transitions.stopping_success()
+
+    async def external_connected(
+        self, reader: ReaderAdapter, writer: WriterAdapter, listener_name: str
+    ) -> None:
+        """Serve a connection that the application has accepted; return when the client is gone.
+
+        The connection is held to the limits of the listener and counts for it, but
+        `max_connections` does not refuse it. Cancelling the call drops the connection. The writer
+        is closed in any case.
+
+        Args:
+            reader: what the client sends; an exception that it raises ends the connection.
+            writer: what is sent to the client; so does one of this. When it does not know its peer
+                the connection is refused.
+            listener_name: name of a listener in the configuration, of whatever type.
+
+        Raises:
+            BrokerError: there is no such listener, or the broker is not running.
+            OSError: the process has no file descriptors left.
+            RuntimeError: the running loop is not that of the broker.
+
+        """
+        listener = self.listeners_config.get(listener_name)
+        if listener is None or listener.bind is None:
+            msg = f"Invalid listener name '{listener_name}'"
+            raise BrokerError(msg)
+        if asyncio.get_running_loop() is not self._loop:
+            msg = "external_connected() must be awaited on the event loop of the broker"
+            raise RuntimeError(msg)
+        engine = self._running_engine("serve a connection")
+        if not self.transitions.is_started():
+            msg = f"Broker instance can't serve a connection: it is {self.transitions.state}"
+            raise BrokerError(msg)
+        await self._dispatch.externals.serve(engine, reader, writer, listener_name)
 
     async def reload_certificates(self) -> None:
         """Read the files of certificates, keys, authorities and revocations again.

@@ -26,6 +26,7 @@ constexpr int packet_kind = 10;
 constexpr int local_message_kind = 11;
 constexpr int authentication_step_kind = 12;
 constexpr int authentication_ended_kind = 13;
+constexpr int external_ended_kind = 14;
 
 py::object value_of(const property_value& value) {
     struct convert {
@@ -117,6 +118,9 @@ struct to_tuple {
         return py::make_tuple(local_message_kind, e.subscriber,
                               py::cast(shared_message{std::move(e.content)}), e.retain);
     }
+    py::object operator()(external_ended_event& e) const {
+        return py::make_tuple(external_ended_kind, e.number);
+    }
 };
 
 }  // namespace
@@ -135,6 +139,7 @@ py::dict to_python(const session_facts& facts) {
     all["address"] = facts.address;
     all["port"] = facts.port;
     all["listener"] = facts.listener;
+    all["external"] = facts.external;
     all["clean_start"] = facts.clean_start;
     all["keep_alive"] = facts.keep_alive;
     all["will"] =

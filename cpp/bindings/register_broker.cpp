@@ -103,6 +103,14 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
     return addresses;
 }
 
+void listen_external(broker_engine& engine, const std::string& name, const py::dict& limits) {
+    listener_settings settings;
+    settings.name = name;
+    settings.external = true;
+    settings.limits = to_connection_limits(limits);
+    engine.listen(settings);
+}
+
 void register_commands(py::class_<broker_engine>& engine) {
     engine
         .def(
@@ -279,6 +287,15 @@ void register_broker(py::module_& module) {
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"),
              py::arg("limits"), py::arg("tls"), py::arg("websocket"), py::arg("proxies"))
+        .def("listen_external", &listen_external, py::kw_only(), py::arg("name"), py::arg("limits"))
+        .def(
+            "adopt",
+            [](broker_engine& self, int socket, const std::string& listener, std::uint64_t number,
+               std::string address, std::uint16_t port) {
+                self.adopt(socket, listener, {number, std::move(address), port});
+            },
+            py::kw_only(), py::arg("socket"), py::arg("listener"), py::arg("number"),
+            py::arg("address"), py::arg("port"))
         .def("start", &broker_engine::start, py::call_guard<py::gil_scoped_release>())
         .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
         .def("reload_certificates", &broker_engine::reload_certificates,

@@ -35,6 +35,7 @@ struct session_facts {
     std::string address;
     std::uint16_t port = 0;
     std::string listener;
+    std::uint64_t external = 0;  // number of a connection that was handed in; 0: it was not
     bool clean_start = false;
     std::uint16_t keep_alive = 0;
     std::optional<will_facts> will;
@@ -116,12 +117,16 @@ struct local_message_event {
     message_ptr content;
     bool retain;
 };
+// A connection that was handed in is over, or was not taken.
+struct external_ended_event {
+    std::uint64_t number;
+};
 
 using broker_event =
     std::variant<log_record, authenticate_event, authentication_step_event,
                  authentication_ended_event, topic_event, connected_event, disconnected_event,
                  refused_event, session_ended_event, subscription_event, broker_message_event,
-                 packet_event, local_message_event>;
+                 packet_event, local_message_event, external_ended_event>;
 
 // -- to the engine
 

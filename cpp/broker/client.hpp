@@ -37,6 +37,8 @@ struct peer_info {
     std::shared_ptr<const tls_peer> tls;  // once its handshake is complete; nullptr without TLS
     // What that listener admits; outlives the connection. Null: broker_settings::limits.
     const connection_limits* limits = nullptr;
+    // The application's number of a connection that it has handed in; 0: the listener's own.
+    std::uint64_t external = 0;
 };
 
 enum class client_phase : std::uint8_t {

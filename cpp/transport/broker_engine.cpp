@@ -4,6 +4,8 @@
 #include <future>
 #include <limits>
 #include <stdexcept>
+#include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -14,6 +16,7 @@
 #include "broker/broker.hpp"
 #include "transport/broker_connection.hpp"
 #include "transport/reactor.hpp"
+#include "transport/tcp_stream.hpp"
 
 namespace amqtt {
 namespace {
@@ -40,6 +43,9 @@ struct broker_engine::parts {
     void next_tick();
     void next_file_check();
     void accept(listener& from, std::unique_ptr<stream> peer_stream, const bound_address& peer);
+    void adopt(listener& into, std::unique_ptr<stream> peer_stream, external_peer peer);
+    void serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
+               bool behind_proxy);
     void log_problem(const peer_info& peer, const std::string& problem);
     void run_commands();
     void run(publish_command& what);
@@ -105,14 +111,33 @@ void broker_engine::parts::next_tick() {
 
 void broker_engine::parts::accept(listener& from, std::unique_ptr<stream> peer_stream,
                                   const bound_address& peer) {
+    serve(from, std::move(peer_stream), {peer.host, peer.port, from.name(), nullptr, from.limits()},
+          from.is_behind_proxy());
+}
+
+void broker_engine::parts::adopt(listener& into, std::unique_ptr<stream> peer_stream,
+                                 external_peer peer) {
+    if (stopping) {
+        events.push_unbounded(external_ended_event{peer.number});
+        return;
+    }
+    into.connection_began();
+    serve(into, std::move(peer_stream),
+          {std::move(peer.address), peer.port, into.name(), nullptr, into.limits(), peer.number},
+          false);
+}
+
+void broker_engine::parts::serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
+                                 bool behind_proxy) {
     auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
     connections.insert(connection);
-    connection->start({peer.host, peer.port, from.name(), nullptr, from.limits()},
-                      from.is_behind_proxy(),
-                      [this, &from, weak = std::weak_ptr(connection)](const peer_info& who,
-                                                                      const std::string& problem) {
-                          from.connection_ended();
+    connection->start(std::move(peer), behind_proxy,
+                      [this, &of, weak = std::weak_ptr(connection)](const peer_info& who,
+                                                                    const std::string& problem) {
+                          of.connection_ended();
                           if (!problem.empty()) log_problem(who, problem);
+                          if (who.external != 0)
+                              events.push_unbounded(external_ended_event{who.external});
                           if (const auto ended = weak.lock()) connections.erase(ended);
                       });
 }
@@ -192,7 +217,8 @@ void broker_engine::parts::run(forget_verdicts_command& what) {
 
 broker_engine::broker_engine(const broker_settings& settings, policy_settings policy,
                              python_decisions python)
-    : parts_(std::make_unique<parts>(settings, std::move(policy), std::move(python))), process_(::getpid()) {}
+    : parts_(std::make_unique<parts>(settings, std::move(policy), std::move(python))),
+      process_(::getpid()) {}
 
 broker_engine::~broker_engine() {
     if (::getpid() != process_) {
@@ -237,6 +263,24 @@ void broker_engine::stop() {
             each->close();
     }
     p.loop.join();
+}
+
+void broker_engine::adopt(int socket, const std::string& listener_name, external_peer peer) {
+    parts& p = checked();
+    // The list does not change any more once the thread runs.
+    const auto found = std::find_if(p.listeners.begin(), p.listeners.end(), [&](const auto& each) {
+        return each->name() == listener_name;
+    });
+    if (found == p.listeners.end()) {
+        throw std::invalid_argument("there is no listener '" + listener_name + "'");
+    }
+    stream_socket adopted(p.loop.context());
+    error_code error;
+    adopted.assign(stream_socket::protocol_type(AF_UNIX, 0), socket, error);
+    if (error) throw std::system_error(std::error_code(error), "a connection that was handed in");
+    p.loop.post(
+        [&p, into = *found, from = std::make_unique<tcp_stream>(std::move(adopted)),
+         peer = std::move(peer)]() mutable { p.adopt(*into, std::move(from), std::move(peer)); });
 }
 
 void broker_engine::execute(broker_command command) {

@@ -28,6 +28,13 @@ struct engine_status {
     std::vector<std::pair<std::string, std::size_t>> connections;  // by listener
 };
 
+// Who is at the far end of a connection that the application hands in.
+struct external_peer {
+    std::uint64_t number;  // not 0; the application's, for the events about the connection
+    std::string address;
+    std::uint16_t port;
+};
+
 // Life: construct, listen() as often as needed, start(), stop(); then it is over. May be called
 // from any one thread at a time. In a process forked off after construction everything but the
 // destructor throws std::logic_error.
@@ -39,12 +46,18 @@ class broker_engine {
     broker_engine(const broker_engine&) = delete;
     broker_engine& operator=(const broker_engine&) = delete;
 
-    // Binds a listener; it accepts after start(). Throws std::system_error and
-    // tls_settings_error.
+    // Binds a listener, unless it is external; it accepts after start(). Throws std::system_error
+    // and tls_settings_error.
     std::vector<bound_address> listen(const listener_settings& settings);
     void start();
     // Closes listeners and connections and ends the thread. Does nothing the second time.
     void stop();
+
+    // Serves a connection that the application has accepted: socket is a connected stream socket
+    // of the Unix domain, whose other end the application holds. Unless this throws the engine
+    // owns it from here on, and an external_ended_event will tell when it is over. Throws
+    // std::invalid_argument when there is no such listener, and std::system_error.
+    void adopt(int socket, const std::string& listener_name, external_peer peer);
 
     // Does something soon, in the order of the calls.
     void execute(broker_command command);

@@ -44,6 +44,7 @@ listener::listener(reactor& loop, listener_settings settings)
       settings_(std::move(settings)),
       proxies_(settings_.proxies.value_or(std::vector<std::string>())),
       retry_(loop.context()) {
+    if (settings_.external) return;
     if (settings_.tls) {
         if (settings_.websocket) settings_.tls->protocol = "http/1.1";
         tls_ = std::make_unique<tls_source>(*settings_.tls);

@@ -22,6 +22,7 @@ struct listener_settings {
     std::string name;
     std::string host;                         // empty: every interface, IPv4 and IPv6
     std::uint16_t port = 1883;                // 0: one the system chooses
+    bool external = false;                    // no address: the application hands connections in
     std::size_t max_connections = 0;          // 0: no limit
     std::string unix_path;                    // not empty: a Unix socket instead of host and port
     std::optional<unsigned int> unix_mode;    // permissions of its file; nullopt: by the umask
@@ -51,7 +52,10 @@ class listener : public std::enable_shared_from_this<listener> {
     // From here on, on the reactor's thread.
     void start(accept_handler on_accept, log_handler log);
     void close();
-    // A connection that on_accept was given has ended.
+    // A connection was handed in. It is counted with the others, and max_connections does not
+    // refuse it: whoever has accepted it decides how many there may be.
+    void connection_began() noexcept { ++connections_; }
+    // One of those, or one that on_accept was given, has ended.
     void connection_ended() noexcept { --connections_; }
 
     bool has_tls() const noexcept { return tls_ != nullptr; }

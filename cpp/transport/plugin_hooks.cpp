@@ -17,6 +17,7 @@ void add_connection(session_facts& facts, const client& c) {
     facts.address = c.peer.address;
     facts.port = c.peer.port;
     facts.listener = c.peer.listener;
+    facts.external = c.peer.external;
     facts.clean_start = request.clean_start;
     facts.keep_alive = request.keep_alive;
     facts.properties = request.encoded_properties;

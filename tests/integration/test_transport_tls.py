@@ -218,7 +218,6 @@ async def test_wrong_tls_configuration(trust: Trust, tmp_path: Path) -> None:
     assert f"keyfile '{trust.client.keyfile}' is not the key of certfile" in other
     assert "cadata" in await start_error(**good, cadata="nonsense")
     assert "tls_ciphers 'NOPE'" in await start_error(**good, tls_ciphers="NOPE")
-    assert "type external is not available" in await start_error(type="external")
 
 
 async def test_an_encrypted_key_is_an_error_and_no_question(trust: Trust, tmp_path: Path) -> None:
