@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from amqtt._broker_sessions import BrokerSession, LocalSubscription, subscriber_numbers
-from amqtt._broker_views import ConnectionHandle, RetainedView, SessionsView, SubscriptionsView
+from amqtt._broker_views import RetainedView, SessionsView, SubscriptionsView
 from amqtt._topics import check_topic_name, describe_topic
 from amqtt._verdicts import combine
 from amqtt.contexts import Action
 from amqtt.errors import BrokerError, MQTTError
 from amqtt.mqtt.constants import QOS_0, QOS_2
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 
 if TYPE_CHECKING:
     from amqtt import _core
@@ -34,9 +35,7 @@ class BrokerOperations:
 
     def _make_views(self, dispatch: BrokerDispatch) -> None:
         self._dispatch = dispatch
-        self._sessions = SessionsView(
-            lambda: dispatch.engine, dispatch.registry, self._disconnect_soon
-        )
+        self._sessions = SessionsView(lambda: dispatch.engine, dispatch.registry, self._handler_of)
         self._subscriptions = SubscriptionsView(lambda: dispatch.engine, dispatch.registry)
         self._retained_messages = RetainedView(lambda: dispatch.engine)
 
@@ -168,17 +167,22 @@ class BrokerOperations:
 
     # -- sessions
 
-    def create_offline_session(self, client_id: str) -> tuple[ConnectionHandle, Session]:
+    def create_offline_session(self, client_id: str) -> tuple[BrokerProtocolHandler, Session]:
         """Make a session object of a client that is not connected; it is not stored.
 
         Returns:
-            The handle of its connection, which it does not have, and the session.
+            The handler of its connection, which it does not have, and the session.
 
         """
         dispatch = self._dispatch
         session = BrokerSession(lambda: dispatch.engine, client_id)
         session.set_connected(False)
-        return ConnectionHandle(session, self._disconnect_soon), session
+        return self._handler_of(session), session
+
+    def _handler_of(self, session: Session) -> BrokerProtocolHandler:
+        return BrokerProtocolHandler(
+            self.plugins_manager, session, disconnect=self._disconnect_soon
+        )
 
     def restore_session(self, client_id: str) -> Session:
         """Return the session of a client; without one it gets one that is kept for it.

@@ -13,27 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amqtt._broker_sessions import EngineSource, SessionRegistry
+    from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 
 
-class ConnectionHandle:
-    """Stand for the connection of a session.
-
-    Attributes:
-        session: the session.
-
-    """
-
-    def __init__(self, session: Session, disconnect: Callable[[str], object]) -> None:
-        """Make a handle of a session's connection."""
-        self.session = session
-        self._disconnect = disconnect
-
-    async def stop(self) -> None:
-        """Disconnect the client."""
-        self._disconnect(self.session.client_id or "")
-
-
-class SessionsView(Mapping[str, tuple[Session, ConnectionHandle]]):
+class SessionsView(Mapping[str, tuple[Session, "BrokerProtocolHandler"]]):
     """The sessions of a broker by client id: those connected and those that wait for their client.
 
     Every access asks the engine.
@@ -43,22 +26,22 @@ class SessionsView(Mapping[str, tuple[Session, ConnectionHandle]]):
         self,
         engine: EngineSource,
         registry: SessionRegistry,
-        disconnect: Callable[[str], object],
+        handler_of: Callable[[Session], BrokerProtocolHandler],
     ) -> None:
         """Make a view of an engine's sessions."""
         self._engine = engine
         self._registry = registry
-        self._disconnect = disconnect
+        self._handler_of = handler_of
 
-    def __getitem__(self, client_id: str) -> tuple[Session, ConnectionHandle]:
-        """Return a session and the handle of its connection."""
+    def __getitem__(self, client_id: str) -> tuple[Session, BrokerProtocolHandler]:
+        """Return a session and the handler of its connection."""
         engine = self._engine()
         facts = engine.find_session(client_id) if engine is not None else None
         session = self._registry.get(client_id) if facts is not None else None
         if facts is None or session is None:
             raise KeyError(client_id)
         session.set_connected(bool(facts["connected"]))
-        return session, ConnectionHandle(session, self._disconnect)
+        return session, self._handler_of(session)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the client ids of this moment."""

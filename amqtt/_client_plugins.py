@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
-import dacite
-
-from amqtt._hydrate import hydrate
-from amqtt.errors import PluginLoadError
+from amqtt.events import MQTTEvents
+from amqtt.plugins.logging_amqtt import PacketLoggerPlugin
+from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from amqtt.client import ClientContext
 
-_PACKET_LOGGER = "amqtt.plugins.logging_amqtt.PacketLoggerPlugin"
+logger = logging.getLogger("amqtt.client")
 
-
-@dataclass
-class _NoOptions:
-    """The options of a plugin that has none."""
+_NAMESPACE = "amqtt.client.plugins"
 
 
-def check_client_plugins(plugins: Mapping[str, Any] | None) -> None:
-    """Refuse what a client's configuration asks for and this version does not have.
+def load_client_plugins(context: ClientContext) -> PluginManager[ClientContext]:
+    """Load the plugins of a client, with a warning for those that wait for packets in vain.
 
     Args:
-        plugins: options by the dotted path of the plugin class; None means entry points.
+        context: the context of the client, with its configuration.
+
+    Returns:
+        The plugins. When no loop runs yet, `use_loop` is to be called before they handle events.
 
     Raises:
-        PluginLoadError: a plugin is not available in this version, or an option is wrong.
+        PluginImportError: a plugin cannot be imported, or a handler is not a coroutine function.
+        PluginLoadError: a configured class is no plugin, or its options are wrong.
+        PluginInitError: the constructor of a plugin raised.
 
     """
-    for path, options in (plugins or {}).items():
-        if path != _PACKET_LOGGER:
-            msg = f"Plugin '{path}' is not available in this version"
-            raise PluginLoadError(msg)
-        try:
-            hydrate(_NoOptions, {} if options is None else options, "options")
-        except (dacite.DaciteError, ValueError) as error:
-            msg = f"Plugin '{path}': {error}"
-            raise PluginLoadError(msg) from error
+    manager: PluginManager[Any] = PluginManager(_NAMESPACE, context, _loop_until_connected())
+    for event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
+        for handler in manager.handlers(event):
+            if not isinstance(handler.plugin, PacketLoggerPlugin):
+                logger.warning(
+                    "Plugin '%s' handles '%s', which a client does not report in this version",
+                    type(handler.plugin).__name__,
+                    event,
+                )
+    return manager
+
+
+def _loop_until_connected() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # A client may be made before its loop runs. A closed one keeps its place: one that is open
+        # would have to be closed by somebody.
+        loop = asyncio.new_event_loop()
+        loop.close()
+        return loop

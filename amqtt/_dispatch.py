@@ -28,7 +28,7 @@ from amqtt._bridge import (
 from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
-from amqtt._native_plugins import split_plugins
+from amqtt._native_plugins import is_counted_natively, split_plugins
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
@@ -175,7 +175,11 @@ class BrokerDispatch:
                 if not each.context.logger.isEnabledFor(logging.DEBUG)
             ]
             idle = idle + quiet
-        return [each for each in self._manager.handlers(event) if each.plugin not in idle]
+        return [
+            each
+            for each in self._manager.handlers(event)
+            if each.plugin not in idle and not is_counted_natively(each)
+        ]
 
     def refresh_events(self) -> None:
         """Tell the engine which events are wanted, if that has changed."""

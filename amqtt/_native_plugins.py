@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from amqtt.contexts import Action
 from amqtt.plugins.authentication import AnonymousAuthPlugin
 from amqtt.plugins.logging_amqtt import EventLoggerPlugin, PacketLoggerPlugin
+from amqtt.plugins.sys.broker import BrokerSysPlugin
 from amqtt.plugins.topic_checking import TopicAccessControlListPlugin, TopicTabooPlugin
 
 if TYPE_CHECKING:
-    from amqtt.plugins.manager import PluginManager
+    from amqtt.plugins.manager import Handler, PluginManager
 
 # What each class does, as it is shipped: an application may have replaced the method since.
 _SHIPPED: dict[type, tuple[str, Any]] = {
@@ -23,6 +24,19 @@ _SHIPPED: dict[type, tuple[str, Any]] = {
     ),
     EventLoggerPlugin: ("log_event", EventLoggerPlugin.log_event),
 }
+
+# Handlers that do nothing: the engine counts for them.
+_COUNTING = (
+    BrokerSysPlugin.on_mqtt_packet_received,
+    BrokerSysPlugin.on_mqtt_packet_sent,
+    BrokerSysPlugin.on_broker_client_connected,
+    BrokerSysPlugin.on_broker_client_disconnected,
+)
+
+
+def is_counted_natively(handler: Handler) -> bool:
+    """Tell whether a handler is one of `BrokerSysPlugin` that a subclass has not overridden."""
+    return getattr(handler.call, "__func__", None) in _COUNTING
 
 
 @dataclass

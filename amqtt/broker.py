@@ -31,6 +31,7 @@ from amqtt.contexts import (
 from amqtt.errors import BrokerError
 from amqtt.events import BrokerEvents
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins import TopicMatcher
 from amqtt.plugins.manager import PluginManager
 from amqtt.session import RetainedApplicationMessage
@@ -50,6 +51,7 @@ __all__ = [
     "BrokerContext",
     "BrokerError",
     "BrokerEvents",
+    "BrokerProtocolHandler",
     "ListenerConfig",
     "ListenerType",
     "PluginManager",

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
-from amqtt._client_plugins import check_client_plugins
+from amqtt._client_plugins import load_client_plugins
 from amqtt._topics import check_topic_name
 from amqtt._uri import parse_uri
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
+from amqtt.mqtt.protocol.client_handler import ClientProtocolHandler
+from amqtt.plugins.manager import PluginManager
 from amqtt.session import (
     ApplicationMessage,
     IncomingApplicationMessage,
@@ -39,9 +41,11 @@ __all__ = [
     "ClientConfig",
     "ClientContext",
     "ClientError",
+    "ClientProtocolHandler",
     "ConnectError",
     "MQTTClient",
     "OutgoingApplicationMessage",
+    "PluginManager",
     "Session",
 ]
 
@@ -95,6 +99,7 @@ class MQTTClient:
     Attributes:
         client_id: as given or chosen.
         config: the configuration.
+        plugins_manager: the plugins of the configuration; `disconnect()` closes them.
         session: what is known of the connection; None before the first `connect()`.
         client_tasks: what pending calls of `deliver_message()` wait for.
         reconnected: a coroutine function that is called each time the client has connected again
@@ -103,7 +108,9 @@ class MQTTClient:
 
     Raises:
         dacite.DaciteError: the dictionary has an unknown key or a value of a wrong type.
-        PluginLoadError: a configured plugin is not available.
+        PluginImportError: a configured plugin cannot be imported.
+        PluginLoadError: a configured class is no plugin, or its options are wrong.
+        PluginInitError: the constructor of a plugin raised.
 
     """
 
@@ -114,9 +121,10 @@ class MQTTClient:
         self.logger = logging.getLogger(__name__)
         if isinstance(config, dict) or config is None:
             config = ClientConfig.from_dict(config)
-        plugins: Any = config.plugins
-        check_client_plugins(plugins)
         self.config = config
+        context = ClientContext()
+        context.config = config
+        self.plugins_manager = load_client_plugins(context)
         self.client_id = gen_client_id() if client_id is None else client_id
         self.session: Session | None = None
         self.additional_headers: dict[str, Any] = {}
@@ -338,7 +346,7 @@ class MQTTClient:
         return session.will_topic, payload, session.will_qos or QOS_0, bool(session.will_retain)
 
     async def disconnect(self) -> None:
-        """Send DISCONNECT and close the connection, or stop trying to connect again.
+        """Send DISCONNECT and close the connection and the plugins, or stop trying to connect.
 
         Pending calls of `deliver_message()` return None; messages that have been received can
         still be taken.
@@ -360,6 +368,7 @@ class MQTTClient:
         if self._connection_lost is not None:
             self._connection_lost.cancel()
         self._reactor.fail_all(self._handle, "the client has disconnected")
+        await self.plugins_manager.close()
 
     async def _stop_reconnecting(self) -> None:
         """End what tries to connect again after a loss, if that goes on."""
@@ -692,6 +701,7 @@ class MQTTClient:
         if self._reactor is None or self._reactor.loop is not loop:
             if self._release is not None:
                 self._release()
+            self.plugins_manager.use_loop(loop)
             self._reactor = client_reactor(loop)
             self._handle = self._reactor.open(self)
             self._release = weakref.finalize(self, _forget, self._reactor, self._handle)

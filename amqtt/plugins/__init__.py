@@ -54,6 +54,6 @@ class TopicMatcher:
                 return False
         return len(names) == len(levels)
 
-    def are_topics_allowed(self, topic: str, filters: Iterable[str]) -> bool:
+    def are_topics_allowed(self, topic: str, many_filters: Iterable[str]) -> bool:
         """Tell whether one of several filters matches a topic."""
-        return any(self.is_topic_allowed(topic, a_filter) for a_filter in filters)
+        return any(self.is_topic_allowed(topic, a_filter) for a_filter in many_filters)

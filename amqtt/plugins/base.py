@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from amqtt.contexts import Action, BaseContext
+from amqtt.session import Session
 
-if TYPE_CHECKING:
-    from amqtt.session import Session
-
-__all__ = ["BaseAuthPlugin", "BasePlugin", "BaseTopicPlugin", "Decision"]
+__all__ = [
+    "Action",
+    "BaseAuthPlugin",
+    "BaseContext",
+    "BasePlugin",
+    "BaseTopicPlugin",
+    "Decision",
+    "Session",
+]
 
 C = TypeVar("C", bound=BaseContext)
 

@@ -16,6 +16,11 @@ from amqtt.contexts import Action, BaseContext
 from amqtt.errors import PluginImportError, PluginInitError
 from amqtt.events import BrokerEvents, ClientEvents, Events, MQTTEvents
 
+# Names that applications of aMQTT import from here.
+from amqtt.plugins.base import BaseAuthPlugin as BaseAuthPlugin
+from amqtt.plugins.base import BasePlugin as BasePlugin
+from amqtt.plugins.base import BaseTopicPlugin as BaseTopicPlugin
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 
@@ -156,6 +161,19 @@ class PluginManager(Generic[C]):
         if names is None:
             return able
         return [plugin for plugin in able if self._entry_names.get(id(plugin)) in names]
+
+    def use_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the handlers on another loop from now on.
+
+        Args:
+            loop: the loop, which the contexts of the plugins name from now on too.
+
+        """
+        self._loop = self.context.loop = loop
+        for plugin in self._plugins:
+            context = getattr(plugin, "context", None)
+            if isinstance(context, BaseContext):
+                context.loop = loop
 
     # -- what is loaded
 

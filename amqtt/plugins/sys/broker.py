@@ -16,6 +16,7 @@ import amqtt
 from amqtt.contexts import BaseContext
 from amqtt.errors import BrokerError
 from amqtt.plugins.base import BasePlugin
+from amqtt.session import Session
 
 DOLLAR_SYS_ROOT = "$SYS/broker/"
 
@@ -131,6 +132,21 @@ class BrokerSysPlugin(BasePlugin[Any]):
         if self._sys_handle is not None:
             self._sys_handle.cancel()
             self._sys_handle = None
+
+    # The engine does not call the next four: it has the numbers already. They are for subclasses
+    # that call what they override.
+
+    async def on_mqtt_packet_received(self, *, packet: Any, session: Session | None = None) -> None:
+        """Do nothing: the engine counts what is received."""
+
+    async def on_mqtt_packet_sent(self, *, packet: Any, session: Session | None = None) -> None:
+        """Do nothing: the engine counts what is sent."""
+
+    async def on_broker_client_connected(self, client_id: str, client_session: Session) -> None:
+        """Do nothing: the engine counts the clients."""
+
+    async def on_broker_client_disconnected(self, client_id: str, client_session: Session) -> None:
+        """Do nothing: the engine counts the clients."""
 
     def _schedule(self) -> None:
         loop = self.context.loop or asyncio.get_running_loop()

@@ -1,0 +1,1 @@
+"""MQTT on a connection that the application brings."""
