@@ -11,13 +11,13 @@ import asyncio
 import itertools
 import logging
 import socket
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Coroutine
 
-    from amqtt import _core
     from amqtt.adapters import ReaderAdapter, WriterAdapter
 
 logger = logging.getLogger("amqtt.broker")
@@ -29,6 +29,14 @@ _PIECE = 64 * 1024
 # Seconds that an adapter may take to do the last that is asked of it.
 _PATIENCE = 5.0
 _MOST_LENGTH_BYTES = 4
+
+
+class _Adopt(Protocol):
+    """Hand a socket to the engine, which owns it when this returns."""
+
+    def __call__(
+        self, *, socket: int, listener: str, number: int, address: str, port: int
+    ) -> None: ...
 
 
 class ExternalConnections:
@@ -63,7 +71,7 @@ class ExternalConnections:
 
     async def serve(
         self,
-        engine: _core.BrokerEngine,
+        adopt: _Adopt,
         reader: ReaderAdapter,
         writer: WriterAdapter,
         listener: str,
@@ -71,7 +79,7 @@ class ExternalConnections:
         """Serve a client until it is gone; the writer is closed in any case.
 
         Args:
-            engine: the engine that serves it.
+            adopt: makes the engine serve the other end of the pair.
             reader: what the client sends.
             writer: what is sent to it.
             listener: name of the listener that it counts for.
@@ -83,14 +91,14 @@ class ExternalConnections:
         serving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._serving.add(serving)
         try:
-            await self._serve(engine, reader, writer, listener)
+            await self._serve(adopt, reader, writer, listener)
         finally:
             self._serving.discard(serving)
             serving.set_result(None)
 
     async def _serve(
         self,
-        engine: _core.BrokerEngine,
+        adopt: _Adopt,
         reader: ReaderAdapter,
         writer: WriterAdapter,
         listener: str,
@@ -105,7 +113,7 @@ class ExternalConnections:
             number = next(self._numbers)
             ours, theirs = socket.socketpair()
             try:
-                engine.adopt(
+                adopt(
                     socket=theirs.fileno(),
                     listener=listener,
                     number=number,
@@ -192,9 +200,15 @@ class _ExternalConnection:
                 self._writer.write(data)
                 await self._writer.drain()
         except _ENDED:
-            pass
+            # The client is gone, but its last packets, such as DISCONNECT, may still be here.
+            with suppress(asyncio.TimeoutError, OSError):
+                await asyncio.wait_for(self._drop_output(), _PATIENCE)
         except Exception:
             logger.exception("Connection of %s ends: writing to it has failed", self._who)
+
+    async def _drop_output(self) -> None:
+        while await asyncio.get_running_loop().sock_recv(self._socket, _PIECE):
+            pass
 
 
 async def _pieces(reader: ReaderAdapter) -> AsyncIterator[bytes]:

@@ -352,7 +352,7 @@ class Broker(BrokerOperations):
         if not self.transitions.is_started():
             msg = f"Broker instance can't serve a connection: it is {self.transitions.state}"
             raise BrokerError(msg)
-        await self._dispatch.externals.serve(engine, reader, writer, listener_name)
+        await self._dispatch.externals.serve(engine.adopt, reader, writer, listener_name)
 
     async def reload_certificates(self) -> None:
         """Read the files of certificates, keys, authorities and revocations again.

@@ -228,6 +228,23 @@ async def test_an_adapter_raises(break_it: Break, caplog: pytest.LogCaptureFixtu
     assert "is broken" in str(record.exc_info)
 
 
+async def test_a_client_that_has_gone_was_there() -> None:
+    """What it has sent counts, DISCONNECT too, though nothing can be written to it any more."""
+
+    async def lost() -> None:
+        raise BrokenPipeError
+
+    async with broker_with() as broker:
+        watcher = await watcher_of(broker, "t")
+        client = await HandedIn().start(broker).login("c", will=("t", b"will"))
+        client.writer.on_drain = lost
+        await client.ping()
+        client.send(publish("t", b"last") + DISCONNECT)
+        await client.gone()
+        await watcher.expect(publish("t", b"last"))
+        await watcher.ping()
+
+
 async def test_cancelled() -> None:
     async with broker_with() as broker:
         watcher = await watcher_of(broker, "will")
