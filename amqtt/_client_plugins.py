@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any
 
-from amqtt.events import MQTTEvents
-from amqtt.plugins.logging_amqtt import PacketLoggerPlugin
+from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
+from amqtt.mqtt.protocol._tunnel import Tunnel, connect_packet_of, watcher
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
+    from amqtt._uri import Target
     from amqtt.client import ClientContext
-
-logger = logging.getLogger("amqtt.client")
+    from amqtt.session import Session
 
 _NAMESPACE = "amqtt.client.plugins"
 
 
 def load_client_plugins(context: ClientContext) -> PluginManager[ClientContext]:
-    """Load the plugins of a client, with a warning for those that wait for packets in vain.
+    """Load the plugins of a client.
 
     Args:
         context: the context of the client, with its configuration.
@@ -33,16 +32,7 @@ def load_client_plugins(context: ClientContext) -> PluginManager[ClientContext]:
         PluginInitError: the constructor of a plugin raised.
 
     """
-    manager: PluginManager[Any] = PluginManager(_NAMESPACE, context, _loop_until_connected())
-    for event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
-        for handler in manager.handlers(event):
-            if not isinstance(handler.plugin, PacketLoggerPlugin):
-                logger.warning(
-                    "Plugin '%s' handles '%s', which a client does not report in this version",
-                    type(handler.plugin).__name__,
-                    event,
-                )
-    return manager
+    return PluginManager(_NAMESPACE, context, _loop_until_connected())
 
 
 def _loop_until_connected() -> asyncio.AbstractEventLoop:
@@ -54,3 +44,34 @@ def _loop_until_connected() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         loop.close()
         return loop
+
+
+async def open_watched(
+    manager: PluginManager[Any], session: Session, target: Target, keep_alive: int
+) -> Tunnel | None:
+    """Connect to a broker in Python, if plugins are to be told the packets.
+
+    The engine of clients does not tell packets, so where somebody wants them its connection goes
+    through a tunnel; without, packets do not touch Python.
+
+    Args:
+        manager: the plugins.
+        session: what CONNECT is made of.
+        target: where the broker is.
+        keep_alive: the keep alive of CONNECT, in seconds.
+
+    Returns:
+        A tunnel to the broker, which the engine is to be let into; None when no plugin wants to be
+        told packets, with `PacketLoggerPlugin` at a level that logs none.
+
+    Raises:
+        OSError: the broker cannot be reached.
+
+    """
+    watch = watcher(manager, session)
+    if watch is None:
+        return None
+    connect = connect_packet_of(session)
+    connect.keep_alive = keep_alive
+    reader, writer = await asyncio.open_connection(target.host, target.port)
+    return Tunnel(StreamReaderAdapter(reader), StreamWriterAdapter(writer), connect, watch)

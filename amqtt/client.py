@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
-from amqtt._client_plugins import load_client_plugins
+from amqtt._client_plugins import load_client_plugins, open_watched
 from amqtt._topics import check_topic_name
-from amqtt._uri import parse_uri
+from amqtt._uri import Target, parse_uri
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
@@ -30,6 +30,8 @@ from amqtt.utils import gen_client_id
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
+
+    from amqtt.mqtt.protocol._tunnel import Tunnel
 
 __all__ = [
     "CONNECTION_ACCEPTED",
@@ -56,6 +58,8 @@ _PERMANENT_REFUSALS = (1, 2, 4, 5)
 # Publishes at QoS 0 between two waits for the engine to have sent them.
 _UNCONFIRMED_MESSAGES = 500
 _UNCONFIRMED_BYTES = 256 * 1024
+# Seconds that the plugins may take to handle the last packets.
+_HANDLERS_LIMIT = 5.0
 
 
 class _ConnectCancelledError(ConnectError, asyncio.CancelledError):
@@ -137,6 +141,7 @@ class MQTTClient:
         self._no_more_connections = asyncio.Event()
         self._connection_lost: asyncio.Future[str] | None = None
         self._disconnect_task: asyncio.Task[None] | None = None
+        self._tunnel: Tunnel | None = None
         self._unconfirmed_messages = 0
         self._unconfirmed_bytes = 0
 
@@ -261,27 +266,12 @@ class MQTTClient:
     async def _connect_once(self) -> int:
         session = self._require_session()
         target = parse_uri(session.broker_uri or "")
-        reactor = self._require_reactor()
+        await self._stop_watching()
         # Before the command: the connection may be made and lost before this task runs again.
         self._connection_lost = asyncio.get_running_loop().create_future()
-        number, answer = reactor.ticket(self._handle)
-        with self._refusing_bad_values(reactor, number):
-            reactor.engine.connect(
-                self._handle,
-                number,
-                host=target.host,
-                port=target.port,
-                client_id=self.client_id,
-                clean_session=bool(session.clean_session),
-                keep_alive=self.config.keep_alive or 0,
-                ping_after=session.keep_alive,
-                user_name=session.username,
-                password=_as_bytes(session.password),
-                will=self._will(),
-            )
         try:
             return_code, session_present = await asyncio.wait_for(
-                reactor.wait(self._handle, number, answer), self.config.connection_timeout
+                self._exchange_connect(session, target), self.config.connection_timeout
             )
         except asyncio.TimeoutError as error:
             msg = f"No connection to {target.host}:{target.port} within "
@@ -291,6 +281,9 @@ class MQTTClient:
             cause = error.as_os_error()
             msg = f"Connection to {target.host}:{target.port} failed: {error}"
             raise ConnectError(msg) from cause
+        except OSError as error:  # from the stream that plugins watch
+            msg = f"Connection to {target.host}:{target.port} failed: {error}"
+            raise ConnectError(msg) from error
         if return_code != CONNECTION_ACCEPTED:
             msg = "Connection rejected by broker"
             refused = ConnectError(msg)
@@ -298,6 +291,45 @@ class MQTTClient:
             raise refused
         self._connection_made(session, session_present)
         return CONNECTION_ACCEPTED
+
+    async def _exchange_connect(self, session: Session, target: Target) -> tuple[int, bool]:
+        """Let the engine connect; return the return code and session present flag of CONNACK."""
+        reactor = self._require_reactor()
+        self._tunnel = await open_watched(
+            self.plugins_manager, session, target, self.config.keep_alive or 0
+        )
+        settings: dict[str, Any] = {
+            "host": target.host,
+            "port": target.port,
+            "client_id": self.client_id,
+            "user_name": session.username,
+            "password": _as_bytes(session.password),
+            "will": self._will(),
+        }
+        number, answer = reactor.ticket(self._handle)
+        try:
+            if self._tunnel is not None:
+                settings = await self._tunnel.open()
+            with self._refusing_bad_values(reactor, number):
+                reactor.engine.connect(
+                    self._handle,
+                    number,
+                    clean_session=bool(session.clean_session),
+                    keep_alive=self.config.keep_alive or 0,
+                    ping_after=session.keep_alive,
+                    **settings,
+                )
+            answered: tuple[int, bool] = await reactor.wait(self._handle, number, answer)
+        except BaseException:
+            await self._stop_watching()
+            raise
+        return answered
+
+    async def _stop_watching(self) -> None:
+        """Close the stream that plugins watch; the engine ends, or has ended, its connection."""
+        tunnel, self._tunnel = self._tunnel, None
+        if tunnel is not None:
+            await tunnel.close()
 
     def _connection_made(self, session: Session, session_present: bool) -> None:
         session.parent = int(session_present)
@@ -365,9 +397,11 @@ class MQTTClient:
         number, answer = self._reactor.ticket(self._handle)
         self._reactor.engine.disconnect(self._handle, number)
         await self._reactor.wait(self._handle, number, answer)
+        await self._stop_watching()
         if self._connection_lost is not None:
             self._connection_lost.cancel()
         self._reactor.fail_all(self._handle, "the client has disconnected")
+        await self.plugins_manager.wait_for_handlers(_HANDLERS_LIMIT)
         await self.plugins_manager.close()
 
     async def _stop_reconnecting(self) -> None:

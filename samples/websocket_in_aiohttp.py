@@ -7,13 +7,15 @@ Run it, open http://localhost:8080/ and connect an MQTT client to ws://localhost
 """
 
 import argparse
+import ssl
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from amqtt.adapters import ReaderAdapter, WriterAdapter
 from amqtt.broker import Broker
 
-CONFIG = {"listeners": {"default": {"type": "external"}}}
+CONFIG: dict[str, Any] = {"listeners": {"default": {"type": "external"}}}
 BROKER = web.AppKey("broker", Broker)
 
 
@@ -67,7 +69,7 @@ class WebSocketWriter(WriterAdapter):
         peer = self._transport.get_extra_info("peername") if self._transport else None
         return (peer[0], peer[1]) if peer else None
 
-    def get_ssl_info(self):
+    def get_ssl_info(self) -> ssl.SSLObject | None:
         """Return the TLS object, which plugins see as `session.ssl_object`."""
         return self._transport.get_extra_info("ssl_object") if self._transport else None
 

@@ -233,7 +233,8 @@ async def test_only_the_engine_gets_into_the_tunnel(broker: Broker, socket_path:
     reader, writer = await asyncio.open_unix_connection(str(socket_path))
     streams = StreamReaderAdapter(reader), StreamWriterAdapter(writer)
     tunnel = Tunnel(*streams, None, None)
-    host, port = await tunnel.open()
+    settings = await tunnel.open()
+    host, port = settings["host"], settings["port"]
     for intruder in (b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x", b"\xc0\x00", b"\x10"):
         theirs, ours = await asyncio.open_connection(host, port)
         ours.write(intruder)

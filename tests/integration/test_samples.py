@@ -20,6 +20,8 @@ from support.python import python_command, python_environment
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
 LIMIT = 30.0
+# By the tests of connections that the application hands in.
+RUN_ELSEWHERE = {"websocket_in_aiohttp"}
 
 pytestmark = pytest.mark.skipif(broker_kind() != "amqtt", reason="the samples are of amqtt")
 
@@ -111,11 +113,12 @@ def address_of(broker: Program) -> str:
 
 
 def test_every_sample_is_run_here_and_listed() -> None:
-    names = {path.stem for path in SAMPLES.glob("*.py")} - {"serving"}
+    every = {path.stem for path in SAMPLES.glob("*.py")}
     own = Path(__file__).read_text(encoding="utf-8")
     readme = (SAMPLES / "README.md").read_text(encoding="utf-8")
-    assert names == set(re.findall(r'start\(\s*"(\w+)"', own))
-    assert names | {"serving"} == set(re.findall(r"`(\w+)\.py\b", readme))
+    run = set(re.findall(r'start\(\s*["\'](\w+)["\']', own))
+    assert every == run | {"serving", *RUN_ELSEWHERE}
+    assert every == set(re.findall(r"`(\w+)\.py\b", readme))
 
 
 def test_publish_and_subscribe(start: Start) -> None:

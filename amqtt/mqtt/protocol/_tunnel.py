@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,26 @@ from typing import TYPE_CHECKING, Any
 from amqtt._wire import PROTOCOL_3_1_1, read_or_raise
 from amqtt.adapters import StreamReaderAdapter
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
+from amqtt.events import MQTTEvents
 from amqtt.mqtt import packet_from_bytes
 from amqtt.mqtt.connack import ConnackPacket
-from amqtt.mqtt.connect import ConnectPacket
+from amqtt.mqtt.connect import ConnectPacket, ConnectPayload, ConnectVariableHeader
 from amqtt.mqtt.packet import DISCONNECT, MQTTFixedHeader, MQTTPacket
+from amqtt.plugins.logging_amqtt import PacketLoggerPlugin
+from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amqtt.adapters import ReaderAdapter, WriterAdapter
+    from amqtt.plugins.manager import PluginManager
+    from amqtt.session import Session
+
+    Watch = Callable[["Packet", bool], Awaitable[None]]
 
 _LOOPBACK = "127.0.0.1"
+# Of the CONNECT that ends in the tunnel.
+_NAME = "tunnel"
 _ENDINGS = (NoDataError, MQTTError, AMQTTError, OSError, asyncio.IncompleteReadError)
 
 Packet = MQTTPacket[Any, Any, Any]
@@ -46,7 +56,6 @@ class Tunnel:
         watch: told each packet, and whether it was sent; None when nobody wants to know.
 
     Attributes:
-        password: what the engine has to send in CONNECT.
         keeps_disconnect: whether the DISCONNECT of the engine is not for the peer.
 
     """
@@ -56,10 +65,10 @@ class Tunnel:
         reader: ReaderAdapter,
         writer: WriterAdapter,
         connect: ConnectPacket | None,
-        watch: Callable[[Packet, bool], Awaitable[None]] | None,
+        watch: Watch | None,
     ) -> None:
         """Make a tunnel that is not open."""
-        self.password = secrets.token_hex(32)
+        self._password = secrets.token_hex(32)
         self.keeps_disconnect = False
         self._reader = reader
         self._writer = writer
@@ -71,19 +80,29 @@ class Tunnel:
         self._inward: asyncio.Task[None] | None = None
         self._greetings: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> tuple[str, int]:
+    async def open(self) -> dict[str, Any]:
         """Wait for the engine.
 
         Returns:
-            Host and port that the engine is to connect to.
+            What the engine has to be given to connect.
 
         """
         self._server = await asyncio.start_server(self._greet, _LOOPBACK, 0)
         port: int = self._server.sockets[0].getsockname()[1]
-        return _LOOPBACK, port
+        return {
+            "host": _LOOPBACK,
+            "port": port,
+            "client_id": _NAME,
+            "user_name": _NAME,
+            "password": self._password.encode(),
+            "will": None,
+        }
 
     async def close(self) -> None:
-        """Send the peer what the engine has sent, then stop; the engine has ended its side."""
+        """Send the peer what the engine has sent, then stop; the engine has ended its side.
+
+        The writer is closed, as it also is when the engine ends the connection by itself.
+        """
         if self._server is not None:
             self._server.close()
         for greeting in list(self._greetings):
@@ -93,6 +112,11 @@ class Tunnel:
         if self._inward is not None:
             self._inward.cancel()
             await asyncio.wait((self._inward,))
+        await self._close_writer()
+
+    async def _close_writer(self) -> None:
+        with suppress(*_ENDINGS):
+            await self._writer.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -116,18 +140,22 @@ class Tunnel:
         packet = packet_from_bytes(data)
         password = packet.password if isinstance(packet, ConnectPacket) else None
         return isinstance(password, str) and hmac.compare_digest(
-            password.encode(), self.password.encode()
+            password.encode(), self._password.encode()
         )
 
     async def _carry_outward(self, engine: ReaderAdapter) -> None:
         """Bring packets of the engine to the peer until the engine closes."""
-        with suppress(*_ENDINGS):
+        try:
             if self._connect is not None:
                 await self._send(self._connect.to_bytes())
             while True:
                 data = await _read_packet(engine)
                 if not (self.keeps_disconnect and data[0] >> 4 == DISCONNECT):
                     await self._send(data)
+        except _ENDINGS:
+            pass
+        finally:
+            await self._close_writer()
 
     async def _send(self, data: bytes) -> None:
         self._writer.write(data)
@@ -169,3 +197,63 @@ async def _read_packet(reader: ReaderAdapter) -> bytes:
         raise NoDataError(msg)
     rest = await read_or_raise(reader, header.remaining_length) if header.remaining_length else b""
     return header.to_bytes() + bytes(rest)
+
+
+def watcher(manager: PluginManager[Any], session: Session) -> Watch | None:
+    """Return what tells plugins the packets.
+
+    Args:
+        manager: the plugins.
+        session: the session that they are told with the packets.
+
+    Returns:
+        To be called with a packet and whether it was sent; None when no plugin wants to know.
+
+    """
+    events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
+    plugins = [handler.plugin for event in events for handler in manager.handlers(event)]
+    if all(_is_quiet_logger(plugin) for plugin in plugins):
+        return None
+
+    async def watch(packet: Packet, sent: bool) -> None:
+        event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
+        await manager.fire_event(event, packet=packet, session=session)
+
+    return watch
+
+
+def _is_quiet_logger(plugin: Any) -> bool:
+    return type(plugin) is PacketLoggerPlugin and not plugin.context.logger.isEnabledFor(
+        logging.DEBUG
+    )
+
+
+def connect_packet_of(session: Session) -> ConnectPacket:
+    """Make the CONNECT of a session.
+
+    Args:
+        session: the session; without a client identifier it gets a random one.
+
+    Returns:
+        The packet.
+
+    """
+    if session.client_id is None:
+        session.client_id = gen_client_id()
+    header = ConnectVariableHeader(keep_alive=session.keep_alive)
+    payload = ConnectPayload(client_id=session.client_id)
+    packet = ConnectPacket(variable_header=header, payload=payload)
+    packet.clean_session_flag = bool(session.clean_session)
+    if session.username:
+        packet.username_flag = True
+        packet.username = session.username
+    if session.password:
+        packet.password_flag = True
+        packet.password = session.password
+    if session.will_flag:
+        packet.will_flag = True
+        packet.will_topic = session.will_topic
+        packet.will_message = session.will_message
+        packet.will_qos = session.will_qos or 0
+        packet.will_retain_flag = bool(session.will_retain)
+    return packet

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amqtt.errors import ProtocolHandlerError
-from amqtt.mqtt.connect import ConnectPacket, ConnectPayload, ConnectVariableHeader
 from amqtt.mqtt.pingresp import PingRespPacket
+from amqtt.mqtt.protocol._tunnel import connect_packet_of
 from amqtt.mqtt.protocol.handler import ProtocolHandler
-from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:
     from amqtt.client import ClientContext  # noqa: F401  # in a text below
-    from amqtt.session import Session
 
 __all__ = ["ClientProtocolHandler", "ProtocolHandler"]
 
@@ -41,7 +39,7 @@ class ClientProtocolHandler(ProtocolHandler["ClientContext"]):
         if self._reactor is not None:
             msg = "CONNECT can be sent once only (MQTT-3.1.0-2), and before everything else"
             raise ProtocolHandlerError(msg)
-        code, present = await self._open(_connect_packet(session))
+        code, present = await self._open(connect_packet_of(session))
         session.parent = int(present)
         return code
 
@@ -105,26 +103,3 @@ class ClientProtocolHandler(ProtocolHandler["ClientContext"]):
     async def wait_disconnect(self) -> None:
         """Wait until the connection is closed, by the peer or by `stop()`."""
         await self._closed.wait()
-
-
-def _connect_packet(session: Session) -> ConnectPacket:
-    """Make the CONNECT of a session."""
-    if session.client_id is None:
-        session.client_id = gen_client_id()
-    header = ConnectVariableHeader(keep_alive=session.keep_alive)
-    payload = ConnectPayload(client_id=session.client_id)
-    packet = ConnectPacket(variable_header=header, payload=payload)
-    packet.clean_session_flag = bool(session.clean_session)
-    if session.username:
-        packet.username_flag = True
-        packet.username = session.username
-    if session.password:
-        packet.password_flag = True
-        packet.password = session.password
-    if session.will_flag:
-        packet.will_flag = True
-        packet.will_topic = session.will_topic
-        packet.will_message = session.will_message
-        packet.will_qos = session.will_qos or 0
-        packet.will_retain_flag = bool(session.will_retain)
-    return packet

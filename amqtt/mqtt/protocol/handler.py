@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,9 +11,8 @@ from amqtt._bridge import ClientReactor, EngineError, client_reactor
 from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext
 from amqtt.errors import AMQTTError, ProtocolHandlerError
-from amqtt.events import MQTTEvents
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
-from amqtt.mqtt.protocol._tunnel import Packet, Tunnel
+from amqtt.mqtt.protocol._tunnel import Tunnel, watcher
 from amqtt.session import (
     INCOMING,
     OUTGOING,
@@ -44,10 +42,6 @@ __all__ = [
 ]
 
 C = TypeVar("C", bound=BaseContext)
-
-# Of the CONNECT that ends in the tunnel.
-_USER_NAME = "amqtt"
-_names = itertools.count(1)
 
 
 class ProtocolHandler(Generic[C]):
@@ -175,21 +169,18 @@ class ProtocolHandler(Generic[C]):
         self._reactor = reactor = client_reactor(asyncio.get_running_loop())
         self._handle = reactor.open(self)
         self._release = weakref.finalize(self, _forget, reactor, self._handle)
-        self._tunnel = tunnel = Tunnel(reader, writer, connect, self._watcher())
-        host, port = await tunnel.open()
+        self._tunnel = tunnel = Tunnel(
+            reader, writer, connect, watcher(self.plugins_manager, session)
+        )
+        settings = await tunnel.open()
         number, answer = reactor.ticket(self._handle)
         reactor.engine.connect(
             self._handle,
             number,
-            host=host,
-            port=port,
-            client_id=f"tunnel-{next(_names)}",
             clean_session=bool(session.clean_session),
             keep_alive=0,
             ping_after=self.keepalive_timeout or 0,
-            user_name=_USER_NAME,
-            password=tunnel.password.encode(),
-            will=None,
+            **settings,
         )
         try:
             code, present = await reactor.wait(self._handle, number, answer)
@@ -203,16 +194,6 @@ class ProtocolHandler(Generic[C]):
             msg = "Handler is not attached to a connection: call attach() first"
             raise ProtocolHandlerError(msg)
         return self.session, self.reader, self.writer
-
-    def _watcher(self) -> Any:
-        """Return what tells the plugins the packets; None when they do not want to know."""
-        events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
-        wanted = any(self.plugins_manager.handlers(event) for event in events)
-        return self._tell_plugins if wanted else None
-
-    async def _tell_plugins(self, packet: Packet, sent: bool) -> None:
-        event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
-        await self.plugins_manager.fire_event(event, packet=packet, session=self.session)
 
     async def _engine(self) -> ClientReactor:
         """Return the engine's side of the connection, which is opened if need be."""
