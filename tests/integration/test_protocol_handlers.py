@@ -229,16 +229,40 @@ async def test_a_handler_without_connect(tmp_path: Path) -> None:
         await handler.stop()
 
 
+async def test_a_peer_that_takes_nothing_cannot_hold_up_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amqtt.mqtt.protocol._tunnel._FLUSH_LIMIT", 0.1)
+    done = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await done.wait()
+        writer.transport.abort()
+
+    path = tmp_path / "peer.socket"
+    async with await asyncio.start_unix_server(serve, str(path), limit=1):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        handler = ProtocolHandler(manager_of())
+        handler.attach(Session(), StreamReaderAdapter(reader), StreamWriterAdapter(writer))
+        await handler.mqtt_publish("a", bytes(10_000_000), QOS_0, False)
+        await asyncio.wait_for(handler.stop(), LIMIT)
+        done.set()
+        writer.transport.abort()
+
+
 async def test_only_the_engine_gets_into_the_tunnel(broker: Broker, socket_path: Path) -> None:
     reader, writer = await asyncio.open_unix_connection(str(socket_path))
     streams = StreamReaderAdapter(reader), StreamWriterAdapter(writer)
     tunnel = Tunnel(*streams, None, None)
     settings = await tunnel.open()
     host, port = settings["host"], settings["port"]
-    for intruder in (b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x", b"\xc0\x00", b"\x10"):
+    connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x"
+    greatest = b"\x10\xff\xff\xff\x7f"
+    for intruder in (connect, greatest, b"\xc0\x00", b"\x10"):
         theirs, ours = await asyncio.open_connection(host, port)
         ours.write(intruder)
-        ours.write_eof()
+        if intruder is not greatest:  # which is refused before its end
+            ours.write_eof()
         assert await asyncio.wait_for(theirs.read(), LIMIT) == b""
         ours.close()
     await tunnel.close()

@@ -213,7 +213,7 @@ def test_the_types_of_the_public_api_are_enough(tmp_path: Path) -> None:
     """An application that checks its types strictly needs nothing but the package."""
     finished = subprocess.run(
         [
-            *(sys.executable, "-m", "mypy", "--strict", "--config-file", "/dev/null"),
+            *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
             *("--cache-dir", str(tmp_path), "--follow-imports", "silent", str(SAMPLES)),
         ],
         env={**python_environment(), "MYPYPATH": str(SAMPLES)},

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _LOOPBACK = "127.0.0.1"
 # Of the CONNECT that ends in the tunnel.
 _NAME = "tunnel"
+# More than the CONNECT of the engine takes; a stranger gets no more memory than that.
+_LONGEST_CONNECT = 1024
+# Seconds that a peer has to take what was sent before the connection was closed.
+_FLUSH_LIMIT = 5.0
 _ENDINGS = (NoDataError, MQTTError, AMQTTError, OSError, asyncio.IncompleteReadError)
 
 Packet = MQTTPacket[Any, Any, Any]
@@ -108,6 +112,8 @@ class Tunnel:
         for greeting in list(self._greetings):
             greeting.cancel()
         if self._outward is not None:
+            await asyncio.wait((self._outward,), timeout=_FLUSH_LIMIT)
+            self._outward.cancel()
             await asyncio.wait((self._outward,))
         if self._inward is not None:
             self._inward.cancel()
@@ -115,8 +121,8 @@ class Tunnel:
         await self._close_writer()
 
     async def _close_writer(self) -> None:
-        with suppress(*_ENDINGS):
-            await self._writer.close()
+        with suppress(*_ENDINGS, asyncio.TimeoutError):
+            await asyncio.wait_for(self._writer.close(), _FLUSH_LIMIT)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -125,7 +131,9 @@ class Tunnel:
         task.add_done_callback(self._greetings.discard)
         source = StreamReaderAdapter(reader)
         try:
-            is_engine = self._engine is None and self._is_ours(await _read_packet(source))
+            is_engine = self._engine is None and self._is_ours(
+                await _read_packet(source, _LONGEST_CONNECT)
+            )
         except _ENDINGS:
             is_engine = False
         if not is_engine or self._server is None:
@@ -183,18 +191,25 @@ class Tunnel:
                 await self._watch(packet_from_bytes(data, PROTOCOL_3_1_1), sent)
 
 
-async def _read_packet(reader: ReaderAdapter) -> bytes:
+async def _read_packet(reader: ReaderAdapter, most: int | None = None) -> bytes:
     """Read a whole packet, without looking into it.
+
+    Args:
+        reader: where to read from.
+        most: the greatest Remaining Length; None means that of MQTT.
 
     Raises:
         NoDataError: the stream has ended.
-        MQTTError: the Remaining Length is malformed.
+        MQTTError: the Remaining Length is malformed or too great.
 
     """
     header = await MQTTFixedHeader.from_stream(reader)
     if header is None:
         msg = "No more data"
         raise NoDataError(msg)
+    if most is not None and header.remaining_length > most:
+        msg = f"a packet of {header.remaining_length} bytes, where at most {most} are expected"
+        raise MQTTError(msg)
     rest = await read_or_raise(reader, header.remaining_length) if header.remaining_length else b""
     return header.to_bytes() + bytes(rest)
 

@@ -145,7 +145,7 @@ class ProtocolHandler(Generic[C]):
         if self._release is not None:
             self._release()
             self._release = self._reactor = None
-        if self.writer is not None:
+        if tunnel is None and self.writer is not None:  # otherwise the tunnel has closed it
             await self.writer.close()
 
     def _note_closed(self) -> None:
