@@ -30,10 +30,10 @@ struct session_facts {
     bool connected = false;
     std::optional<std::string> user_name;
     // Of the CONNECT, while connected.
-    protocol_version version = protocol_version::v3_1_1;
     std::optional<std::string> password;
     std::string address;
     std::uint16_t port = 0;
+    protocol_version version = protocol_version::v3_1_1;
     std::uint16_t keep_alive = 0;
     bool clean_start = false;
     std::string listener;
