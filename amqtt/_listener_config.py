@@ -64,7 +64,8 @@ class ListenerConfig(Dictable):
     """Describe one listener of a broker.
 
     Attributes:
-        type: `tcp`, `ws`, or `external` for connections that the application hands in.
+        type: `tcp`, `ws`, or `external` for connections that the application hands in by
+            `Broker.external_connected`.
         bind: `host:port`, or `unix:` and the path of a Unix socket; None leaves the listener out.
         max_connections: 0 or less means no limit.
         ssl: whether connections use TLS.

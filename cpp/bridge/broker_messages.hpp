@@ -30,14 +30,14 @@ struct session_facts {
     bool connected = false;
     std::optional<std::string> user_name;
     // Of the CONNECT, while connected.
-    protocol_version version = protocol_version::v3_1_1;
     std::optional<std::string> password;
     std::string address;
     std::uint16_t port = 0;
+    protocol_version version = protocol_version::v3_1_1;
+    std::uint16_t keep_alive = 0;
+    bool clean_start = false;
     std::string listener;
     std::uint64_t external = 0;  // number of a connection that was handed in; 0: it was not
-    bool clean_start = false;
-    std::uint16_t keep_alive = 0;
     std::optional<will_facts> will;
     std::vector<std::uint8_t> properties;  // encoded, without their length
     // What the handshake of TLS has proven; nothing without TLS.

@@ -265,7 +265,7 @@ void broker_engine::stop() {
     p.loop.join();
 }
 
-void broker_engine::adopt(int socket, const std::string& listener_name, external_peer peer) {
+void broker_engine::adopt(int descriptor, const std::string& listener_name, external_peer peer) {
     parts& p = checked();
     // The list does not change any more once the thread runs.
     const auto found = std::find_if(p.listeners.begin(), p.listeners.end(), [&](const auto& each) {
@@ -276,11 +276,11 @@ void broker_engine::adopt(int socket, const std::string& listener_name, external
     }
     stream_socket adopted(p.loop.context());
     error_code error;
-    adopted.assign(stream_socket::protocol_type(AF_UNIX, 0), socket, error);
+    adopted.assign(stream_socket::protocol_type(AF_UNIX, 0), descriptor, error);
     if (error) throw std::system_error(std::error_code(error), "a connection that was handed in");
-    p.loop.post(
-        [&p, into = *found, from = std::make_unique<tcp_stream>(std::move(adopted)),
-         peer = std::move(peer)]() mutable { p.adopt(*into, std::move(from), std::move(peer)); });
+    p.loop.post([&p, into = *found, socket = std::move(adopted), peer = std::move(peer)]() mutable {
+        p.adopt(*into, std::make_unique<tcp_stream>(std::move(socket)), std::move(peer));
+    });
 }
 
 void broker_engine::execute(broker_command command) {

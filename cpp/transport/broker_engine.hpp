@@ -53,11 +53,11 @@ class broker_engine {
     // Closes listeners and connections and ends the thread. Does nothing the second time.
     void stop();
 
-    // Serves a connection that the application has accepted: socket is a connected stream socket
-    // of the Unix domain, whose other end the application holds. Unless this throws the engine
-    // owns it from here on, and an external_ended_event will tell when it is over. Throws
+    // Serves a connection that the application has accepted: descriptor is a connected stream
+    // socket of the Unix domain, whose other end the application holds. Unless this throws the
+    // engine owns it from here on, and an external_ended_event will tell when it is over. Throws
     // std::invalid_argument when there is no such listener, and std::system_error.
-    void adopt(int socket, const std::string& listener_name, external_peer peer);
+    void adopt(int descriptor, const std::string& listener_name, external_peer peer);
 
     // Does something soon, in the order of the calls.
     void execute(broker_command command);
