@@ -93,8 +93,8 @@ void psk_table::add_line(std::string_view line, const std::string& where) {
 }
 
 psk_table::~psk_table() {
-    for (auto& [identity, key] : keys_)
-        OPENSSL_cleanse(key.data(), key.size());
+    for (auto& [identity, secret] : keys_)
+        OPENSSL_cleanse(secret.data(), secret.size());
 }
 
 const psk_table::entry* psk_table::find(std::string_view identity) const {

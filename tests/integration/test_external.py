@@ -136,7 +136,7 @@ async def test_sample() -> None:
     """It serves a page and MQTT, and ends well while a client is connected."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(SAMPLE), "--port", str(port)),
+        *(sys.executable, "-u", str(SAMPLE), "--port", str(port)),
         env=python_environment(),
         stdout=asyncio.subprocess.PIPE,
     )
