@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from conftest import Peers
 
 over_each = pytest.mark.parametrize(("kind", "transport"), SECURE_TRANSPORTS)
+in_both_versions = pytest.mark.parametrize("version", [4, 5], ids=["v3.1.1", "v5"], indirect=True)
 
 
 class Opener:
@@ -41,6 +42,7 @@ def opener(peers: "Peers", secure_endpoints: Endpoints) -> Opener:
     return Opener(peers, secure_endpoints)
 
 
+@in_both_versions
 @over_each
 async def test_publish_and_receive(opener: Opener, unique: str, kind: str, transport: str) -> None:
     """Ten messages at each QoS arrive in order."""
@@ -87,6 +89,7 @@ async def test_will(opener: Opener, unique: str, kind: str, transport: str) -> N
     assert await receiver.receive() == Message(unique, b"gone", 1, retain=False)
 
 
+@in_both_versions
 async def test_from_each_to_each(opener: Opener, unique: str) -> None:
     """What one client publishes over one transport, all others get over theirs."""
     receivers = [
