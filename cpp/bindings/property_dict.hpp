@@ -40,7 +40,8 @@ class wire_value {
 // By name; User Property and Subscription Identifier, which may repeat, are lists.
 py::dict to_python(const properties& all);
 
-// The data of both begins with the Property Length. What a packet may carry is checked by the decoder only.
+// The data of both begins with the Property Length. What a packet may carry is checked by the
+// decoder only.
 py::dict decode_properties(int type, const py::object& data, bool of_will);
 py::bytes encode_properties(const py::dict& by_name);
 
