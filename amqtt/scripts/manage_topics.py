@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amqtt.scripts._unavailable import exit_unavailable
+from amqtt.scripts._database_command import run_app
 
 
 def main() -> None:
     """Run the command."""
-    exit_unavailable("topic_mgr")
+    run_app("amqtt.contrib.auth_db.topic_mgr_cli", "topic_app", "topic_mgr")
 
 
 if __name__ == "__main__":

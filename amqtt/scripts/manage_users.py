@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amqtt.scripts._unavailable import exit_unavailable
+from amqtt.scripts._database_command import run_app
 
 
 def main() -> None:
     """Run the command."""
-    exit_unavailable("user_mgr")
+    run_app("amqtt.contrib.auth_db.user_mgr_cli", "user_app", "user_mgr")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ MODULES = {
     "ca_creds": "ca_creds",
     "server_creds": "server_creds",
     "device_creds": "device_creds",
-    "manage_users": "user_mgr",
-    "manage_topics": "topic_mgr",
 }
 
 

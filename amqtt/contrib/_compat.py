@@ -1,0 +1,18 @@
+"""What older interpreters do not have."""
+
+from __future__ import annotations
+
+import sys
+
+if sys.version_info >= (3, 11):
+    from enum import StrEnum
+else:
+    from enum import Enum
+
+    class StrEnum(str, Enum):
+        """An enumeration whose members are texts."""
+
+        __str__ = str.__str__
+
+
+__all__ = ["StrEnum"]
