@@ -63,11 +63,9 @@ def _check_username(username: str) -> None:
         raise MQTTError(msg)
 
 
-async def _find(session: AsyncSession, table: Any, username: str, *, lock: bool = False) -> Any:
+async def _find(session: AsyncSession, table: Any, username: str) -> Any:
     """Return the row of a user; None when there is none."""
     statement = select(table).where(table.username == username)
-    if lock:  # against a change in between; SQLite knows no other
-        statement = statement.with_for_update()
     found = (await session.execute(statement)).scalar_one_or_none()
     # A database may take names for equal that differ in case or in spaces at the end.
     return found if found is not None and found.username == username else None
@@ -323,7 +321,12 @@ class TopicManager(_Manager):
 
     @staticmethod
     async def _row(session: AsyncSession, username: str) -> TopicAuth:
-        found: TopicAuth | None = await _find(session, TopicAuth, username, lock=True)
+        # Writing first locks the row against a change in between, also in SQLite, which has no
+        # SELECT FOR UPDATE.
+        await session.execute(
+            update(TopicAuth).where(TopicAuth.username == username).values(username=username)
+        )
+        found: TopicAuth | None = await _find(session, TopicAuth, username)
         if found is None:
             raise _unknown(username)
         return found
