@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from amqtt._bridge import EventPump
     from amqtt.plugins.manager import Handler, PluginManager
+    from amqtt.session import Session
 
 logger = logging.getLogger("amqtt.broker")
 
@@ -356,12 +357,16 @@ class BrokerDispatch:
                 self._engine.authentication_reply(ticket, *reply)
 
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
-        self._decide(self._run_check_topic(ticket, client_id, action, topic))
+        # Now, not in the task: the session of somebody's will may be over by then.
+        session = self.registry.of_event(client_id)
+        self._decide(self._run_check_topic(ticket, session, action, topic))
 
-    async def _run_check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
+    async def _run_check_topic(
+        self, ticket: int, session: Session, action: int, topic: str
+    ) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
         arguments = {
-            "session": self.registry.of_event(client_id),
+            "session": session,
             "topic": topic,
             "action": _ACTIONS[action],
         }
