@@ -175,7 +175,7 @@ class MariaDB(DatabaseServer):
             shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults",
             f"--datadir={self.folder}/data", f"--port={self.port}", "--bind-address=127.0.0.1",
             f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid",
-            "--innodb-flush-log-at-trx-commit=0", "--skip-name-resolve",
+            "--innodb-flush-log-at-trx-commit=2", "--skip-name-resolve",
         ]  # fmt: skip
 
 
