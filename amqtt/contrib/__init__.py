@@ -1,0 +1,1 @@
+"""Plugins that need more packages than the broker does: `pip install amqtt[contrib]`."""
