@@ -95,6 +95,7 @@ def split_plugins(manager: PluginManager[Any]) -> NativePlugins:
         elif (
             type(plugin) is TopicAccessControlListPlugin
             and _is_shipped(plugin)
+            and not plugin.has_file
             and split.policy["acl"] is None
         ):
             tables = (

@@ -354,6 +354,19 @@ class Broker(BrokerOperations):
             raise BrokerError(msg)
         await self._dispatch.externals.serve(engine.adopt, reader, writer, listener_name)
 
+    async def reload(self) -> None:
+        """Let the plugins read again what they decide by, and then read the certificates again.
+
+        What a plugin raises is logged.
+
+        Raises:
+            BrokerError: the broker is not running, or files of a listener cannot be used.
+
+        """
+        self._running_engine("reload")
+        await self.plugins_manager.map_plugin_reload()
+        await self.reload_certificates()
+
     async def reload_certificates(self) -> None:
         """Read the files of certificates, keys, authorities and revocations again.
 

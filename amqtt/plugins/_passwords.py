@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import hmac
 import importlib
 import logging
+import re
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -19,14 +24,29 @@ _LIBRARIES = {
     "$6$": "passlib.hash",
 }
 
+# The hashes of mosquitto: one round of SHA-512, or PBKDF2 with SHA-512. Salt and sum are in
+# base64; the padding of the sum tells them from those of SHA-512 crypt, which has none.
+_MOSQUITTO = re.compile(
+    r"\$(?:6|7\$(?P<rounds>[1-9]\d{0,8}))\$(?P<salt>[A-Za-z0-9+/]+={0,2})\$"
+    r"(?P<sum>[A-Za-z0-9+/]{86}==)"
+)
+
+
+def is_of_mosquitto(hash_str: str) -> bool:
+    """Tell whether a hash is one of those in a password file of mosquitto."""
+    return _MOSQUITTO.fullmatch(hash_str) is not None
+
 
 class PasswordHasher:
-    """Check passwords by Argon2, bcrypt and SHA-512 crypt; safe to use from several threads."""
+    """Check passwords by Argon2, bcrypt, SHA-512 crypt and the hashes of mosquitto.
+
+    Safe to use from several threads.
+    """
 
     @staticmethod
     def supports(hash_str: str) -> bool:
         """Tell whether a hash is of a kind that can be checked."""
-        return hash_str.startswith(tuple(_LIBRARIES))
+        return hash_str.startswith(tuple(_LIBRARIES)) or is_of_mosquitto(hash_str)
 
     def verify(self, password: str | bytes, hash_str: str) -> bool:
         """Tell whether a password belongs to a hash.
@@ -42,12 +62,15 @@ class PasswordHasher:
             ImportError: the library for this kind of hash is not installed.
 
         """
+        secret = password.encode() if isinstance(password, str) else bytes(password)
+        of_mosquitto = _MOSQUITTO.fullmatch(hash_str)
+        if of_mosquitto:
+            return _verify_mosquitto(of_mosquitto, secret)
         library = next(
             (name for start, name in _LIBRARIES.items() if hash_str.startswith(start)), ""
         )
         if not library:
             return False
-        secret = password.encode() if isinstance(password, str) else bytes(password)
         module = importlib.import_module(library)
         if library == "argon2":
             return _verify_argon2(module, secret, hash_str)
@@ -72,3 +95,16 @@ def _verify_argon2(argon2: Any, secret: bytes, hash_str: str) -> bool:
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError) as error:
         logger.warning("A password hash is damaged: %s", error)
         return False
+
+
+def _verify_mosquitto(hash_match: re.Match[str], secret: bytes) -> bool:
+    try:
+        salt, expected = (base64.b64decode(hash_match[part]) for part in ("salt", "sum"))
+    except binascii.Error as error:
+        logger.warning("A password hash is damaged: %s", error)
+        return False
+    if hash_match["rounds"]:
+        found = hashlib.pbkdf2_hmac("sha512", secret, salt, int(hash_match["rounds"]))
+    else:
+        found = hashlib.sha512(secret + salt).digest()
+    return hmac.compare_digest(found, expected)

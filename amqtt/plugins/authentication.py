@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import BaseContext
-from amqtt.plugins._passwords import PasswordHasher
+from amqtt.plugins._passwords import PasswordHasher, is_of_mosquitto
 from amqtt.plugins._user_file import PasswordFileError, UserFile
 from amqtt.plugins.base import BaseAuthPlugin
 
@@ -63,7 +63,8 @@ class FileAuthPlugin(BaseAuthPlugin):
 
     The file has a line `user:hash` for each user; empty lines and lines that start with `#` are
     left out. It is read again when it has changed. Hashes are those of Argon2, bcrypt and
-    SHA-512 crypt; they are checked in threads, for that takes long on purpose.
+    SHA-512 crypt, and those of mosquitto_passwd, whose files may be used as they are; they are
+    checked in threads, for that takes long on purpose.
     """
 
     @dataclass
@@ -101,7 +102,7 @@ class FileAuthPlugin(BaseAuthPlugin):
         if not self.is_hash_supported(hash_str):
             msg = "the hash is of no known kind"
             raise ValueError(msg)
-        if hash_str.startswith(_SHA512_CRYPT):
+        if _is_sha512_crypt(hash_str):
             _warn_of_sha512()
         return hash_str
 
@@ -118,7 +119,7 @@ class FileAuthPlugin(BaseAuthPlugin):
         if expected is None:
             self.context.logger.debug("User '%s' is not in the password file", session.username)
             return False
-        if expected.startswith(_SHA512_CRYPT):
+        if _is_sha512_crypt(expected):
             _warn_of_sha512()
         password: Any = session.password or ""
         return await asyncio.to_thread(self.pwd_hasher.verify, password, expected)
@@ -153,6 +154,10 @@ class DeprecatedSHA512CryptHasher:
     def check_needs_rehash(self, hash: str | bytes) -> bool:  # noqa: ARG002
         """Tell that the hash should be replaced by one of another kind."""
         return True
+
+
+def _is_sha512_crypt(hash_str: str) -> bool:
+    return hash_str.startswith(_SHA512_CRYPT) and not is_of_mosquitto(hash_str)
 
 
 def _warn_of_sha512() -> None:

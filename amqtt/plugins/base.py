@@ -102,6 +102,9 @@ class BasePlugin(Generic[C]):
         """
         return _get(self.context.config, name, default)
 
+    async def reload(self) -> None:
+        """Read again what the plugin decides by; called by `Broker.reload`."""
+
     async def close(self) -> None:
         """Let go of what the plugin holds; called when the broker or client is done."""
 

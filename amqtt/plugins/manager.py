@@ -328,18 +328,25 @@ class PluginManager(Generic[C]):
             )
             return False
 
-    # -- the end
+    # -- all plugins, one after the other
+
+    async def map_plugin_reload(self) -> None:
+        """Let all plugins read again what they decide by; what one of them raises is logged."""
+        await self._call_all("reload")
 
     async def map_plugin_close(self) -> None:
         """Close all plugins; what one of them raises is logged."""
+        await self._call_all("close")
+
+    async def _call_all(self, method: str) -> None:
         for plugin in self._plugins:
-            close = getattr(plugin, "close", None)
-            if close is None:
+            call = getattr(plugin, method, None)
+            if call is None:
                 continue
             try:
-                await close()
+                await call()
             except Exception:
-                self.logger.exception("Plugin '%s' failed to close", type(plugin).__name__)
+                self.logger.exception("Plugin '%s' failed to %s", type(plugin).__name__, method)
 
     async def close(self) -> None:
         """Close all plugins and stop the handlers that have not ended."""

@@ -5,18 +5,32 @@ In a broker the engine does the work of these classes, though not of subclasses.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
+import weakref
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import Action, BaseContext
+from amqtt.plugins._acl_file import Access, AclFile, AclFileError
 from amqtt.plugins.base import BaseTopicPlugin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amqtt.session import Session
+
+__all__ = ["Acl", "AclFileError", "TopicAccessControlListPlugin", "TopicTabooPlugin"]
 
 _TABOO = ("prohibited", "top-secret", "data/classified")
 _ANONYMOUS = "anonymous"
+
+# Seconds between two looks at the file of access control lists.
+_LOOK_INTERVAL = 1.0
+_UNTIL_CHANGE = 1e9
+# A file of mosquitto says nothing of subscriptions.
+_ACCESS_OF = {Action.PUBLISH: Access.WRITE, Action.RECEIVE: Access.READ}
 
 Acl = dict[str, list[str]]
 
@@ -40,6 +54,10 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
 
     Clients without user name are the user `anonymous`. An action without a table is allowed to
     everyone; with a table a user who is not in it may do nothing.
+
+    Instead of tables there may be a file as mosquitto has it, with lines `topic`, `user` and
+    `pattern`. It is read again when it has changed. It says what clients may publish and receive;
+    every subscription is granted.
     """
 
     @dataclass
@@ -51,6 +69,7 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
             publish_acl: what users may publish to; empty means that everyone may publish.
             subscribe_acl: what users may subscribe to; it takes the place of `acl`.
             receive_acl: what users may receive; None means that everyone may.
+            acl_file: path of a file of mosquitto, which takes the place of all tables.
 
         """
 
@@ -58,12 +77,14 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
         publish_acl: Acl = field(default_factory=dict)
         subscribe_acl: Acl | None = None
         receive_acl: Acl | None = None
+        acl_file: str | Path | None = None
 
     def __init__(self, context: BaseContext) -> None:
-        """Read the tables.
+        """Read the tables, or the file.
 
         Raises:
-            ValueError: both `acl` and `subscribe_acl` are given.
+            ValueError: both `acl` and `subscribe_acl` are given, or a file and tables.
+            AclFileError: the file cannot be read, or a line is wrong.
 
         """
         super().__init__(context)
@@ -81,6 +102,52 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
             Action.SUBSCRIBE: acl if subscribe_acl is None else subscribe_acl,
             Action.RECEIVE: self._get_config_option("receive-acl"),
         }
+        self._file: AclFile | None = None
+        self._next_look: asyncio.TimerHandle | None = None
+        path = self._get_config_option("acl-file")
+        if path:
+            if any(self._tables.values()):
+                msg = "'acl_file' takes the place of the tables, give one or the other"
+                raise ValueError(msg)
+            self._file = AclFile(Path(path), context.logger)
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a file says what clients may do, and not tables."""
+        return self._file is not None
+
+    @property
+    def verdict_ttl(self) -> float:  # type: ignore[override]
+        """Seconds for which a verdict holds: without end while the file is watched."""
+        is_watched = self._next_look is not None and type(self) is TopicAccessControlListPlugin
+        return _UNTIL_CHANGE if is_watched else 0
+
+    async def on_broker_pre_start(self) -> None:
+        """Begin to watch the file."""
+        if self._file is not None:
+            self._look()
+
+    async def on_broker_post_shutdown(self) -> None:
+        """Watch the file no more."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
+
+    async def close(self) -> None:
+        """Watch the file no more."""
+        await self.on_broker_post_shutdown()
+
+    def _look(self) -> None:
+        again = weakref.WeakMethod(self._look)  # the loop must not keep the plugin
+        loop = asyncio.get_running_loop()
+        self._next_look = loop.call_later(_LOOK_INTERVAL, _call_if_alive, again)
+        self._read_changes()
+
+    def _read_changes(self) -> None:
+        if self._file is not None and self._file.read_changes():
+            invalidate = getattr(self.context, "invalidate_verdicts", None)
+            if invalidate is not None:
+                invalidate()
 
     def table(self, action: Action) -> Acl | None:
         """Return the table of an action; None allows everything to everyone."""
@@ -122,8 +189,20 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
             return False
         if not topic or session is None or action is None:
             return False
+        if self._file is not None:
+            self._read_changes()
+            access = _ACCESS_OF.get(action)
+            return access is None or self._file.lists.allows(
+                access, topic, session.username, session.client_id or ""
+            )
         table = self._tables[action]
         if table is None:
             return True
         user: Any = session.username if session.username is not None else _ANONYMOUS
         return any(self.topic_ac(topic, allowed) for allowed in table.get(user) or ())
+
+
+def _call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
+    call = reference()
+    if call is not None:
+        call()

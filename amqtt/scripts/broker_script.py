@@ -110,13 +110,13 @@ async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> Non
 
 @contextlib.contextmanager
 def _reload_on_hangup(broker: Broker) -> Iterator[None]:
-    """Let SIGHUP make a broker read its certificates again, where there is that signal."""
+    """Let SIGHUP make a broker reload, where there is that signal."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
         try:
-            await broker.reload_certificates()
+            await broker.reload()
         except BrokerError as error:
             logger.error("Certificates stay as they are: %s", error)
 

@@ -135,7 +135,7 @@ def test_program_that_serves(example: Example, tmp_path: Path) -> None:
 @examples("yaml", "")
 def test_broker_configuration(example: Example, tmp_path: Path) -> None:
     (tmp_path / "broker.yaml").write_text(example.blocks[0])
-    files = r"^[ -]*(?:ca|crl|cert|key|tls_psk_|password_)file: (\S+)$"
+    files = r"^[ -]*(?:ca|crl|cert|key|tls_psk_|password_|acl_)file: (\S+)$"
     for name in re.findall(files, example.blocks[0], re.MULTILINE):
         (tmp_path / name).touch()
     done = run([*module("amqtt"), "--check", "-c", "broker.yaml"], tmp_path)
