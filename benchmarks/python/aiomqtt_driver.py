@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from operator import attrgetter
 
 import aiomqtt
 
@@ -15,6 +15,7 @@ class AiomqttDriver(AsyncDriver):
     """`aiomqtt.Client` without a bound on its queues."""
 
     distribution = "aiomqtt"
+    payload_of = attrgetter("payload")
 
     async def connect(self, job: Job) -> None:
         """Connect; set `publish` and `receive`."""
@@ -37,11 +38,6 @@ class AiomqttDriver(AsyncDriver):
     async def disconnect(self) -> None:
         """Disconnect."""
         await self.client.__aexit__(None, None, None)
-
-    @staticmethod
-    def payload_of(message: Any) -> bytes:
-        """Return the payload of a received message."""
-        return bytes(message.payload)
 
 
 DRIVER = AiomqttDriver

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from operator import attrgetter
 
 from amqtt.client import MQTTClient
 from benchmarks.python.async_driver import AsyncDriver
@@ -14,6 +14,7 @@ class AmqttDriver(AsyncDriver):
     """`amqtt.client.MQTTClient` with its default plugins."""
 
     distribution = "amqtt"
+    payload_of = attrgetter("data")
 
     async def connect(self, job: Job) -> None:
         """Connect; set `publish` and `receive`."""
@@ -32,11 +33,6 @@ class AmqttDriver(AsyncDriver):
     async def disconnect(self) -> None:
         """Disconnect."""
         await self.client.disconnect()
-
-    @staticmethod
-    def payload_of(message: Any) -> bytes:
-        """Return the payload of a received message."""
-        return bytes(message.data)
 
 
 DRIVER = AmqttDriver

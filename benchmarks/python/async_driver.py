@@ -29,6 +29,7 @@ class AsyncDriver(Driver):
 
     publish: Callable[..., Awaitable[Any]]  # (topic, payload, qos=...)
     receive: Callable[[], Awaitable[Any]]
+    payload_of: Callable[[Any], bytes]  # of a received message
 
     @abstractmethod
     async def connect(self, job: Job) -> None:
@@ -42,16 +43,12 @@ class AsyncDriver(Driver):
     async def disconnect(self) -> None:
         """Disconnect."""
 
-    @staticmethod
-    @abstractmethod
-    def payload_of(message: Any) -> bytes:
-        """Return the payload of a received message."""
-
     def run(self, job: Job, meter: Meter) -> list[bytes]:
         """Do the job on a new event loop."""
         return asyncio.run(self._run(job, meter))
 
     async def _run(self, job: Job, meter: Meter) -> list[bytes]:
+        received: list[bytes] = []
         await self.connect(job)
         try:
             if job.mode.startswith("recv"):
@@ -59,11 +56,10 @@ class AsyncDriver(Driver):
             elif job.mode == "rtt":
                 received = await self._echo(job, meter)
             else:
-                received = []
                 await (self._publish_window if job.mode == "pub1w" else self._publish)(job, meter)
         finally:
             await self.disconnect()
-        return [self.payload_of(message) for message in received]
+        return received
 
     async def _publish(self, job: Job, meter: Meter) -> None:
         publish, qos = self.publish, job.qos
@@ -87,27 +83,28 @@ class AsyncDriver(Driver):
         await asyncio.gather(*[publish_in_turn() for _ in range(job.window)])
         meter.stop(job.count)
 
-    async def _receive(self, job: Job, meter: Meter) -> list[Any]:
-        receive = self.receive
+    async def _receive(self, job: Job, meter: Meter) -> list[bytes]:
+        receive, payload_of = self.receive, self.payload_of
         await self.subscribe(f"{RECEIVE_PREFIX}/#", job.qos)
         announce_ready()
-        received = [await receive()]
+        received = [payload_of(await receive())]
         meter.start()
         for _ in range(job.count - 1):
-            received.append(await receive())
+            received.append(payload_of(await receive()))
         meter.stop(job.count - 1)
         return received
 
-    async def _echo(self, job: Job, meter: Meter) -> list[Any]:
+    async def _echo(self, job: Job, meter: Meter) -> list[bytes]:
         publish, receive, clock = self.publish, self.receive, time.perf_counter
+        payload_of = self.payload_of
         await self.subscribe(ECHO_TOPIC, 0)
-        received = []
+        received: list[bytes] = []
         payloads = make_payloads(job.count, job.size)
         meter.start()
         for payload in payloads:
             before = clock()
             await publish(ECHO_TOPIC, payload, qos=0)
-            received.append(await receive())
+            received.append(payload_of(await receive()))
             meter.round_trips.append(clock() - before)
         meter.stop(job.count)
         return received

@@ -26,13 +26,14 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 from benchmarks.load import peers, tools
 from benchmarks.python.child import Child, ChildError
 from benchmarks.python.driver import HEADER, MODES, PUBLISH_PREFIX, RECEIVE_PREFIX
+from benchmarks.python.environments import CLIENTS, install
 
 Row = dict[str, Any]
-CLIENTS = ("amqtt", "paho", "aiomqtt")
 OURS = "amqtt"
 WORKER = Path(__file__).with_name("worker.py")
 ONE_BY_ONE = 3000
 STREAMED = 20000
+MEASURED = ("per_s", "cpu_us", "rss_mb", "p50_us", "p99_us")
 COUNTS = {"pub1": ONE_BY_ONE, "pub2": ONE_BY_ONE, "rtt": ONE_BY_ONE}
 
 
@@ -49,7 +50,9 @@ class Bench:
 
     def worker(self, client: str, mode: str, count: int) -> list[str]:
         """Return the command that measures one client."""
-        command = [sys.executable, str(WORKER), client, "--mode", mode, "--count", str(count)]
+        chosen = CLIENTS[client]
+        command = [chosen.python or sys.executable, str(WORKER), *chosen.arguments()]
+        command += ["--mode", mode, "--count", str(count)]
         command += ["--port", str(self.port), "--size", str(self.size)]
         return [*command, "--window", str(self.window)]
 
@@ -120,7 +123,7 @@ def turns(
 
 def render(rows: Sequence[Row], clients: Sequence[str]) -> str:
     """Return the comparison as a Markdown table."""
-    head = ["mode", "client", "msg/s", "spread", "CPU, µs/msg", "rtt p50 / p99, µs"]
+    head = ["mode", "client", "msg/s", "spread", "CPU, s/million", "RSS, MB", "rtt p50 / p99, µs"]
     head += [f"{OURS} faster by", f"{OURS} cheaper by", "accounted"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for mode in dict.fromkeys(row["mode"] for row in rows):
@@ -130,7 +133,8 @@ def render(rows: Sequence[Row], clients: Sequence[str]) -> str:
             if not mine:
                 continue
             rate, cpu = _median(mine, "per_s"), _median(mine, "cpu_us")
-            cells = [mode, client, _format(rate, ",.0f"), _spread(mine), _format(cpu, ".1f")]
+            cells = [mode, client, _format(rate, ",.0f"), _spread(mine), _format(cpu, ".2f")]
+            cells.append(_format(_median(mine, "rss_mb"), ".1f"))
             cells.append(
                 f"{_format(_median(mine, 'p50_us'), ',.0f')} / "
                 f"{_format(_median(mine, 'p99_us'), ',.0f')}"
@@ -146,6 +150,20 @@ def render(rows: Sequence[Row], clients: Sequence[str]) -> str:
             cells.append(f"{sum('problem' not in r for r in mine)} of {len(mine)}")
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def summarize(rows: Sequence[Row], broker: str, versions: dict[str, str]) -> dict[str, Any]:
+    """Return the medians of each mode and client, for programs."""
+    results: list[dict[str, Any]] = []
+    for mode, client in dict.fromkeys((row["mode"], row["client"]) for row in rows):
+        mine = [r for r in rows if (r["mode"], r["client"]) == (mode, client)]
+        found = {name: _median(mine, name) for name in MEASURED}
+        problems = sum("problem" in row for row in mine)
+        results.append(
+            {"mode": mode, "client": client, "runs": len(mine), "problems": problems}
+            | {name: value for name, value in found.items() if value is not None}
+        )
+    return {"broker": broker, "versions": versions, "results": results}
 
 
 def _median(rows: Sequence[Row], name: str) -> float | None:
@@ -173,7 +191,11 @@ def installed(clients: Sequence[str], folder: Path) -> dict[str, str]:
     """Return the versions of the clients that can be imported; say which cannot."""
     found = {}
     for client in clients:
-        command = [sys.executable, str(WORKER), client]
+        chosen = CLIENTS[client]
+        if chosen.python is None:
+            print(f"{client} is left out: --install installs it", file=sys.stderr)
+            continue
+        command = [chosen.python, str(WORKER), *chosen.arguments()]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             found[client] = str(json.loads(done.stdout)["version"])
@@ -200,9 +222,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--reps", type=int, default=3, metavar="N", help="runs of each (default 3)")
     add("--size", type=int, default=64, help="payload bytes (default 64)")
     add("--window", type=int, default=100, help="messages in flight in pub1w (default 100)")
-    add("--broker", choices=("mosquitto", "amqtt"), default="mosquitto")
+    add("--broker", choices=("amqtt", "mosquitto"), default="amqtt")
+    add("--install", action="store_true", help="install other clients into build/benchmarks first")
     add("--timeout", type=float, default=60, help="seconds that one measurement may take")
     add("--out", type=Path, metavar="FILE", help="append each measurement to FILE as a JSON line")
+    add("--json", action="store_true", help="print the medians as JSON instead of the table")
     args = parser.parse_args(argv)
     args.modes = _choice(parser, "--modes", args.modes, MODES)
     args.clients = _choice(parser, "--clients", args.clients, CLIENTS)
@@ -256,8 +280,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     signal.signal(signal.SIGTERM, _on_terminate)
     try:
+        if args.install:
+            install()
         rows, versions = run(args)
-    except (peers.PeerError, tools.BuildError, OSError) as error:
+    except (peers.PeerError, tools.BuildError, OSError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -266,11 +292,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not rows:
         print("nothing was measured", file=sys.stderr)
         return 2
-    print(f"broker: {args.broker}; " + ", ".join(f"{c} {v}" for c, v in versions.items()) + "\n")
-    print(render(rows, list(versions)), end="")
+    if args.json:
+        print(json.dumps(summarize(rows, args.broker, versions), indent=1))
+    else:
+        told = ", ".join(f"{name} {version}" for name, version in versions.items())
+        print(f"broker: {args.broker}; {told}\n")
+        print(render(rows, list(versions)), end="")
     problems = [row for row in rows if "problem" in row]
     for row in problems:
-        print(f"- {row['mode']}, {row['client']}, run {row['rep']}: {row['problem']}")
+        told = f"- {row['mode']}, {row['client']}, run {row['rep']}: {row['problem']}"
+        print(told, file=sys.stderr if args.json else sys.stdout)
     return 1 if problems else 0
 
 

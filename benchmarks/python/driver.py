@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 MODES = {
     "pub0": "publish QoS 0, ended by one acknowledged message",
@@ -74,13 +75,22 @@ class Meter:
             "count": self.count,
             "seconds": round(self.seconds, 4),
             "per_s": round(self.count / self.seconds, 1),
-            "cpu_us": round(self.cpu / self.count * 1e6, 2),
+            "cpu_us": round(self.cpu / self.count * 1e6, 3),
+            "rss_mb": round(peak_memory() / 2**20, 1),
         }
         if self.round_trips:
             ordered = sorted(self.round_trips)
             found["p50_us"] = round(ordered[len(ordered) // 2] * 1e6, 1)
             found["p99_us"] = round(ordered[len(ordered) * 99 // 100] * 1e6, 1)
         return found
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had resident, in bytes."""
+    # Not getrusage: what it tells begins with the size of the parent process.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 class Driver(ABC):

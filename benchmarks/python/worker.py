@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import json
 import sys
@@ -33,7 +34,8 @@ def version(distribution: str) -> str:
 def main() -> None:
     """Run the job of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("client")
+    parser.add_argument("client", help="its driver is benchmarks/python/CLIENT_driver.py")
+    parser.add_argument("--uvloop", action="store_true", help="with uvloop's event loop")
     parser.add_argument("--mode", choices=list(MODES))
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--port", type=int, default=1883)
@@ -41,6 +43,8 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=100)
     args = parser.parse_args()
     driver = load_driver(args.client)
+    if args.uvloop:
+        asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())
     row: dict[str, object] = {"client": args.client, "version": version(driver.distribution)}
     if args.mode:
         job = Job(args.mode, args.count, args.port, args.size, args.window)

@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.load import measure, peers, report, run, scenarios, tools
-from benchmarks.python import clients
+from benchmarks.python import clients, environments
 from benchmarks.python.child import Child, ChildError
 from benchmarks.python.driver import HEADER, MAGIC, Job, Meter, count_faults, make_payloads
 
@@ -267,6 +267,7 @@ class TestClients:
         args = clients.parse_args(["--modes", "pub0,rtt", "--clients", "paho,amqtt", "--n", "10"])
         assert (args.modes, args.clients, args.n) == (["pub0", "rtt"], ["paho", "amqtt"], 10)
         assert clients.parse_args([]).clients == list(clients.CLIENTS)
+        assert clients.parse_args([]).broker == "amqtt"
 
     @pytest.mark.parametrize(
         "argv",
@@ -282,16 +283,46 @@ class TestClients:
 
     def test_table(self) -> None:
         rows: list[Row] = [
-            {"mode": "pub0", "client": "amqtt", "per_s": 3000.0, "cpu_us": 5.0},
+            {"mode": "pub0", "client": "amqtt", "per_s": 3000.0, "cpu_us": 5.0, "rss_mb": 30.0},
             {"mode": "pub0", "client": "amqtt", "per_s": 1000.0, "cpu_us": 7.0},
             {"mode": "pub0", "client": "amqtt", "per_s": 2000.0, "cpu_us": 6.0},
             {"mode": "pub0", "client": "paho", "per_s": 500.0, "cpu_us": 24.0},
             {"mode": "rtt", "client": "paho", "problem": "worker ended"},
         ]
         text = clients.render(rows, ["amqtt", "paho"])
-        assert "| pub0 | amqtt | 2,000 | 0.50-1.50 | 6.0 |  |  |  | 3 of 3 |" in text
-        assert "| pub0 | paho | 500 |  | 24.0 |  | 4.00x | 4.00x | 1 of 1 |" in text
-        assert "| rtt | paho | - |  | - | - / - | - | - | 0 of 1 |" in text
+        assert "| pub0 | amqtt | 2,000 | 0.50-1.50 | 6.00 | 30.0 |  |  |  | 3 of 3 |" in text
+        assert "| pub0 | paho | 500 |  | 24.00 | - |  | 4.00x | 4.00x | 1 of 1 |" in text
+        assert "| rtt | paho | - |  | - | - | - / - | - | - | 0 of 1 |" in text
+        assert clients.summarize(rows, "amqtt", {"amqtt": "1"}) == {
+            "broker": "amqtt",
+            "versions": {"amqtt": "1"},
+            "results": [
+                {"mode": "pub0", "client": "amqtt", "runs": 3, "problems": 0,
+                 "per_s": 2000.0, "cpu_us": 6.0, "rss_mb": 30.0},
+                {"mode": "pub0", "client": "paho", "runs": 1, "problems": 0,
+                 "per_s": 500.0, "cpu_us": 24.0},
+                {"mode": "rtt", "client": "paho", "runs": 1, "problems": 1},
+            ],
+        }  # fmt: skip
+
+    def test_environments(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        missing, made = tmp_path / "missing", tmp_path / "made"
+        (made / "bin").mkdir(parents=True)
+        (made / "bin" / "python").touch()
+        monkeypatch.setattr(environments, "ORIGINAL", missing)
+        assert environments.Client("x", None).python == sys.executable
+        assert environments.Client("x", made).python == str(made / "bin" / "python")
+        assert environments.Client("x", tmp_path / "other").python == sys.executable
+        assert environments.Client("amqtt", missing).python is None
+        assert environments.Client("x", None, uvloop=True).arguments() == ["x", "--uvloop"]
+
+    def test_one_run(self, capsys: pytest.CaptureFixture[str]) -> None:
+        argv = ["--clients", "amqtt,paho", "--modes", "pub0,pub1w,recv1,rtt", "--n", "500"]
+        assert clients.main([*argv, "--reps", "1", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["results"]
+        assert len(found) == 8
+        assert not [row for row in found if row["problems"]]
+        assert all(row["per_s"] > 0 and row["cpu_us"] > 0 and row["rss_mb"] > 1 for row in found)
 
     def test_account_of_payloads(self) -> None:
         payloads = make_payloads(4, 64)
@@ -306,7 +337,9 @@ class TestClients:
 
     def test_meter(self) -> None:
         meter = Meter(seconds=2.0, cpu=1.0, count=1000, round_trips=[0.001] * 100)
-        assert meter.result() == {
+        result = meter.result()
+        assert 1 < result.pop("rss_mb") < 10_000
+        assert result == {
             "count": 1000, "seconds": 2.0, "per_s": 500.0, "cpu_us": 1000.0,
             "p50_us": 1000.0, "p99_us": 1000.0,
         }  # fmt: skip
