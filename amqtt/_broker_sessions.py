@@ -6,12 +6,7 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from amqtt.session import (
-    ApplicationMessage,
-    IncomingApplicationMessage,
-    RetainedApplicationMessage,
-    Session,
-)
+from amqtt.session import ApplicationMessage, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,61 +251,6 @@ class SessionRegistry:
     def of_event(self, client_id: str) -> BrokerSession:
         """Return the session that an event is about, though it may be over by now."""
         return self.get(client_id) or BrokerSession(self._engine, client_id)
-
-
-class LazyMessage(IncomingApplicationMessage):
-    """A message that copies its payload from the engine when somebody reads it.
-
-    Args:
-        message: the engine's message.
-        packet_id: packet identifier; 0 means none.
-
-    """
-
-    __slots__ = ("_data", "_message", "_properties")
-
-    def __init__(
-        self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
-    ) -> None:
-        """Take over an engine's message."""
-        self._data: bytes | bytearray | None = None
-        self._properties: dict[str, Any] | None = None
-        self._message = message
-        retained = message.retain if retain is None else retain
-        super().__init__(packet_id or None, message.topic, message.qos, b"", retained)
-        self._data = None
-        self._properties = None
-
-    @property
-    def data(self) -> bytes | bytearray:
-        """The payload."""
-        if self._data is None:
-            self._data = self._message.payload
-        return self._data
-
-    @data.setter
-    def data(self, value: bytes | bytearray) -> None:
-        self._data = value
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """The properties of MQTT 5.0 that travel with the message."""
-        if self._properties is None:
-            self._properties = self._message.properties
-        return self._properties
-
-    @properties.setter
-    def properties(self, value: dict[str, Any]) -> None:
-        self._properties = value
-
-
-def retained_message(
-    message: _core.Message, source: Session | None = None
-) -> RetainedApplicationMessage:
-    """Make the Python form of a retained message."""
-    retained = RetainedApplicationMessage(source, message.topic, message.payload, message.qos)
-    retained.properties = message.properties
-    return retained
 
 
 class LocalSubscription:

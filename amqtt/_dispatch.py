@@ -25,11 +25,12 @@ from amqtt._bridge import (
     PACKET_EVENT,
     SESSION_ENDED,
 )
-from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
+from amqtt._broker_messages import LazyMessage, retained_message
+from amqtt._broker_sessions import LocalSubscription, SessionRegistry
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
-from amqtt._native_plugins import is_counted_natively, split_plugins
-from amqtt._verdicts import Verdict, combine, verdict_ttl
+from amqtt._plugin_calls import PluginCalls
+from amqtt._verdicts import Verdict
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.mqtt import packet_from_bytes
@@ -38,29 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amqtt._bridge import EventPump
-    from amqtt.plugins.manager import Handler, PluginManager
+    from amqtt.plugins.manager import PluginManager
 
 logger = logging.getLogger("amqtt.broker")
-
-# The bits of cpp/broker/hooks.hpp.
-_BITS: dict[Events, int] = {
-    BrokerEvents.CLIENT_CONNECTED: 1 << 0,
-    BrokerEvents.CLIENT_DISCONNECTED: 1 << 1,
-    BrokerEvents.CLIENT_SUBSCRIBED: 1 << 2,
-    BrokerEvents.CLIENT_UNSUBSCRIBED: 1 << 3,
-    BrokerEvents.RETAINED_MESSAGE: 1 << 4,
-    BrokerEvents.MESSAGE_RECEIVED: 1 << 5,
-    BrokerEvents.MESSAGE_BROADCAST: 1 << 6,
-    MQTTEvents.PACKET_RECEIVED: 1 << 7,
-    MQTTEvents.PACKET_SENT: 1 << 8,
-}
-_SESSION_ENDED = 1 << 9
-# What it takes to know which sessions there are.
-_TRACKING = (
-    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
-)
-_LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
-_ALL_EVENTS = sum(_BITS.values())
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
 _RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
@@ -89,9 +70,9 @@ class BrokerDispatch:
     ) -> None:
         """Find out what the plugins want; there is no engine yet."""
         self._loop = loop
-        self._manager = manager
         self._timeout = decision_timeout
-        self.native = split_plugins(manager)
+        self.calls = PluginCalls(manager, loop)
+        self.native = self.calls.native
         self._engine: _core.BrokerEngine | None = None
         self._pump: EventPump | None = None
         self._tracks = False
@@ -165,39 +146,15 @@ class BrokerDispatch:
 
     # -- which events are wanted
 
-    def _handlers(self, event: Events) -> list[Handler]:
-        """Return the handlers that run in Python for an event of the engine."""
-        idle = self.native.event_loggers
-        if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
-            quiet = [
-                each
-                for each in self.native.packet_loggers
-                if not each.context.logger.isEnabledFor(logging.DEBUG)
-            ]
-            idle = idle + quiet
-        return [
-            each
-            for each in self._manager.handlers(event)
-            if each.plugin not in idle and not is_counted_natively(each)
-        ]
-
     def refresh_events(self) -> None:
         """Tell the engine which events are wanted, if that has changed."""
         engine = self._engine
         if engine is None:
             return
-        python = sum(bit for event, bit in _BITS.items() if self._handlers(event))
-        if python or self._tracks or self.native.auth or self.native.topic:
-            python |= _TRACKING
-        logged = 0
-        for plugin in self.native.event_loggers:
-            if plugin.context.logger.isEnabledFor(logging.INFO):
-                logged |= _LOGGED_AT_INFO
-            if plugin.context.logger.isEnabledFor(logging.DEBUG):
-                logged = _ALL_EVENTS
-        if (python, logged) != self._sent_events:
-            self._sent_events = python, logged
-            engine.set_events(python, logged)
+        wanted = self.calls.wanted(self._tracks)
+        if wanted != self._sent_events:
+            self._sent_events = wanted
+            engine.set_events(*wanted)
 
     def _watch_levels(self) -> None:
         # Loggers do not tell when their level changes.
@@ -223,7 +180,7 @@ class BrokerDispatch:
             self._pump.pause()
 
     def _running(self) -> int:
-        return self._manager.running_handlers + len(self._decisions)
+        return self.calls.running + len(self._decisions)
 
     def _resume_pump(self, _: object) -> None:
         pump = self._pump
@@ -231,10 +188,7 @@ class BrokerDispatch:
             pump.resume()
 
     def _fire(self, event: Events, **kwargs: Any) -> None:
-        handlers = self._handlers(event)
-        if not handlers:
-            return
-        for task in self._manager.start_handlers(event, handlers, kwargs):
+        for task in self.calls.tell(event, kwargs):
             task.add_done_callback(self._resume_pump)
 
     def _log(self, level: int, name: str, text: str) -> None:
@@ -332,10 +286,7 @@ class BrokerDispatch:
         session = self.registry.candidate(ticket, facts)
         verdict = Verdict.refusal()
         try:
-            results = await self._manager.ask(
-                self.native.auth, "authenticate", {"session": session}
-            )
-            verdict = combine(self._manager, results, native_allows=self.native.authenticates)
+            verdict = await self.calls.authenticate(session)
         finally:
             if self._engine is not None:
                 name = session.username
@@ -360,15 +311,9 @@ class BrokerDispatch:
 
     async def _run_check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
-        arguments = {
-            "session": self.registry.of_event(client_id),
-            "topic": topic,
-            "action": _ACTIONS[action],
-        }
+        session = self.registry.of_event(client_id)
         try:
-            results = await self._manager.ask(self.native.topic, "topic_filtering", arguments)
-            verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
-            ttl = verdict_ttl(self.native.topic)
+            verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
             if self._engine is not None:
                 self._engine.topic_decided(
