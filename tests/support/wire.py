@@ -63,6 +63,7 @@ def connect(
     keep_alive: int = 60,
     clean: bool = True,
     username: str | None = None,
+    password: str | None = None,
     will: tuple[str, bytes] | None = None,
     will_qos: int = 0,
     will_retain: bool = False,
@@ -76,6 +77,7 @@ def connect(
     """
     level = version or (4 if properties is None else 5)
     flags = (0x02 if clean else 0) | (0x80 if username is not None else 0)
+    flags |= 0x40 if password is not None else 0
     if will:
         flags |= 0x04 | will_qos << 3 | (0x20 if will_retain else 0)
     body = string("MQIsdp" if level == 3 else "MQTT") + bytes([level, flags])
@@ -85,6 +87,8 @@ def connect(
         body += string(will[0]) + string(will[1])
     if username is not None:
         body += string(username)
+    if password is not None:
+        body += string(password)
     return packet(0x10, body)
 
 
