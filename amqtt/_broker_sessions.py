@@ -165,16 +165,22 @@ class SessionRegistry:
         engine: returns the engine, or None while there is none.
         marks_anonymous: whether clients without user name are marked as anonymous.
         tls_of: returns the TLS object of a connection that was handed in, by its number.
+        keep_alive_extra: seconds that are added to the keep alive of clients that have one.
 
     """
 
     def __init__(
-        self, engine: EngineSource, marks_anonymous: bool, tls_of: Callable[[int], Any]
+        self,
+        engine: EngineSource,
+        marks_anonymous: bool,
+        tls_of: Callable[[int], Any],
+        keep_alive_extra: int,
     ) -> None:
         """Begin without sessions."""
         self._engine = engine
         self._marks_anonymous = marks_anonymous
         self._tls_of = tls_of
+        self._keep_alive_extra = keep_alive_extra
         self._sessions: dict[str, BrokerSession] = {}
         # Of clients that are not admitted yet, by ticket.
         self._candidates: dict[int, BrokerSession] = {}
@@ -190,6 +196,8 @@ class SessionRegistry:
 
     def _fill(self, session: BrokerSession, facts: dict[str, Any]) -> None:
         session.fill(facts)
+        if facts["listener"] and facts["keep_alive"]:
+            session.keep_alive = facts["keep_alive"] + self._keep_alive_extra
         if facts["external"]:
             session.ssl_object = self._tls_of(facts["external"])
 

@@ -59,6 +59,7 @@ class BrokerDispatch:
         loop: the event loop of the broker.
         manager: the plugins.
         decision_timeout: seconds that a decision may take; then it is a refusal.
+        keep_alive_extra: seconds that are added to the keep alive of clients that have one.
 
     """
 
@@ -67,6 +68,7 @@ class BrokerDispatch:
         loop: asyncio.AbstractEventLoop,
         manager: PluginManager[Any],
         decision_timeout: float,
+        keep_alive_extra: int = 0,
     ) -> None:
         """Find out what the plugins want; there is no engine yet."""
         self._loop = loop
@@ -85,7 +87,7 @@ class BrokerDispatch:
         marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
         self.externals = ExternalConnections()
         self.registry = SessionRegistry(
-            lambda: self._engine, marks_anonymous, self.externals.tls_of
+            lambda: self._engine, marks_anonymous, self.externals.tls_of, keep_alive_extra
         )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {

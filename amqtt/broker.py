@@ -113,7 +113,12 @@ class Broker(BrokerOperations):
         self.plugins_manager: PluginManager[BrokerContext] = PluginManager(
             self.plugin_namespace, self.context, self._loop
         )
-        dispatch = BrokerDispatch(self._loop, self.plugins_manager, config.limits.decision_timeout)
+        dispatch = BrokerDispatch(
+            self._loop,
+            self.plugins_manager,
+            config.limits.decision_timeout,
+            config.timeout_disconnect_delay or 0,
+        )
         self._make_views(dispatch)
         self._end: weakref.finalize[..., Any] | None = None
         self._addresses: dict[str, list[tuple[str, int]]] = {}
