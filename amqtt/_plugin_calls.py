@@ -40,6 +40,12 @@ _TRACKING = (
 _LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
 _ALL_EVENTS = sum(_BITS.values())
 
+# The methods as they are shipped: an application may have replaced them since.
+_SHIPPED = {
+    name: vars(PluginManager)[name]
+    for name in ("fire_event", "map_plugin_auth", "map_plugin_topic")
+}
+
 
 class PluginCalls:
     """Call the plugins of a broker, and only those that have something to do.
@@ -194,8 +200,8 @@ class PluginCalls:
 
 
 def _is_replaced(manager: Any, method: str) -> bool:
-    """Tell whether a method is not the one of `PluginManager`."""
-    return getattr(getattr(manager, method), "__func__", None) is not vars(PluginManager)[method]
+    """Tell whether a method is not the one that `PluginManager` is shipped with."""
+    return getattr(getattr(manager, method), "__func__", None) is not _SHIPPED[method]
 
 
 async def _result(value: Any) -> Any:

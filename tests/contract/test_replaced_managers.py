@@ -66,6 +66,22 @@ async def test_a_double_that_is_put_in_later_sees_the_events_from_then_on() -> N
         assert connected.kwargs["client_id"] == "c"
 
 
+async def test_a_method_may_be_replaced_for_all_managers(monkeypatch: pytest.MonkeyPatch) -> None:
+    fired: list[Any] = []
+    fire = PluginManager.fire_event
+
+    async def note(self: Any, event: Any, **kwargs: Any) -> None:
+        fired.append(event)
+        await fire(self, event, **kwargs)
+
+    monkeypatch.setattr(PluginManager, "fire_event", note)
+    async with Broker(config_of([ANONYMOUS])) as broker:
+        await exchange(broker)
+        await until(lambda: BrokerEvents.CLIENT_DISCONNECTED in fired)
+    assert fired[0] is BrokerEvents.PRE_START
+    assert fired[-1] is BrokerEvents.POST_SHUTDOWN
+
+
 async def test_a_double_in_the_place_of_the_manager() -> None:
     """What tests of applications do that leave the plugins out."""
     with patch("amqtt.broker.PluginManager") as double:
