@@ -189,6 +189,11 @@ class BrokerOperations:
             self.plugins_manager, session, disconnect=self._disconnect_soon
         )
 
+    def find_session(self, client_id: str) -> Session | None:
+        """Return the session of a client; None when it has none, nor had one a second ago."""
+        found = self.sessions.get(client_id)
+        return self._dispatch.registry.recent(client_id) if found is None else found[0]
+
     def restore_session(self, client_id: str) -> Session:
         """Return the session of a client; without one it gets one that is kept for it.
 

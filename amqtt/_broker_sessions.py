@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from amqtt._bridge import call_if_alive
 from amqtt.session import ApplicationMessage, Session
 
 if TYPE_CHECKING:
@@ -158,10 +160,20 @@ class _WaitingMessages(asyncio.Queue[Any]):
         self._put(item)
 
 
+# Seconds for which a session that has ended is still found.
+_REMEMBERED = 1.0
+# And how many of them, at most.
+_MOST_REMEMBERED = 10_000
+
+
 class SessionRegistry:
     """Keep the session objects that plugins and applications have seen.
 
+    Those that have ended are found for another second: a client that only comes to publish has left
+    before the handlers of its message run, and they may ask who it was.
+
     Args:
+        loop: the event loop of the broker.
         engine: returns the engine, or None while there is none.
         marks_anonymous: whether clients without user name are marked as anonymous.
         tls_of: returns the TLS object of a connection that was handed in, by its number.
@@ -171,12 +183,14 @@ class SessionRegistry:
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         engine: EngineSource,
         marks_anonymous: bool,
         tls_of: Callable[[int], Any],
         keep_alive_extra: int,
     ) -> None:
         """Begin without sessions."""
+        self._loop = loop
         self._engine = engine
         self._marks_anonymous = marks_anonymous
         self._tls_of = tls_of
@@ -184,15 +198,22 @@ class SessionRegistry:
         self._sessions: dict[str, BrokerSession] = {}
         # Of clients that are not admitted yet, by ticket.
         self._candidates: dict[int, BrokerSession] = {}
+        # Of sessions that are over, with the time to forget them, by client id; oldest first.
+        self._ended: dict[str, tuple[float, BrokerSession]] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many session objects are kept."""
-        return len(self._sessions) + len(self._candidates)
+        return len(self._sessions) + len(self._candidates) + len(self._ended)
 
     def clear(self) -> None:
         """Forget all sessions."""
         self._sessions.clear()
         self._candidates.clear()
+        self._ended.clear()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
 
     def _fill(self, session: BrokerSession, facts: dict[str, Any]) -> None:
         session.fill(facts)
@@ -240,8 +261,34 @@ class SessionRegistry:
         return session
 
     def ended(self, client_id: str) -> None:
-        """Forget a session that is over."""
-        self._sessions.pop(client_id, None)
+        """Forget a session that is over, in a while."""
+        session = self._sessions.pop(client_id, None)
+        if session is None:
+            return
+        self._ended.pop(client_id, None)  # so that it goes to the end
+        self._ended[client_id] = self._loop.time() + _REMEMBERED, session
+        if len(self._ended) > _MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+        if self._forgetting is None:
+            self._forget_later()
+
+    def _forget_later(self) -> None:
+        again = weakref.WeakMethod(self._forget)  # the loop must not keep the engine
+        self._forgetting = self._loop.call_later(_REMEMBERED, call_if_alive, again)
+
+    def _forget(self) -> None:
+        self._forgetting = None
+        now = self._loop.time()
+        for client_id, (until, _) in list(self._ended.items()):
+            if until > now:
+                self._forget_later()
+                return
+            del self._ended[client_id]
+
+    def recent(self, client_id: str) -> BrokerSession | None:
+        """Return a session that has ended a moment ago."""
+        _, session = self._ended.get(client_id, (0.0, None))
+        return session
 
     def get(self, client_id: str) -> BrokerSession | None:
         """Return a session that the engine has or had a moment ago; None when it has not."""
@@ -258,7 +305,8 @@ class SessionRegistry:
 
     def of_event(self, client_id: str) -> BrokerSession:
         """Return the session that an event is about, though it may be over by now."""
-        return self.get(client_id) or BrokerSession(self._engine, client_id)
+        known = self.get(client_id) or self.recent(client_id)
+        return known or BrokerSession(self._engine, client_id)
 
 
 class LocalSubscription:

@@ -24,6 +24,7 @@ from amqtt._bridge import (
     MESSAGE_EVENT,
     PACKET_EVENT,
     SESSION_ENDED,
+    call_if_alive,
 )
 from amqtt._broker_messages import LazyMessage, retained_message
 from amqtt._broker_sessions import LocalSubscription, SessionRegistry
@@ -87,7 +88,7 @@ class BrokerDispatch:
         marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
         self.externals = ExternalConnections()
         self.registry = SessionRegistry(
-            lambda: self._engine, marks_anonymous, self.externals.tls_of, keep_alive_extra
+            loop, lambda: self._engine, marks_anonymous, self.externals.tls_of, keep_alive_extra
         )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
@@ -163,7 +164,7 @@ class BrokerDispatch:
         self.refresh_events()
         if self.native.event_loggers or self.native.packet_loggers:
             again = weakref.WeakMethod(self._watch_levels)  # the loop must not keep the broker
-            self._level_timer = self._loop.call_later(_LEVEL_CHECK, _call_if_alive, again)
+            self._level_timer = self._loop.call_later(_LEVEL_CHECK, call_if_alive, again)
 
     # -- events
 
@@ -321,9 +322,3 @@ class BrokerDispatch:
                 self._engine.topic_decided(
                     ticket, verdict.allowed, verdict.code, verdict.reason, ttl
                 )
-
-
-def _call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
-    method = reference()
-    if method is not None:
-        method()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from support.embedded import LIMIT, Peer, client_of, config_of, sample, until
 from support.wire import DISCONNECT, connect, publish
 
-from amqtt.broker import Broker
+from amqtt.broker import Broker, BrokerContext
+from amqtt.plugins.base import BasePlugin
 from amqtt.session import Session
 
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
@@ -100,6 +102,52 @@ async def test_a_will_comes_before_its_client_has_left() -> None:
         last = names.index("on_broker_client_disconnected")
         assert names.index("on_broker_retained_message") < last
         assert recorder.events[last][1]["client_id"] == "c"
+
+
+class Curious(BasePlugin[BrokerContext]):
+    """Asks, when a message has come, who published it."""
+
+    def __init__(self, context: BrokerContext) -> None:
+        super().__init__(context)
+        self.found: list[Session | None] = []
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        assert message.data == b"x"
+        self.found.append(self.context.get_session(client_id))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        self.found.append(self.context.get_session(client_id))
+
+
+async def test_a_client_that_has_published_and_left_is_still_known() -> None:
+    async with Broker(config_of([ANONYMOUS, f"{__name__}.Curious"])) as broker:
+        plugin = broker.plugins_manager.get_plugin("Curious")
+        for user in ("first", "second"):
+            peer = await Peer.open(broker)
+            peer.send(connect("c", username=user) + publish("t", b"x") + DISCONNECT)
+            assert await peer.read(4) == b"\x20\x02\x00\x00"
+            await until(lambda: len(plugin.found) == 2)
+            assert [each.username for each in plugin.found] == [user, user]
+            assert list(broker.sessions) == []
+            plugin.found.clear()
+            await peer.close()
+        await until(lambda: broker.find_session("c") is None)
+        await until(lambda: len(broker._dispatch.registry) == 0)
+
+
+async def test_no_more_than_so_many_that_have_left_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amqtt._broker_sessions._MOST_REMEMBERED", 3)
+    async with Broker(config_of([ANONYMOUS, sample("Recorder")])) as broker:
+        for number in range(5):
+            async with client_of(broker, f"c{number}") as client:
+                await client.ping()
+        names = recorder_of(broker).names
+        await until(lambda: names().count("on_broker_client_disconnected") == 5)
+        assert len(broker._dispatch.registry) <= 3
+        assert broker.find_session("c4") is not None
+        assert broker.find_session("c0") is None
 
 
 @pytest.mark.parametrize(

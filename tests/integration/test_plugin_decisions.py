@@ -48,7 +48,7 @@ async def test_authentication_by_a_plugin(user: str, accepted: bool) -> None:
             assert list(broker.sessions) == []
         assert plugin_samples.UserGate.asked == 1
         await until(lambda: broker.statistics()["clients_connected"] == 0)
-        assert len(broker._dispatch.registry) == 0
+        await until(lambda: len(broker._dispatch.registry) == 0)
 
 
 async def test_the_engine_and_a_plugin_must_agree() -> None:
