@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,6 @@ from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    import asyncio
-
     from amqtt.contexts import Action
     from amqtt.plugins.manager import Handler
     from amqtt.session import Session
@@ -162,6 +161,8 @@ class PluginCalls:
 
     async def wait_for_handlers(self, timeout: float) -> None:
         """Wait until all handlers have ended, at most some seconds."""
+        if self._running:  # which start handlers of the manager
+            await asyncio.wait(list(self._running), timeout=timeout)
         if isinstance(self._manager, PluginManager):
             await self._manager.wait_for_handlers(timeout)
 

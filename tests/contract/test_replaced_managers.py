@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import AsyncMock, call, patch
 
 import pytest
-from support.embedded import LIMIT, client_of, config_of, sample, until
+from support.embedded import LIMIT, Peer, client_of, config_of, sample, until
 
 from amqtt.broker import Broker, PluginManager
 from amqtt.contexts import Action, BaseContext
@@ -53,6 +53,27 @@ async def test_a_subclass_sees_every_event(
     names = manager.get_plugin("Recorder").names()
     assert names == [f"on_{event}" for event in manager.heard]
     assert caplog.text.count("'on_broker_message_received' EVENT FIRED") == 1
+
+
+class Slow(PluginManager[Any]):
+    """Takes its time with clients that leave."""
+
+    async def fire_event(self, event: Any, *, wait: bool = False, **kwargs: Any) -> None:
+        if event is BrokerEvents.CLIENT_DISCONNECTED:
+            await asyncio.sleep(0.1)
+        await super().fire_event(event, wait=wait, **kwargs)
+
+
+async def test_a_shutdown_waits_for_the_events_of_a_subclass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("amqtt.broker.PluginManager", Slow)
+    broker = Broker(config_of([ANONYMOUS, sample("Recorder")]))
+    recorder: Any = broker.plugins_manager.get_plugin("Recorder")
+    async with broker:
+        peer = await Peer.login(broker, "c")
+    await peer.close()
+    assert recorder.names()[-2:] == ["on_broker_client_disconnected", "on_broker_post_shutdown"]
 
 
 async def test_a_double_that_is_put_in_later_sees_the_events_from_then_on() -> None:
