@@ -272,6 +272,13 @@ def _end_client_engine(
     end_engine(loop, pump, engine.stop)
 
 
+def call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
+    """Call a method of an object that a timer of the loop must not keep alive."""
+    method = reference()
+    if method is not None:
+        method()
+
+
 def end_engine(loop: asyncio.AbstractEventLoop, pump: EventPump, stop: Callable[[], None]) -> None:
     """Take an engine off its loop and stop it, from whatever thread."""
     on_loop = loop.is_closed() or not loop.is_running() or asyncio._get_running_loop() is loop

@@ -56,9 +56,8 @@ class BrokerContext(BaseContext):
             yield session
 
     def get_session(self, client_id: str) -> Session | None:
-        """Return the session of a client; None when it has none."""
-        found = self._broker_instance.sessions.get(client_id)
-        return None if found is None else found[0]
+        """Return the session of a client; None when it has none, nor had one a second ago."""
+        return self._broker_instance.find_session(client_id)
 
     @property
     def retained_messages(self) -> MutableMapping[str, RetainedApplicationMessage]:

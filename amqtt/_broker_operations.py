@@ -37,7 +37,12 @@ class BrokerOperations:
         self._dispatch = dispatch
         self._sessions = SessionsView(lambda: dispatch.engine, dispatch.registry, self._handler_of)
         self._subscriptions = SubscriptionsView(lambda: dispatch.engine, dispatch.registry)
-        self._retained_messages = RetainedView(lambda: dispatch.engine)
+        self._retained_messages = RetainedView(lambda: dispatch.engine, self._session_of)
+
+    def _session_of(self, client_id: str) -> Session:
+        """Return the session of a client, which may be over."""
+        self._dispatch.track_sessions()
+        return self._dispatch.registry.of_event(client_id)
 
     @property
     def sessions(self) -> SessionsView:
@@ -184,6 +189,11 @@ class BrokerOperations:
             self.plugins_manager, session, disconnect=self._disconnect_soon
         )
 
+    def find_session(self, client_id: str) -> Session | None:
+        """Return the session of a client; None when it has none, nor had one a second ago."""
+        found = self.sessions.get(client_id)
+        return self._dispatch.registry.recent(client_id) if found is None else found[0]
+
     def restore_session(self, client_id: str) -> Session:
         """Return the session of a client; without one it gets one that is kept for it.
 
@@ -216,7 +226,8 @@ class BrokerOperations:
         topic_filter, qos = subscription
         engine = self._running_engine("subscribe")
         manager = self.plugins_manager
-        if manager.is_topic_filtering_enabled() and manager.topic_plugins:
+        calls = self._dispatch.calls
+        if calls.checks_topics or calls.native.checks_topics:
             results = await manager.map_plugin_topic(
                 session=session, topic=topic_filter, action=Action.SUBSCRIBE
             )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from typing import TYPE_CHECKING, Any
 
-from amqtt.session import (
-    ApplicationMessage,
-    IncomingApplicationMessage,
-    RetainedApplicationMessage,
-    Session,
-)
+from amqtt._bridge import call_if_alive
+from amqtt.session import ApplicationMessage, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,38 +160,65 @@ class _WaitingMessages(asyncio.Queue[Any]):
         self._put(item)
 
 
+# Seconds for which a session that has ended is still found.
+_REMEMBERED = 1.0
+# And how many of them, at most.
+_MOST_REMEMBERED = 10_000
+
+
 class SessionRegistry:
     """Keep the session objects that plugins and applications have seen.
 
+    Those that have ended are found for another second: a client that only comes to publish has left
+    before the handlers of its message run, and they may ask who it was.
+
     Args:
+        loop: the event loop of the broker.
         engine: returns the engine, or None while there is none.
         marks_anonymous: whether clients without user name are marked as anonymous.
         tls_of: returns the TLS object of a connection that was handed in, by its number.
+        keep_alive_extra: seconds that are added to the keep alive of clients that have one.
 
     """
 
     def __init__(
-        self, engine: EngineSource, marks_anonymous: bool, tls_of: Callable[[int], Any]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        engine: EngineSource,
+        marks_anonymous: bool,
+        tls_of: Callable[[int], Any],
+        keep_alive_extra: int,
     ) -> None:
         """Begin without sessions."""
+        self._loop = loop
         self._engine = engine
         self._marks_anonymous = marks_anonymous
         self._tls_of = tls_of
+        self._keep_alive_extra = keep_alive_extra
         self._sessions: dict[str, BrokerSession] = {}
         # Of clients that are not admitted yet, by ticket.
         self._candidates: dict[int, BrokerSession] = {}
+        # Of sessions that are over, with the time to forget them, by client id; oldest first.
+        self._ended: dict[str, tuple[float, BrokerSession]] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many session objects are kept."""
-        return len(self._sessions) + len(self._candidates)
+        return len(self._sessions) + len(self._candidates) + len(self._ended)
 
     def clear(self) -> None:
         """Forget all sessions."""
         self._sessions.clear()
         self._candidates.clear()
+        self._ended.clear()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
 
     def _fill(self, session: BrokerSession, facts: dict[str, Any]) -> None:
         session.fill(facts)
+        if facts["listener"] and facts["keep_alive"]:
+            session.keep_alive = facts["keep_alive"] + self._keep_alive_extra
         if facts["external"]:
             session.ssl_object = self._tls_of(facts["external"])
 
@@ -237,8 +261,34 @@ class SessionRegistry:
         return session
 
     def ended(self, client_id: str) -> None:
-        """Forget a session that is over."""
-        self._sessions.pop(client_id, None)
+        """Forget a session that is over, in a while."""
+        session = self._sessions.pop(client_id, None)
+        if session is None:
+            return
+        self._ended.pop(client_id, None)  # so that it goes to the end
+        self._ended[client_id] = self._loop.time() + _REMEMBERED, session
+        if len(self._ended) > _MOST_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+        if self._forgetting is None:
+            self._forget_later()
+
+    def _forget_later(self) -> None:
+        again = weakref.WeakMethod(self._forget)  # the loop must not keep the engine
+        self._forgetting = self._loop.call_later(_REMEMBERED, call_if_alive, again)
+
+    def _forget(self) -> None:
+        self._forgetting = None
+        now = self._loop.time()
+        for client_id, (until, _) in list(self._ended.items()):
+            if until > now:
+                self._forget_later()
+                return
+            del self._ended[client_id]
+
+    def recent(self, client_id: str) -> BrokerSession | None:
+        """Return a session that has ended a moment ago."""
+        _, session = self._ended.get(client_id, (0.0, None))
+        return session
 
     def get(self, client_id: str) -> BrokerSession | None:
         """Return a session that the engine has or had a moment ago; None when it has not."""
@@ -255,62 +305,8 @@ class SessionRegistry:
 
     def of_event(self, client_id: str) -> BrokerSession:
         """Return the session that an event is about, though it may be over by now."""
-        return self.get(client_id) or BrokerSession(self._engine, client_id)
-
-
-class LazyMessage(IncomingApplicationMessage):
-    """A message that copies its payload from the engine when somebody reads it.
-
-    Args:
-        message: the engine's message.
-        packet_id: packet identifier; 0 means none.
-
-    """
-
-    __slots__ = ("_data", "_message", "_properties")
-
-    def __init__(
-        self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
-    ) -> None:
-        """Take over an engine's message."""
-        self._data: bytes | bytearray | None = None
-        self._properties: dict[str, Any] | None = None
-        self._message = message
-        retained = message.retain if retain is None else retain
-        super().__init__(packet_id or None, message.topic, message.qos, b"", retained)
-        self._data = None
-        self._properties = None
-
-    @property
-    def data(self) -> bytes | bytearray:
-        """The payload."""
-        if self._data is None:
-            self._data = self._message.payload
-        return self._data
-
-    @data.setter
-    def data(self, value: bytes | bytearray) -> None:
-        self._data = value
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """The properties of MQTT 5.0 that travel with the message."""
-        if self._properties is None:
-            self._properties = self._message.properties
-        return self._properties
-
-    @properties.setter
-    def properties(self, value: dict[str, Any]) -> None:
-        self._properties = value
-
-
-def retained_message(
-    message: _core.Message, source: Session | None = None
-) -> RetainedApplicationMessage:
-    """Make the Python form of a retained message."""
-    retained = RetainedApplicationMessage(source, message.topic, message.payload, message.qos)
-    retained.properties = message.properties
-    return retained
+        known = self.get(client_id) or self.recent(client_id)
+        return known or BrokerSession(self._engine, client_id)
 
 
 class LocalSubscription:

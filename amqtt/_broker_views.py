@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from amqtt._broker_sessions import retained_message
+from amqtt._broker_messages import retained_message
 from amqtt.errors import BrokerError
 from amqtt.session import RetainedApplicationMessage, Session
 
@@ -100,9 +100,10 @@ class SubscriptionsView(Mapping[str, list[tuple[Session, int]]]):
 class RetainedView(MutableMapping[str, RetainedApplicationMessage]):
     """The retained messages by topic. Writing stores and deletes them in the engine."""
 
-    def __init__(self, engine: EngineSource) -> None:
+    def __init__(self, engine: EngineSource, session_of: Callable[[str], Session]) -> None:
         """Make a view of an engine's retained messages."""
         self._engine = engine
+        self._session_of = session_of
 
     def _running(self) -> Any:
         engine = self._engine()
@@ -117,7 +118,9 @@ class RetainedView(MutableMapping[str, RetainedApplicationMessage]):
         found = engine.find_retained(topic) if engine is not None else None
         if found is None:
             raise KeyError(topic)
-        return retained_message(found)
+        return retained_message(
+            found, self._session_of(found.publisher) if found.publisher else None
+        )
 
     def __setitem__(self, topic: str, message: RetainedApplicationMessage) -> None:
         """Retain a message, without publishing it."""

@@ -24,12 +24,14 @@ from amqtt._bridge import (
     MESSAGE_EVENT,
     PACKET_EVENT,
     SESSION_ENDED,
+    call_if_alive,
 )
-from amqtt._broker_sessions import LazyMessage, LocalSubscription, SessionRegistry, retained_message
+from amqtt._broker_messages import LazyMessage, retained_message
+from amqtt._broker_sessions import LocalSubscription, SessionRegistry
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
-from amqtt._native_plugins import is_counted_natively, split_plugins
-from amqtt._verdicts import Verdict, combine, verdict_ttl
+from amqtt._plugin_calls import PluginCalls
+from amqtt._verdicts import Verdict
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.mqtt import packet_from_bytes
@@ -38,30 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amqtt._bridge import EventPump
-    from amqtt.plugins.manager import Handler, PluginManager
+    from amqtt.plugins.manager import PluginManager
     from amqtt.session import Session
 
 logger = logging.getLogger("amqtt.broker")
-
-# The bits of cpp/broker/hooks.hpp.
-_BITS: dict[Events, int] = {
-    BrokerEvents.CLIENT_CONNECTED: 1 << 0,
-    BrokerEvents.CLIENT_DISCONNECTED: 1 << 1,
-    BrokerEvents.CLIENT_SUBSCRIBED: 1 << 2,
-    BrokerEvents.CLIENT_UNSUBSCRIBED: 1 << 3,
-    BrokerEvents.RETAINED_MESSAGE: 1 << 4,
-    BrokerEvents.MESSAGE_RECEIVED: 1 << 5,
-    BrokerEvents.MESSAGE_BROADCAST: 1 << 6,
-    MQTTEvents.PACKET_RECEIVED: 1 << 7,
-    MQTTEvents.PACKET_SENT: 1 << 8,
-}
-_SESSION_ENDED = 1 << 9
-# What it takes to know which sessions there are.
-_TRACKING = (
-    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
-)
-_LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
-_ALL_EVENTS = sum(_BITS.values())
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
 _RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
@@ -79,6 +61,7 @@ class BrokerDispatch:
         loop: the event loop of the broker.
         manager: the plugins.
         decision_timeout: seconds that a decision may take; then it is a refusal.
+        keep_alive_extra: seconds that are added to the keep alive of clients that have one.
 
     """
 
@@ -87,12 +70,13 @@ class BrokerDispatch:
         loop: asyncio.AbstractEventLoop,
         manager: PluginManager[Any],
         decision_timeout: float,
+        keep_alive_extra: int = 0,
     ) -> None:
         """Find out what the plugins want; there is no engine yet."""
         self._loop = loop
-        self._manager = manager
         self._timeout = decision_timeout
-        self.native = split_plugins(manager)
+        self.calls = PluginCalls(manager, loop)
+        self.native = self.calls.native
         self._engine: _core.BrokerEngine | None = None
         self._pump: EventPump | None = None
         self._tracks = False
@@ -105,7 +89,7 @@ class BrokerDispatch:
         marks_anonymous = self.native.authenticates and self.native.policy["allow_anonymous"]
         self.externals = ExternalConnections()
         self.registry = SessionRegistry(
-            lambda: self._engine, marks_anonymous, self.externals.tls_of
+            loop, lambda: self._engine, marks_anonymous, self.externals.tls_of, keep_alive_extra
         )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
@@ -166,46 +150,22 @@ class BrokerDispatch:
 
     # -- which events are wanted
 
-    def _handlers(self, event: Events) -> list[Handler]:
-        """Return the handlers that run in Python for an event of the engine."""
-        idle = self.native.event_loggers
-        if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
-            quiet = [
-                each
-                for each in self.native.packet_loggers
-                if not each.context.logger.isEnabledFor(logging.DEBUG)
-            ]
-            idle = idle + quiet
-        return [
-            each
-            for each in self._manager.handlers(event)
-            if each.plugin not in idle and not is_counted_natively(each)
-        ]
-
     def refresh_events(self) -> None:
         """Tell the engine which events are wanted, if that has changed."""
         engine = self._engine
         if engine is None:
             return
-        python = sum(bit for event, bit in _BITS.items() if self._handlers(event))
-        if python or self._tracks or self.native.auth or self.native.topic:
-            python |= _TRACKING
-        logged = 0
-        for plugin in self.native.event_loggers:
-            if plugin.context.logger.isEnabledFor(logging.INFO):
-                logged |= _LOGGED_AT_INFO
-            if plugin.context.logger.isEnabledFor(logging.DEBUG):
-                logged = _ALL_EVENTS
-        if (python, logged) != self._sent_events:
-            self._sent_events = python, logged
-            engine.set_events(python, logged)
+        wanted = self.calls.wanted(self._tracks)
+        if wanted != self._sent_events:
+            self._sent_events = wanted
+            engine.set_events(*wanted)
 
     def _watch_levels(self) -> None:
         # Loggers do not tell when their level changes.
         self.refresh_events()
         if self.native.event_loggers or self.native.packet_loggers:
             again = weakref.WeakMethod(self._watch_levels)  # the loop must not keep the broker
-            self._level_timer = self._loop.call_later(_LEVEL_CHECK, _call_if_alive, again)
+            self._level_timer = self._loop.call_later(_LEVEL_CHECK, call_if_alive, again)
 
     # -- events
 
@@ -224,7 +184,7 @@ class BrokerDispatch:
             self._pump.pause()
 
     def _running(self) -> int:
-        return self._manager.running_handlers + len(self._decisions)
+        return self.calls.running + len(self._decisions)
 
     def _resume_pump(self, _: object) -> None:
         pump = self._pump
@@ -232,10 +192,7 @@ class BrokerDispatch:
             pump.resume()
 
     def _fire(self, event: Events, **kwargs: Any) -> None:
-        handlers = self._handlers(event)
-        if not handlers:
-            return
-        for task in self._manager.start_handlers(event, handlers, kwargs):
+        for task in self.calls.tell(event, kwargs):
             task.add_done_callback(self._resume_pump)
 
     def _log(self, level: int, name: str, text: str) -> None:
@@ -333,10 +290,7 @@ class BrokerDispatch:
         session = self.registry.candidate(ticket, facts)
         verdict = Verdict.refusal()
         try:
-            results = await self._manager.ask(
-                self.native.auth, "authenticate", {"session": session}
-            )
-            verdict = combine(self._manager, results, native_allows=self.native.authenticates)
+            verdict = await self.calls.authenticate(session)
         finally:
             if self._engine is not None:
                 name = session.username
@@ -365,23 +319,10 @@ class BrokerDispatch:
         self, ticket: int, session: Session, action: int, topic: str
     ) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
-        arguments = {
-            "session": session,
-            "topic": topic,
-            "action": _ACTIONS[action],
-        }
         try:
-            results = await self._manager.ask(self.native.topic, "topic_filtering", arguments)
-            verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
-            ttl = verdict_ttl(self.native.topic)
+            verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
             if self._engine is not None:
                 self._engine.topic_decided(
                     ticket, verdict.allowed, verdict.code, verdict.reason, ttl
                 )
-
-
-def _call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:
-    method = reference()
-    if method is not None:
-        method()

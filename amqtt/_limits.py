@@ -74,7 +74,7 @@ class LimitsConfig(Dictable):
         max_subscriptions: subscriptions of one session; or 0.
         max_topic_levels: levels of a topic filter, and of the topic of a retained message; or 0.
         max_retained_messages: retained messages; or 0.
-        max_retained_bytes: bytes of all retained messages, topic and properties included; or 0.
+        max_retained_bytes: bytes of all retained messages, everything that is kept of them; or 0.
 
     Raises:
         ValueError: a value is out of range.

@@ -113,7 +113,12 @@ class Broker(BrokerOperations):
         self.plugins_manager: PluginManager[BrokerContext] = PluginManager(
             self.plugin_namespace, self.context, self._loop
         )
-        dispatch = BrokerDispatch(self._loop, self.plugins_manager, config.limits.decision_timeout)
+        dispatch = BrokerDispatch(
+            self._loop,
+            self.plugins_manager,
+            config.limits.decision_timeout,
+            config.timeout_disconnect_delay or 0,
+        )
         self._make_views(dispatch)
         self._end: weakref.finalize[..., Any] | None = None
         self._addresses: dict[str, list[tuple[str, int]]] = {}
@@ -187,9 +192,7 @@ class Broker(BrokerOperations):
     async def _tell_plugins(self, event: BrokerEvents) -> None:
         """Wait until the plugins have handled an event of the life cycle."""
         try:
-            await asyncio.wait_for(
-                self.plugins_manager.fire_event(event, wait=True), _LIFECYCLE_LIMIT
-            )
+            await asyncio.wait_for(self._dispatch.calls.tell_and_wait(event), _LIFECYCLE_LIMIT)
         except asyncio.TimeoutError:
             self.logger.warning(
                 "Plugins take more than %d s to handle '%s'; going on", _LIFECYCLE_LIMIT, event
@@ -197,7 +200,9 @@ class Broker(BrokerOperations):
 
     def _warn_of_strangers(self) -> None:
         native = self._dispatch.native
-        if native.auth or not (native.authenticates and native.policy["allow_anonymous"]):
+        if self._dispatch.calls.authenticates:
+            return
+        if not (native.authenticates and native.policy["allow_anonymous"]):
             return
         for name, listener in self.listeners_config.items():
             if is_beyond_loopback(listener):
@@ -284,9 +289,9 @@ class Broker(BrokerOperations):
             },
             decision_timeout=limits.decision_timeout,
             policy=native.policy,
-            python_authenticates=bool(native.auth),
+            python_authenticates=self._dispatch.calls.authenticates,
             authentication_methods=self._dispatch.exchanges.methods,
-            python_checks_topics=bool(native.topic),
+            python_checks_topics=self._dispatch.calls.checks_topics,
         )
 
     async def shutdown(self) -> None:
@@ -311,13 +316,13 @@ class Broker(BrokerOperations):
                 events, more = engine.take_events(1000)
                 self._dispatch.handle(events)
             await self._dispatch.externals.wait_closed()
-        await self.plugins_manager.wait_for_handlers(_LIFECYCLE_LIMIT)
+        await self._dispatch.calls.wait_for_handlers(_LIFECYCLE_LIMIT)
         self._dispatch.detach()
         self._addresses = {}
         end()
         self.logger.info("Broker closed")
         await self._tell_plugins(BrokerEvents.POST_SHUTDOWN)
-        await self.plugins_manager.close()
+        await self._dispatch.calls.close()
         self.transitions.stopping_success()
 
     async def external_connected(

@@ -125,15 +125,6 @@ class ConnackPacket(
     session_parent = PartField["int | None"]("variable_header")
     properties = PropertiesField()
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: ConnackVariableHeader | None = None,
-        payload: MQTTPayload[MQTTVariableHeader] | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls,

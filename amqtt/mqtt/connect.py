@@ -336,15 +336,6 @@ class ConnectPacket(MQTTPacket[ConnectVariableHeader, ConnectPayload, MQTTFixedH
     username = PartField["str | None"]("payload")
     password = PartField["str | bytes | None"]("payload")
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: ConnectVariableHeader | None = None,
-        payload: ConnectPayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @property
     def protocol_version(self) -> int:
         """The version of MQTT that the packet asks for."""

@@ -174,7 +174,10 @@ class MQTTPacket(Generic[_VH, _P, _FH]):
     protocol_ts: datetime | None
 
     def __init__(
-        self, fixed: _FH | None, variable_header: _VH | None = None, payload: _P | None = None
+        self,
+        fixed: _FH | None = None,
+        variable_header: _VH | None = None,
+        payload: _P | None = None,
     ) -> None:
         """Make a packet of its parts."""
         self.fixed_header = self._own_header(fixed)

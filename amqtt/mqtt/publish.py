@@ -186,15 +186,6 @@ class PublishPacket(MQTTPacket[PublishVariableHeader, PublishPayload, MQTTFixedH
     properties = PropertiesField()
     data = PartField["bytes | bytearray | None"]("payload")
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: PublishVariableHeader | None = None,
-        payload: PublishPayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls,

@@ -105,15 +105,6 @@ class SubackPacket(MQTTPacket[PacketIdVariableHeader, SubackPayload, MQTTFixedHe
     packet_id = PartField[int]("variable_header")
     properties = PropertiesField()
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: PacketIdVariableHeader | None = None,
-        payload: SubackPayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls,

@@ -183,15 +183,6 @@ class SubscribePacket(MQTTPacket[PacketIdVariableHeader, SubscribePayload, MQTTF
     packet_id = PartField[int]("variable_header")
     properties = PropertiesField()
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: PacketIdVariableHeader | None = None,
-        payload: SubscribePayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls,

@@ -51,15 +51,6 @@ class UnsubackPacket(MQTTPacket[PacketIdVariableHeader, "SubackPayload | None", 
     packet_id = PartField[int]("variable_header")
     properties = PropertiesField()
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: PacketIdVariableHeader | None = None,
-        payload: SubackPayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls,

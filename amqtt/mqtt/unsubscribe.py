@@ -107,15 +107,6 @@ class UnsubscribePacket(MQTTPacket[PacketIdVariableHeader, UnubscribePayload, MQ
     packet_id = PartField[int]("variable_header")
     properties = PropertiesField()
 
-    def __init__(
-        self,
-        fixed: MQTTFixedHeader | None = None,
-        variable_header: PacketIdVariableHeader | None = None,
-        payload: UnubscribePayload | None = None,
-    ) -> None:
-        """Make a packet of its parts."""
-        super().__init__(fixed, variable_header, payload)
-
     @classmethod
     def build(
         cls, topics: list[str], packet_id: int, properties: dict[str, Any] | None = None

@@ -18,15 +18,17 @@ namespace amqtt {
 class message;
 using message_ptr = boost::intrusive_ptr<const message>;
 
-// Immutable; topic, payload and properties live in the same allocation as the header. References
-// may be held by several threads.
+// Immutable; topic, payload, properties and publisher live in the same allocation as the header.
+// References may be held by several threads.
 class message {
   public:
     // properties: those of MQTT 5.0 that travel with the message unaltered, encoded.
     // expires_at: when it must not be delivered any more.
+    // publisher: client identifier of who published it; empty: the server, or nobody asks.
     static message_ptr create(std::string_view topic, bytes_view payload, qos level, bool retain,
                               bytes_view properties = {},
-                              std::optional<instant> expires_at = std::nullopt);
+                              std::optional<instant> expires_at = std::nullopt,
+                              std::string_view publisher = {});
 
     message(const message&) = delete;
     message& operator=(const message&) = delete;
@@ -36,20 +38,27 @@ class message {
     bytes_view properties() const noexcept {
         return as_bytes({data() + topic_size_ + payload_size_, properties_size_});
     }
+    std::string_view publisher() const noexcept {
+        return {data() + topic_size_ + payload_size_ + properties_size_, publisher_size_};
+    }
     const std::optional<instant>& expires_at() const noexcept { return expires_at_; }
     bool is_expired(instant now) const noexcept { return expires_at_ && *expires_at_ <= now; }
     // The QoS and RETAIN flag it was published with.
     qos level() const noexcept { return qos_; }
     bool retain() const noexcept { return retain_; }
     // What it counts for in queues that are bounded in bytes.
-    std::size_t size() const noexcept { return topic_size_ + payload_size_ + properties_size_; }
+    std::size_t size() const noexcept {
+        return topic_size_ + payload_size_ + properties_size_ + publisher_size_;
+    }
 
   private:
     message(std::string_view topic, bytes_view payload, qos level, bool retain,
-            bytes_view properties, std::optional<instant> expires_at) noexcept
+            bytes_view properties, std::optional<instant> expires_at,
+            std::string_view publisher) noexcept
         : topic_size_(static_cast<std::uint32_t>(topic.size())),
           payload_size_(static_cast<std::uint32_t>(payload.size())),
           properties_size_(static_cast<std::uint32_t>(properties.size())),
+          publisher_size_(static_cast<std::uint16_t>(publisher.size())),
           qos_(level),
           retain_(retain),
           expires_at_(expires_at) {}
@@ -66,6 +75,7 @@ class message {
     std::uint32_t topic_size_;
     std::uint32_t payload_size_;
     std::uint32_t properties_size_;
+    std::uint16_t publisher_size_;  // as client identifiers are at most 65,535 bytes
     qos qos_;
     bool retain_;
     std::optional<instant> expires_at_;

@@ -197,6 +197,8 @@ void register_message(py::module_& module) {
                                [](const shared_message& m) { return to_byte(m.content->level()); })
         .def_property_readonly("retain",
                                [](const shared_message& m) { return m.content->retain(); })
+        .def_property_readonly(
+            "publisher", [](const shared_message& m) { return to_python(m.content->publisher()); })
         .def_property_readonly("properties", [](const shared_message& m) {
             return properties_of(m.content->properties(), property_scope::publish);
         });

@@ -5,10 +5,9 @@
 #include <utility>
 
 #include "base/message.hpp"
+#include "session/session.hpp"
 
 namespace amqtt {
-
-class session;
 
 // A message on its way to subscribers. Views only, until somebody has to keep it.
 class publication {
@@ -45,7 +44,7 @@ class publication {
     bool retain() const noexcept { return retain_; }
     // What the stored copy counts for, as message::size().
     std::size_t size() const noexcept {
-        return topic_.size() + payload_.size() + forwarded_.size();
+        return topic_.size() + payload_.size() + forwarded_.size() + kept_publisher().size();
     }
     const std::optional<qos>& level() const noexcept { return level_; }
     const std::optional<std::uint32_t>& expiry_interval() const noexcept {
@@ -60,12 +59,19 @@ class publication {
     const message_ptr& share() {
         if (!shared_) {
             shared_ = message::create(topic_, payload_, level_.value_or(qos::at_most_once), retain_,
-                                      forwarded_, expires_at_);
+                                      forwarded_, expires_at_, kept_publisher());
         }
         return shared_;
     }
 
   private:
+    // Only of a retained message is it asked later who published it.
+    std::string_view kept_publisher() const noexcept {
+        if (shared_) return shared_->publisher();
+        return retain_ && publisher_ != nullptr ? std::string_view(publisher_->client_id())
+                                                : std::string_view();
+    }
+
     std::string_view topic_;
     bytes_view payload_;
     bytes_view forwarded_;

@@ -85,10 +85,13 @@ def module(command: str) -> list[str]:
     return [sys.executable, "-m", f"amqtt.scripts.{MODULES[command]}"]
 
 
-def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+        command, cwd=folder, env=environment,
+        capture_output=True, text=True, timeout=LIMIT, check=False,
+    )  # fmt: skip
     assert "Traceback" not in done.stderr
     return done
 
@@ -98,8 +101,8 @@ def test_every_mark_has_a_block_that_is_run(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(MARK.findall(text)) == len(BLOCK.findall(text))
     ways = {
-        "python": {"", "until SIGTERM"},
-        "yaml": {"", "of a client"},
+        "python": {"", "until SIGTERM", "the module office_plugins"},
+        "yaml": {"", "of a client", "with the module office_plugins"},
         "sh": {"", "publish first"},
     }
     for example in examples_of(page):
@@ -141,6 +144,39 @@ def test_broker_configuration(example: Example, tmp_path: Path) -> None:
     done = run([*module("amqtt"), "--check", "-c", "broker.yaml"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "broker.yaml: ok\n"
+
+
+@examples("yaml", "with the module office_plugins")
+def test_broker_configuration_with_a_module(example: Example, tmp_path: Path) -> None:
+    [module_text] = [each.blocks[0] for each in EXAMPLES if each.how == "the module office_plugins"]
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    for each in (folder, elsewhere):
+        each.mkdir()
+    port = free_port()
+    (folder / "office_plugins.py").write_text(module_text)
+    (folder / "broker.yaml").write_text(with_port(example.blocks[0], port))
+    # Not in the folder itself, where "python -m" would find the module without being told.
+    command = [*module("amqtt"), "-c", str(folder / "broker.yaml")]
+    done = run([*command, "--check"], elsewhere)
+    assert done.returncode == 1
+    assert "office_plugins" in done.stderr
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = run([*command, "--check"], elsewhere, environment)
+    assert done.returncode == 0, done.stderr
+    with running(command, elsewhere, environment) as process:
+        wait_until_it_accepts(process.process, port)
+        statuses = []
+        for login in ("alice:secret@", "alice:guess@"):
+            url = f"mqtt://{login}127.0.0.1:{port}"
+            publisher = [*module("amqtt_pub"), "--url", url, "-t", "door", "-m", "open", "-q", "1"]
+            statuses.append(run(publisher, elsewhere).returncode)
+        assert statuses == [0, 1]
+        assert example.output is not None
+        for line in example.output.splitlines():
+            assert process.wait_for("stderr", line), process.text("stderr")
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(LIMIT) == 0
 
 
 @examples("yaml", "of a client")
@@ -205,9 +241,11 @@ def shell(block: str, port: int) -> list[str]:
 class Running:
     """A process whose output is read as it comes."""
 
-    def __init__(self, command: list[str], folder: Path) -> None:
+    def __init__(
+        self, command: list[str], folder: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL,
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         self._changed = threading.Condition()
@@ -250,8 +288,10 @@ class Running:
 
 
 @contextmanager
-def running(command: list[str], folder: Path) -> Iterator[Running]:
-    process = Running(command, folder)
+def running(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> Iterator[Running]:
+    process = Running(command, folder, environment)
     try:
         yield process
     finally:

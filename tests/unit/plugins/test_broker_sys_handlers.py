@@ -34,7 +34,7 @@ def python_handlers(plugin: type[BrokerSysPlugin]) -> list[Any]:
     manager = PluginManager("amqtt.test.plugins", context)
     assert all(manager.handlers(event) for event in COUNTED)
     dispatch = BrokerDispatch(asyncio.get_running_loop(), manager, 1.0)
-    return [event for event in COUNTED if dispatch._handlers(event)]
+    return [event for event in COUNTED if dispatch.calls._handlers(event)]
 
 
 @pytest.mark.parametrize(

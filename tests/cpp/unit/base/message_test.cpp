@@ -29,6 +29,18 @@ TEST(Message, OwnsCopiesOfTopicAndPayload) {
     EXPECT_EQ(as_text(m->payload()), std::string(100'000, 'x'));
 }
 
+TEST(Message, KeepsItsPublisherBehindEverythingElse) {
+    std::string publisher(65'535, 'p');
+    const auto m = message::create("t", as_bytes("x"), qos::at_most_once, true, as_bytes("props"),
+                                   std::nullopt, publisher);
+    publisher.assign(publisher.size(), '-');
+    EXPECT_EQ(m->publisher(), std::string(65'535, 'p'));
+    EXPECT_EQ(as_text(m->properties()), "props");
+    // A client with a long identifier must not get more past a bound in bytes than others.
+    EXPECT_EQ(m->size(), 7U + 65'535U);
+    EXPECT_EQ(message::create("t", {}, qos::at_most_once, true)->publisher(), "");
+}
+
 TEST(Message, KeepsPropertiesBehindThePayload) {
     const auto m =
         message::create("t", as_bytes("payload"), qos::at_most_once, false, as_bytes("properties"));

@@ -100,12 +100,13 @@ TEST(quota_of_retained_messages, is_told_to_a_client_that_can_be_told) {
 TEST(quota_of_retained_bytes, counts_what_is_replaced_once) {
     broker_bed bed(with({.retained_bytes = 100}));
     peer& pub = bed["pub"].login({.client_id = "pub"});
-    pub.send(publish(retained("a", std::string(59, 'x'))));
-    pub.send(publish(retained("b", std::string(40, 'x'))));
+    // The topic and the identifier of the publisher count as well.
+    pub.send(publish(retained("a", std::string(56, 'x'))));
+    pub.send(publish(retained("b", std::string(37, 'x'))));
     EXPECT_EQ(bed.core.routes().retained().bytes(), 60U);
-    pub.send(publish(retained("a", std::string(99, 'y'))));
+    pub.send(publish(retained("a", std::string(96, 'y'))));
     EXPECT_EQ(bed.core.routes().retained().bytes(), 100U);
-    pub.send(publish(retained("a", std::string(100, 'z'))));
+    pub.send(publish(retained("a", std::string(97, 'z'))));
     EXPECT_EQ(bed.core.routes().retained().find("a")->payload().front(), 'y');
 }
 

@@ -1,0 +1,210 @@
+"""Tell the plugins of a broker its events and ask them for decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from amqtt._native_plugins import is_counted_natively, split_plugins
+from amqtt._verdicts import Verdict, combine, verdict_ttl
+from amqtt.events import BrokerEvents, Events, MQTTEvents
+from amqtt.plugins.manager import PluginManager
+
+if TYPE_CHECKING:
+    from amqtt.contexts import Action
+    from amqtt.plugins.manager import Handler
+    from amqtt.session import Session
+
+logger = logging.getLogger("amqtt.broker")
+
+# The bits of cpp/broker/hooks.hpp.
+_BITS: dict[Events, int] = {
+    BrokerEvents.CLIENT_CONNECTED: 1 << 0,
+    BrokerEvents.CLIENT_DISCONNECTED: 1 << 1,
+    BrokerEvents.CLIENT_SUBSCRIBED: 1 << 2,
+    BrokerEvents.CLIENT_UNSUBSCRIBED: 1 << 3,
+    BrokerEvents.RETAINED_MESSAGE: 1 << 4,
+    BrokerEvents.MESSAGE_RECEIVED: 1 << 5,
+    BrokerEvents.MESSAGE_BROADCAST: 1 << 6,
+    MQTTEvents.PACKET_RECEIVED: 1 << 7,
+    MQTTEvents.PACKET_SENT: 1 << 8,
+}
+_SESSION_ENDED = 1 << 9
+# What it takes to know which sessions there are.
+_TRACKING = (
+    _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
+)
+_LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
+_ALL_EVENTS = sum(_BITS.values())
+
+# The methods as they are shipped: an application may have replaced them since.
+_SHIPPED = {
+    name: vars(PluginManager)[name]
+    for name in ("fire_event", "map_plugin_auth", "map_plugin_topic")
+}
+
+
+class PluginCalls:
+    """Call the plugins of a broker, and only those that have something to do.
+
+    The handlers of an event are started directly, and what a packaged plugin would do is left to
+    the engine. An application that puts its own `fire_event`, `map_plugin_auth` or
+    `map_plugin_topic` in the place of the manager's, in a subclass or in a double for tests, has it
+    called for everything.
+
+    Args:
+        manager: the plugins.
+        loop: the event loop of the broker.
+
+    Attributes:
+        native: what the engine does, and what is left to Python.
+
+    """
+
+    def __init__(self, manager: PluginManager[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Find out who decides."""
+        self._manager = manager
+        self._loop = loop
+        self._running: set[asyncio.Task[None]] = set()
+        self._has_own_auth = _is_replaced(manager, "map_plugin_auth")
+        self._has_own_topic = _is_replaced(manager, "map_plugin_topic")
+        self.native = split_plugins(manager)
+        if self._has_own_auth:
+            self.native.policy["authenticate_anonymous"] = False
+        if self._has_own_topic:
+            self.native.policy.update(taboo=False, acl=None)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether Python decides who may connect, perhaps together with the engine."""
+        return self._has_own_auth or bool(self.native.auth)
+
+    @property
+    def checks_topics(self) -> bool:
+        """Whether Python decides on topics, perhaps together with the engine."""
+        if self._has_own_topic:
+            return bool(self._manager.is_topic_filtering_enabled())
+        return bool(self.native.topic)
+
+    @property
+    def running(self) -> int:
+        """The number of handlers that have not ended."""
+        own = self._manager.running_handlers if isinstance(self._manager, PluginManager) else 0
+        return own + len(self._running)
+
+    # -- events
+
+    def wanted(self, tracks: bool) -> tuple[int, int]:
+        """Return the events that Python wants, and those that the engine logs, as bits.
+
+        Args:
+            tracks: whether somebody wants to know which sessions there are.
+
+        """
+        if _is_replaced(self._manager, "fire_event"):
+            return _ALL_EVENTS | _TRACKING, 0
+        python = sum(bit for event, bit in _BITS.items() if self._handlers(event))
+        if python or tracks or self.authenticates or self.checks_topics:
+            python |= _TRACKING
+        logged = 0
+        for plugin in self.native.event_loggers:
+            if plugin.context.logger.isEnabledFor(logging.INFO):
+                logged |= _LOGGED_AT_INFO
+            if plugin.context.logger.isEnabledFor(logging.DEBUG):
+                logged = _ALL_EVENTS
+        return python, logged
+
+    def _handlers(self, event: Events) -> list[Handler]:
+        """Return the handlers that run in Python for an event of the engine."""
+        idle = self.native.event_loggers
+        if event in (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT):
+            quiet = [
+                each
+                for each in self.native.packet_loggers
+                if not each.context.logger.isEnabledFor(logging.DEBUG)
+            ]
+            idle = idle + quiet
+        return [
+            each
+            for each in self._manager.handlers(event)
+            if each.plugin not in idle and not is_counted_natively(each)
+        ]
+
+    def tell(self, event: Events, kwargs: dict[str, Any]) -> list[asyncio.Task[Any]]:
+        """Tell the plugins an event of the engine, and do not wait for them.
+
+        Returns:
+            The tasks in which they handle it.
+
+        """
+        if not _is_replaced(self._manager, "fire_event"):
+            handlers = self._handlers(event)
+            return self._manager.start_handlers(event, handlers, kwargs) if handlers else []
+        task = self._loop.create_task(self._fire(event, kwargs))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return [task]
+
+    async def _fire(self, event: Events, kwargs: dict[str, Any]) -> None:
+        try:
+            await _result(self._manager.fire_event(event, **kwargs))
+        except Exception:
+            logger.exception("The plugin manager failed to fire the event '%s'", event)
+
+    async def tell_and_wait(self, event: Events) -> None:
+        """Tell the plugins an event of the broker's life, and wait until they have handled it."""
+        # A double for tests is called as its tests expect it: without an option of the method.
+        options = {"wait": True} if isinstance(self._manager, PluginManager) else {}
+        await _result(self._manager.fire_event(event, **options))
+
+    async def wait_for_handlers(self, timeout: float) -> None:
+        """Wait until all handlers have ended, at most some seconds."""
+        if self._running:  # which start handlers of the manager
+            await asyncio.wait(list(self._running), timeout=timeout)
+        if isinstance(self._manager, PluginManager):
+            await self._manager.wait_for_handlers(timeout)
+
+    async def close(self) -> None:
+        """Close the plugins."""
+        await _result(self._manager.close())
+
+    # -- decisions
+
+    async def authenticate(self, session: Session) -> Verdict:
+        """Decide whether a client may connect, in so far as the engine has not."""
+        if self._has_own_auth:
+            results = await _result(self._manager.map_plugin_auth(session=session))
+        else:
+            results = await self._manager.ask(
+                self.native.auth, "authenticate", {"session": session}
+            )
+        return combine(self._manager, results, native_allows=self.native.authenticates)
+
+    async def check_topic(
+        self, session: Session, topic: str, action: Action
+    ) -> tuple[Verdict, float]:
+        """Decide on a topic, in so far as the engine has not.
+
+        Returns:
+            What was decided, and for how many seconds that holds.
+
+        """
+        arguments: dict[str, Any] = {"session": session, "topic": topic, "action": action}
+        if self._has_own_topic:
+            results = await _result(self._manager.map_plugin_topic(**arguments))
+            return combine(self._manager, results, native_allows=not results), 0.0
+        results = await self._manager.ask(self.native.topic, "topic_filtering", arguments)
+        verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
+        return verdict, verdict_ttl(self.native.topic)
+
+
+def _is_replaced(manager: Any, method: str) -> bool:
+    """Tell whether a method is not the one that `PluginManager` is shipped with."""
+    return getattr(getattr(manager, method), "__func__", None) is not _SHIPPED[method]
+
+
+async def _result(value: Any) -> Any:
+    """Wait for a value if it has to be waited for; that of a simple double has not."""
+    return await value if inspect.isawaitable(value) else value

@@ -1,0 +1,91 @@
+"""The packaged plugins in a running broker."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from support.embedded import LIMIT, client_of, config_of, port_of, until
+
+from amqtt.broker import Broker
+
+ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
+EVENT_LOGGER = "amqtt.plugins.logging_amqtt.EventLoggerPlugin"
+SYS = "amqtt.plugins.sys.broker.BrokerSysPlugin"
+
+
+async def test_sys_topics() -> None:
+    config = config_of({ANONYMOUS: {}, SYS: {"sys_interval": 1}})
+    with pytest.warns(DeprecationWarning, match="dollarsys"):
+        broker = Broker(config)
+    async with broker:
+        seen: dict[str, bytes] = {}
+        async with client_of(broker, "c") as client:
+            await client.subscribe([("$SYS/#", 0)])
+            while len(seen) < 24:
+                message = await client.deliver_message(LIMIT)
+                seen[message.topic.removeprefix("$SYS/broker/")] = bytes(message.data)
+        assert set(seen) == {
+            "version", "load/bytes/received", "load/bytes/sent", "messages/received",
+            "messages/sent", "messages/publish/received", "messages/publish/sent", "time",
+            "uptime", "uptime/formatted", "clients/connected", "clients/disconnected",
+            "clients/maximum", "clients/total", "messages/inflight", "messages/inflight/in",
+            "messages/inflight/out", "messages/inflight/stored", "messages/retained/count",
+            "messages/subscriptions/count", "heap/size", "heap/maximum", "cpu/percent",
+            "cpu/maximum",
+        }  # fmt: skip
+        assert seen["clients/connected"] == b"1"
+        assert seen["messages/retained/count"] == b"1"
+        assert seen["messages/received"] == b"2"
+        assert float(seen["heap/size"]) > 0
+        assert set(broker.retained_messages) == {"$SYS/broker/version"}
+        plugin = broker.plugins_manager.get_plugin("BrokerSysPlugin")
+        handle = plugin._sys_handle
+    assert handle.cancelled()
+
+
+async def test_sys_topics_can_be_off(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.warns(DeprecationWarning, match="dollarsys"):
+        broker = Broker(config_of({ANONYMOUS: {}, SYS: {"sys_interval": 0}}))
+    async with broker:
+        assert "'sys_interval' key is not set or is None" in caplog.text
+        assert set(broker.retained_messages) == {"$SYS/broker/version"}
+
+
+async def test_event_logger_follows_the_level(caplog: pytest.LogCaptureFixture) -> None:
+    logger = "amqtt.broker.plugins.EventLoggerPlugin"
+    for level, expected in ((logging.INFO, False), (logging.DEBUG, True)):
+        caplog.clear()
+        caplog.set_level(level, logger)
+        async with Broker(config_of([ANONYMOUS, EVENT_LOGGER])) as broker:
+            async with client_of(broker, "c") as client:
+                await client.subscribe([("a", 0)])
+            await until(lambda: "on_broker_client_disconnected" in caplog.text)
+        assert "### 'on_broker_client_connected' EVENT FIRED ###" in caplog.text
+        assert ("### 'on_broker_client_subscribed' EVENT FIRED ###" in caplog.text) is expected
+
+
+async def test_a_listener_that_admits_strangers_is_warned_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Broker(config_of([ANONYMOUS])):
+        assert "admits everyone" not in caplog.text
+    config = config_of([ANONYMOUS])
+    config["listeners"]["default"]["bind"] = "0.0.0.0:0"
+    async with Broker(config):
+        assert "Listener 'default' at 0.0.0.0:0 admits everyone" in caplog.text
+        assert "listeners.default.bind" in caplog.text
+    caplog.clear()
+    config["plugins"] = {ANONYMOUS: {"allow_anonymous": False}}
+    async with Broker(config):
+        assert "admits everyone" not in caplog.text
+
+
+async def test_names_of_the_older_api() -> None:
+    async with Broker(config_of([ANONYMOUS])) as broker:
+        server = broker._servers["default"]
+        assert server.instance.sockets[0].getsockname() == ("127.0.0.1", port_of(broker))
+        async with client_of(broker, "c"):
+            assert broker._servers["default"].conn_count == 1
+            assert broker._sessions["c"][0].client_id == "c"
+        assert broker._matches("a/b", "a/+")
