@@ -143,6 +143,7 @@ class broker {
     void acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
                      std::string_view reason = {});
     void publish_from(client& c, const publish_packet& packet);
+    void publish_checked(client& c, publication& p, std::uint16_t packet_id);
     void publish_allowed(client& c, publication& p, std::uint16_t packet_id);
     void publish_refused(client& c, const publication& p, std::uint16_t packet_id,
                          const decision& made);

@@ -80,17 +80,25 @@ void broker::publish_from(client& c, const publish_packet& packet) {
         acknowledge(c, packet.level, packet.packet_id, reason_code::payload_format_invalid);
         return;
     }
-    std::uint64_t ticket = 0;
-    const decision made = check(*c.state, topic_action::publish, packet.topic, ticket);
-    if (made.answer == verdict::allow) {
+    if (hooks_.wants(hook::check_publish)) {
+        publish_checked(c, p, packet.packet_id);
+    } else {
         publish_allowed(c, p, packet.packet_id);
+    }
+}
+
+void broker::publish_checked(client& c, publication& p, std::uint16_t packet_id) {
+    std::uint64_t ticket = 0;
+    const decision made = check(*c.state, topic_action::publish, p.topic(), ticket);
+    if (made.answer == verdict::allow) {
+        publish_allowed(c, p, packet_id);
     } else if (made.answer == verdict::deny) {
-        publish_refused(c, p, packet.packet_id, made);
+        publish_refused(c, p, packet_id, made);
     } else {
         c.held = std::make_unique<held_packet>();
-        c.held->what = held_publish{p.share(), p.expiry_interval(), packet.packet_id};
+        c.held->what = held_publish{p.share(), p.expiry_interval(), packet_id};
         c.held->tickets.push_back(ticket);
-        ask(ticket, {topic_action::publish, std::string(packet.topic), c.state, &c});
+        ask(ticket, {topic_action::publish, std::string(p.topic()), c.state, &c});
     }
 }
 

@@ -45,24 +45,30 @@ std::size_t sequence_length(std::string_view text) noexcept {
     return rule.size;
 }
 
+// How many bytes at the start of text are in 0x01..0x7F.
+std::size_t plain_ascii_size(std::string_view text) noexcept {
+    std::size_t size = 0;
+    std::uint64_t word = 0;
+    for (; text.size() - size >= sizeof word; size += sizeof word) {
+        std::memcpy(&word, text.data() + size, sizeof word);
+        if (!is_plain_ascii(word)) break;
+    }
+    while (size < text.size() && static_cast<signed char>(text[size]) > 0)
+        ++size;
+    return size;
+}
+
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) noexcept {
-    while (!text.empty()) {
-        std::uint64_t word = 0;
-        while (text.size() >= sizeof word) {
-            std::memcpy(&word, text.data(), sizeof word);
-            if (!is_plain_ascii(word)) break;
-            text.remove_prefix(sizeof word);
-        }
-        if (text.empty()) break;
-        const auto lead = static_cast<std::uint8_t>(text[0]);
-        if (lead == 0) return false;
-        const std::size_t size = lead < 0x80 ? 1 : sequence_length(text);
+    while (true) {
+        text.remove_prefix(plain_ascii_size(text));
+        if (text.empty()) return true;
+        if (text[0] == 0) return false;
+        const std::size_t size = sequence_length(text);
         if (size == 0) return false;
         text.remove_prefix(size);
     }
-    return true;
 }
 
 }  // namespace amqtt
