@@ -202,8 +202,9 @@ async def test_views_are_live() -> None:
         assert "r" in broker._retained_messages
 
 
-async def test_a_retained_message_knows_its_publisher() -> None:
-    async with Broker(config_of([ANONYMOUS, sample("Recorder")])) as broker:
+@pytest.mark.parametrize("plugin", ["Recorder", "Answers"])  # which decides on topics, in Python
+async def test_a_retained_message_knows_its_publisher(plugin: str) -> None:
+    async with Broker(config_of([ANONYMOUS, sample(plugin)])) as broker:
         async with client_of(broker, "c") as client:
             await client.publish("r", b"x", 2, retain=True)
             message = broker.retained_messages["r"]
