@@ -200,6 +200,7 @@ async def test_queued_messages_come_first_and_in_order() -> None:
     async with Broker(config_of(NAMED)) as broker:
         async with client_of(broker, "c", user="u", clean=False) as client:
             await client.subscribe([("t", 1), ("low", 0)])
+        await until(lambda: broker.sessions["c"][0].transitions.is_disconnected())
         for number in range(5):
             await broker.publish("t", b"%d" % number, number % 2)
             await broker.publish("low", b"is not queued")
