@@ -35,9 +35,9 @@ bool retained_store::remove(std::string_view topic) {
     bytes_ -= at->value->size();
     --size_;
     at->value.reset();
-    while (at->parent && !at->value && at->children.empty()) {
+    while (at->parent && !at->value && !at->has_children()) {
         node* parent = at->parent;
-        parent->children.erase(std::string_view(at->name));
+        parent->remove_child(*at);
         at = parent;
     }
     return true;
@@ -69,10 +69,10 @@ void retained_store::match(std::string_view filter, std::vector<message_ptr>& fo
             }
             continue;
         }
-        for (const auto& [name, next] : here.at->children) {
-            const bool hidden = here.at == &root_ && name.starts_with('$');
-            if (!hidden) pending.push_back({next.get(), split.rest, split.more, multi});
-        }
+        here.at->for_each_child([&](const node& next) {
+            const bool hidden = here.at == &root_ && next.name.starts_with('$');
+            if (!hidden) pending.push_back({&next, split.rest, split.more, multi});
+        });
     }
 }
 
@@ -82,8 +82,7 @@ void retained_store::all(std::vector<message_ptr>& found) const {
         const node* here = pending.back();
         pending.pop_back();
         if (here->value) found.push_back(here->value);
-        for (const auto& [name, next] : here->children)
-            pending.push_back(next.get());
+        here->for_each_child([&](const node& next) { pending.push_back(&next); });
     }
 }
 

@@ -59,7 +59,7 @@ void subscription_trie::prune(trie_node* node) {
         if (parent->plus.get() == node) {
             parent->plus.reset();
         } else {
-            parent->children.erase(std::string_view(node->name));
+            parent->remove_child(*node);
         }
         node = parent;
     }

@@ -23,7 +23,7 @@ struct trie_entry {
 
 struct trie_node : level_node<trie_node> {
     bool is_unused() const noexcept {
-        return children.empty() && !plus && exact.empty() && multi.empty();
+        return !has_children() && !plus && exact.empty() && multi.empty();
     }
 
     std::unique_ptr<trie_node> plus;  // the child for '+'
