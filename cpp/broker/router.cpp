@@ -49,7 +49,8 @@ bool router::subscribe(session& subscriber, std::string_view name, const parsed_
 
 void router::insert(subscription& added, const parsed_filter& filter) {
     ++subscription_count_;
-    added.filter = filter.filter;
+    // The same text, but the subscription's own: it is what the name ends with.
+    added.filter = std::string_view(added.name).substr(added.name.size() - filter.filter.size());
     if (filter.share.empty()) {
         trie_.insert(added);
         return;
@@ -73,7 +74,7 @@ bool router::unsubscribe(session& subscriber, std::string_view name) {
 }
 
 void router::unsubscribe_all(session& subscriber) {
-    for (auto& [name, entry] : subscriber.subscriptions())
+    for (const auto& entry : subscriber.subscriptions())
         take_out(*entry);
     subscriber.subscriptions().clear();
 }

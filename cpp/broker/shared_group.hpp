@@ -19,7 +19,7 @@ class shared_group : public trie_entry {
     // name is the whole `$share/name/filter`.
     shared_group(std::string_view name, std::string_view inner_filter)
         : name_(std::make_shared<const std::string>(name)) {
-        filter = inner_filter;
+        filter = std::string_view(*name_).substr(name_->size() - inner_filter.size());
         is_group = true;
     }
 

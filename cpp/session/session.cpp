@@ -6,7 +6,7 @@ namespace amqtt {
 
 subscription* session::find_subscription(std::string_view name) noexcept {
     const auto it = subscriptions_.find(name);
-    return it == subscriptions_.end() ? nullptr : it->second.get();
+    return it == subscriptions_.end() ? nullptr : it->get();
 }
 
 subscription& session::add_subscription(std::string_view name) {
@@ -14,16 +14,13 @@ subscription& session::add_subscription(std::string_view name) {
     fresh->name = name;
     fresh->subscriber = this;
     subscription& added = *fresh;
-    subscriptions_.emplace(std::string_view(added.name), std::move(fresh));
+    subscriptions_.insert(std::move(fresh));
     return added;
 }
 
 void session::remove_subscription(std::string_view name) {
     const auto it = subscriptions_.find(name);
-    if (it == subscriptions_.end()) return;
-    // The key is a view of the subscription, so that must outlive the erasure.
-    const std::unique_ptr<subscription> last = std::move(it->second);
-    subscriptions_.erase(it);
+    if (it != subscriptions_.end()) subscriptions_.erase(it);
 }
 
 }  // namespace amqtt

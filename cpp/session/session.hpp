@@ -1,6 +1,7 @@
 // Session State of a client, as the server keeps it (section 4.1).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -8,7 +9,7 @@
 #include <string_view>
 
 #include <boost/intrusive/list.hpp>
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/timer_wheel.hpp"
 #include "codec/subscribe.hpp"
@@ -33,6 +34,21 @@ struct subscription : trie_entry {
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
         waiting;
 };
+
+// Hash and equality of subscriptions by their name, by which alone they are looked up too.
+struct subscription_name {
+    using is_transparent = void;
+
+    static std::string_view of(std::string_view name) noexcept { return name; }
+    static std::string_view of(const std::unique_ptr<subscription>& s) noexcept { return s->name; }
+
+    std::size_t operator()(const auto& key) const noexcept {
+        return boost::hash<std::string_view>()(of(key));
+    }
+    bool operator()(const auto& a, const auto& b) const noexcept { return of(a) == of(b); }
+};
+using subscriptions_by_name =
+    boost::unordered_flat_set<std::unique_ptr<subscription>, subscription_name, subscription_name>;
 
 using waiting_subscriptions = boost::intrusive::list<
     subscription,
@@ -92,8 +108,7 @@ class session {
 
   private:
     std::string client_id_;
-    // Keys are views of the subscriptions' name.
-    boost::unordered_flat_map<std::string_view, std::unique_ptr<subscription>> subscriptions_;
+    subscriptions_by_name subscriptions_;
     inflight_window inflight_;
     message_queue queue_;
     packet_id_set received_qos2_;

@@ -7,7 +7,7 @@ bool ends_in_multi_wildcard(std::string_view filter) noexcept {
     return filter == "#" || filter.ends_with("/#");
 }
 
-std::vector<trie_entry*>& list_of(const trie_entry& entry) noexcept {
+trie_entries& list_of(const trie_entry& entry) noexcept {
     return ends_in_multi_wildcard(entry.filter) ? entry.node->multi : entry.node->exact;
 }
 
@@ -36,18 +36,14 @@ void subscription_trie::insert(trie_entry& entry) {
         node = split.level == "+" ? &plus_or_new(*node) : &node->child_or_new(split.level);
     }
     entry.node = node;
-    auto& list = list_of(entry);
-    entry.index = static_cast<std::uint32_t>(list.size());
-    list.push_back(&entry);
+    list_of(entry).push_back(entry);
     ++size_;
 }
 
 void subscription_trie::remove(trie_entry& entry) {
     if (!entry.node) return;
-    auto& list = list_of(entry);
-    list[entry.index] = list.back();
-    list[entry.index]->index = entry.index;
-    list.pop_back();
+    trie_entries& list = list_of(entry);
+    list.erase(list.iterator_to(entry));
     prune(entry.node);
     entry.node = nullptr;
     --size_;
@@ -66,8 +62,9 @@ void subscription_trie::prune(trie_node* node) {
 }
 
 void subscription_trie::match(std::string_view topic, std::vector<trie_entry*>& found) {
-    const auto add = [&found](const std::vector<trie_entry*>& list) {
-        found.insert(found.end(), list.begin(), list.end());
+    const auto add = [&found](trie_entries& list) {
+        for (trie_entry& entry : list)
+            found.push_back(&entry);
     };
     pending_.clear();
     pending_.push_back({&root_, topic, true});

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/intrusive/list.hpp>
 
 #include "topic/level_tree.hpp"
 
@@ -14,12 +14,16 @@ namespace amqtt {
 struct trie_node;
 
 // A filter in the trie. The owner derives from it what it needs and keeps it at one address.
-struct trie_entry {
-    std::string filter;
-    bool is_group = false;      // for the owner, who keeps entries of two kinds
+struct trie_entry
+    : boost::intrusive::list_base_hook<
+          boost::intrusive::link_mode<boost::intrusive::normal_link>> {  // among those of its node
+    std::string_view filter;    // its text is the owner's and stays while the entry is in the trie
     trie_node* node = nullptr;  // set while in the trie
-    std::uint32_t index = 0;    // position in that node's list
+    bool is_group = false;      // for the owner, who keeps entries of two kinds
 };
+
+using trie_entries =
+    boost::intrusive::list<trie_entry, boost::intrusive::constant_time_size<false>>;
 
 struct trie_node : level_node<trie_node> {
     bool is_unused() const noexcept {
@@ -27,8 +31,8 @@ struct trie_node : level_node<trie_node> {
     }
 
     std::unique_ptr<trie_node> plus;  // the child for '+'
-    std::vector<trie_entry*> exact;   // filters that end at this level
-    std::vector<trie_entry*> multi;   // filters with '#' right behind this level
+    trie_entries exact;               // filters that end at this level
+    trie_entries multi;               // filters with '#' right behind this level
 };
 
 class subscription_trie {

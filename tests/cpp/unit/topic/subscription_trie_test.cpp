@@ -1,6 +1,7 @@
 #include "topic/subscription_trie.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <list>
 #include <memory>
 #include <set>
@@ -24,7 +25,7 @@ class SubscriptionTrie : public testing::Test {
   protected:
     trie_entry& insert(std::string filter) {
         trie_entry& entry = *entries.emplace_back(std::make_unique<trie_entry>());
-        entry.filter = std::move(filter);
+        entry.filter = filters.emplace_back(std::move(filter));
         trie.insert(entry);
         return entry;
     }
@@ -38,7 +39,7 @@ class SubscriptionTrie : public testing::Test {
     std::vector<std::string> filters_of(std::string_view topic) {
         std::vector<std::string> filters;
         for (const trie_entry* entry : match(topic))
-            filters.push_back(entry->filter);
+            filters.emplace_back(entry->filter);
         return filters;
     }
 
@@ -52,6 +53,7 @@ class SubscriptionTrie : public testing::Test {
         return root->is_unused();
     }
 
+    std::deque<std::string> filters;
     std::vector<std::unique_ptr<trie_entry>> entries;  // outlive the trie
     subscription_trie trie;
 };
