@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -155,6 +156,17 @@ def describe(times: list[float]) -> str:
     return f"median {cuts[49]:.2f} ms, 99th {cuts[98]:.2f} ms, most {max(times):.2f} ms"
 
 
+def log_in(port: int, count: int) -> None:
+    """Log in so many at once; return when all are admitted."""
+
+    async def all_of_them() -> None:
+        peers = await asyncio.gather(*(Peer.login(port, f"c{n}", "secret") for n in range(count)))
+        for each in peers:
+            each.writer.close()
+
+    asyncio.run(all_of_them())
+
+
 async def measure_logins(port: int, count: int) -> None:
     """Let many log in at once while messages are timed."""
     peer = await Peer.login(port, "timed", "secret")
@@ -165,13 +177,18 @@ async def measure_logins(port: int, count: int) -> None:
     done.clear()
     timing = asyncio.ensure_future(round_trips(peer, done, 2))
     began = time.perf_counter()
-    peers = await asyncio.gather(*(Peer.login(port, f"c{n}", "secret") for n in range(count)))
+    # In another process: on this event loop they would delay the measurement itself.
+    others = multiprocessing.get_context("spawn").Process(target=log_in, args=(port, count))
+    others.start()
+    await asyncio.to_thread(others.join)
     took = time.perf_counter() - began
     done.set()
+    if others.exitcode != 0:
+        msg = "not all were admitted"
+        raise ConnectionError(msg)
     print(f"  {count} logins:   {describe(await timing)}")
     print(f"  all were admitted within {took:.1f} s, {took / count * 1000:.0f} ms each")
-    for each in (*peers, peer):
-        each.writer.close()
+    peer.writer.close()
 
 
 async def fill(url: str) -> None:
