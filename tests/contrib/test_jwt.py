@@ -65,9 +65,9 @@ def topics(**options: Any) -> TopicAuthJwtPlugin:
     [
         (token(), True),
         (token().encode(), True),
-        (token(exp=time.time() + 60), True),
-        (token(exp=time.time() - 60), False),
-        (token(nbf=time.time() + 60), False),
+        (token(exp=time.time() + 3600), True),
+        (token(exp=time.time() - 3600), False),
+        (token(nbf=time.time() + 3600), False),
         (token(key="another secret of thirty-two bytes!"), False),
         (token(key=SECRET * 2, algorithm="HS512"), False),
         (jwt.encode({"user": "bob"}, SECRET), False),
@@ -121,7 +121,7 @@ async def test_without_a_good_token_there_are_no_rights() -> None:
         session = session_of(password)
         decided = await topics().topic_filtering(session=session, topic="a", action=Action.PUBLISH)
         assert decided is expected
-    late = session_of(token(pub=["#"], exp=time.time() - 60))
+    late = session_of(token(pub=["#"], exp=time.time() - 3600))
     assert await topics().topic_filtering(session=late, topic="a", action=Action.PUBLISH) is False
 
 
@@ -140,7 +140,7 @@ async def test_a_broker_with_both() -> None:
     async with Broker(config_of(plugins)) as broker:
         messages = broker.subscribe("#")
         client = MQTTClient(config={"auto_reconnect": False})
-        good = token(pub=["open/#"], exp=time.time() + 60)
+        good = token(pub=["open/#"], exp=time.time() + 3600)
         await client.connect(f"mqtt://bob:{good}@127.0.0.1:{port_of(broker)}")
         await client.publish("shut", b"1", qos=1)
         await client.publish("open/x", b"2", qos=1)
@@ -149,5 +149,5 @@ async def test_a_broker_with_both() -> None:
         late = MQTTClient(config={"auto_reconnect": False})
         with pytest.raises(ConnectError):
             await late.connect(
-                f"mqtt://bob:{token(exp=time.time() - 60)}@127.0.0.1:{port_of(broker)}"
+                f"mqtt://bob:{token(exp=time.time() - 3600)}@127.0.0.1:{port_of(broker)}"
             )
