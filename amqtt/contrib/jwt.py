@@ -1,0 +1,174 @@
+"""Plugins that take a JSON Web Token (RFC 7519) for the password of a client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from amqtt.contrib._compat import StrEnum
+from amqtt.contrib._topic_patterns import covers
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+
+if TYPE_CHECKING:
+    from amqtt.broker import BrokerContext
+    from amqtt.contexts import Action
+    from amqtt.session import Session
+
+__all__ = ["Algorithms", "TopicAuthJwtPlugin", "UserAuthJwtPlugin"]
+
+
+class Algorithms(StrEnum):
+    """The algorithms that a token may be signed with."""
+
+    ES256 = "ES256"
+    ES256K = "ES256K"
+    ES384 = "ES384"
+    ES512 = "ES512"
+    ES521 = "ES521"
+    EdDSA = "EdDSA"
+    HS256 = "HS256"
+    HS384 = "HS384"
+    HS512 = "HS512"
+    PS256 = "PS256"
+    PS384 = "PS384"
+    PS512 = "PS512"
+    RS256 = "RS256"
+    RS384 = "RS384"
+    RS512 = "RS512"
+
+
+def _check_algorithm(name: str) -> None:
+    if name not in {each.value for each in Algorithms}:
+        msg = f"'algorithm' must be one of {', '.join(Algorithms)}, not '{name}'"
+        raise ValueError(msg)
+
+
+def _claims_of(plugin: BaseAuthPlugin | BaseTopicPlugin, token: str | bytes) -> dict[str, Any]:
+    """Return the claims of a token.
+
+    Only the configured algorithm is accepted, whatever the token names (RFC 8725, section 3.1).
+
+    Raises:
+        jwt.PyJWTError: it is no token, was signed by somebody else, or is not valid now.
+
+    """
+    config = plugin.context.config
+    claims: dict[str, Any] = jwt.decode(token, config.secret_key, algorithms=[config.algorithm])
+    return claims
+
+
+class UserAuthJwtPlugin(BaseAuthPlugin):
+    """Admit whoever has a token for its user name; the token is the password."""
+
+    @dataclass
+    class Config:
+        """The options.
+
+        Attributes:
+            secret_key: the secret that tokens are signed with; with the algorithms of key pairs
+                the public key, in PEM.
+            user_claim: the claim that holds the user name.
+            algorithm: one of `Algorithms`; tokens that are signed otherwise are refused.
+
+        """
+
+        secret_key: str
+        user_claim: str
+        algorithm: str = Algorithms.HS256.value
+
+        def __post_init__(self) -> None:
+            """Check the algorithm."""
+            _check_algorithm(self.algorithm)
+
+    async def authenticate(self, *, session: Session) -> bool | None:
+        """Check the token.
+
+        Args:
+            session: the client's.
+
+        Returns:
+            Whether it is valid and for this user; None without user name or password.
+
+        """
+        if not session.username or not session.password:
+            return None
+        try:
+            claims = _claims_of(self, session.password)
+        except jwt.PyJWTError as error:
+            self.context.logger.debug("User '%s' is refused: %s", session.username, error)
+            return False
+        return claims.get(self.context.config.user_claim) == session.username
+
+
+class TopicAuthJwtPlugin(BaseTopicPlugin):
+    """Allow what the client's token names in lists of topic filters.
+
+    The token is looked at each time, so that rights end when it does.
+    """
+
+    @dataclass
+    class Config:
+        """The options.
+
+        Attributes:
+            secret_key: the secret that tokens are signed with; with the algorithms of key pairs
+                the public key, in PEM.
+            publish_claim: the claim that lists what the client may publish to.
+            subscribe_claim: the claim that lists what it may subscribe to.
+            receive_claim: the claim that lists what it may receive.
+            algorithm: one of `Algorithms`; tokens that are signed otherwise are refused.
+
+        """
+
+        secret_key: str
+        publish_claim: str
+        subscribe_claim: str
+        receive_claim: str
+        algorithm: str = Algorithms.HS256.value
+
+        def __post_init__(self) -> None:
+            """Check the algorithm."""
+            _check_algorithm(self.algorithm)
+
+    def __init__(self, context: BrokerContext) -> None:
+        """Read the names of the claims."""
+        super().__init__(context)
+        config = self.context.config
+        self._claims = {
+            "publish": config.publish_claim,
+            "subscribe": config.subscribe_claim,
+            "receive": config.receive_claim,
+        }
+
+    async def topic_filtering(
+        self,
+        *,
+        session: Session | None = None,
+        topic: str | None = None,
+        action: Action | None = None,
+    ) -> bool | None:
+        """Look the topic up in the token.
+
+        Args:
+            session: the client's.
+            topic: topic name; with `Action.SUBSCRIBE` a topic filter, of which the whole must be
+                allowed.
+            action: what the client wants to do.
+
+        Returns:
+            Whether the token allows it; None without session, password, topic or action.
+
+        """
+        if session is None or not session.password or not topic or action is None:
+            return None
+        try:
+            claims = _claims_of(self, session.password)
+        except jwt.PyJWTError as error:
+            self.context.logger.debug("User '%s' has no rights: %s", session.username, error)
+            return False
+        granted = claims.get(self._claims[str(action)])
+        if not isinstance(granted, list):
+            return False
+        return any(isinstance(each, str) and covers(each, topic) for each in granted)

@@ -1,0 +1,269 @@
+"""The commands user_mgr and topic_mgr."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import io
+import json
+import logging
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.databases import DatabaseServer
+
+from amqtt.contrib.auth_db.managers import UserManager
+
+USER_MGR = "amqtt.scripts.manage_users"
+TOPIC_MGR = "amqtt.scripts.manage_topics"
+LIMIT = 30.0
+
+
+class Result(NamedTuple):
+    """How a command has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(module: str, *arguments: str, cwd: Path, answers: str = "") -> Result:
+    """Run a command in this process, which takes a tenth of the time of another one."""
+    root = logging.getLogger()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as stdout,
+        contextlib.redirect_stderr(io.StringIO()) as stderr,
+    ):
+        patch.chdir(cwd)
+        patch.setenv("COLUMNS", "100")
+        patch.setattr(sys, "argv", ["command", *arguments])
+        patch.setattr(sys, "stdin", io.StringIO(answers))
+        patch.setattr(root, "handlers", [])  # so that the command sets up its own
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(module).main()
+    code = ended.value.code
+    return Result(code if isinstance(code, int) else 0, stdout.getvalue(), stderr.getvalue())
+
+
+class Files:
+    """Runs the commands on a file `auth.db`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def users(self, *arguments: str, answers: str = "") -> Result:
+        return run(USER_MGR, "-d", "sqlite", *arguments, cwd=self.folder, answers=answers)
+
+    def topics(self, *arguments: str) -> Result:
+        return run(TOPIC_MGR, "-d", "sqlite", *arguments, cwd=self.folder)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    found = Files(tmp_path)
+    assert found.users("sync").returncode == 0
+    return found
+
+
+def test_users(files: Files) -> None:
+    assert "No client authentications exist." in files.users("list").stderr
+    added = files.users("add", "-c", "bob", answers=" secret \n")
+    assert added.returncode == 0
+    assert "Success: created 'bob' with password hash: $argon2id$" in added.stderr
+    assert "secret" not in added.stdout + added.stderr
+    again = files.users("add", "-c", "bob", answers="secret\n")
+    assert again.returncode == 1
+    assert "could not execute command: user 'bob' already exists" in again.stderr
+    assert files.users("list").stderr.startswith("'bob' with password hash: $argon2id$")
+    assert json.loads(files.users("list", "--json").stdout) == [
+        {"username": "bob", "scheme": "argon2id"}
+    ]
+    table = files.users("list", "--table").stdout
+    assert "username" in table
+    assert "bob" in table
+    changed = files.users("pwd", "-c", "bob", answers="new\n")
+    assert "Success: client 'bob' password updated." in changed.stderr
+    kept = files.users("rm", "-c", "bob", answers="n\n")
+    assert kept.returncode == 0
+    assert "Please confirm the removal of 'bob'?" in kept.stderr
+    removed = files.users("rm", "-c", "bob", answers="y\n")
+    assert removed.returncode == 0
+    assert "Success: 'bob' was removed." in removed.stderr
+    assert json.loads(files.users("list", "--json").stdout) == []
+
+
+def test_passwords_are_those_that_were_asked_for(files: Files) -> None:
+    files.users("add", "-c", "bob", answers=" secret \n")
+    manager = UserManager(f"sqlite+aiosqlite:///{files.folder}/auth.db")
+    assert asyncio.run(manager.verify_user_auth_password("bob", "secret"))
+    files.users("pwd", "-c", "bob", answers="new\n")
+    assert asyncio.run(manager.verify_user_auth_password("bob", "new"))
+
+
+@pytest.mark.parametrize("command", ["add", "pwd"])
+def test_a_password_must_not_be_empty(files: Files, command: str) -> None:
+    result = files.users(command, "-c", "bob", answers="  \n")
+    assert result.returncode == 1
+    assert "Error: client password cannot be empty." in result.stderr
+
+
+def test_users_that_are_not_there(files: Files) -> None:
+    removed = files.users("rm", "-c", "eve", answers="y\n")
+    assert removed.returncode == 1
+    assert "Error: client 'eve' does not exist." in removed.stderr
+    changed = files.users("pwd", "-c", "eve", answers="new\n")
+    assert changed.returncode == 1
+    assert "could not execute command: user 'eve' does not exist" in changed.stderr
+
+
+def test_topics(files: Files) -> None:
+    assert "No client authorizations exist." in files.topics("list").stderr
+    added = files.topics("add", "-c", "bob", "-a", "publish", "home/%u/#")
+    assert added.returncode == 0
+    assert "Success: topic 'home/%u/#' added to publish for 'bob'" in added.stderr
+    assert files.topics("add", "-c", "bob", "-a", "receive", "[red]a").returncode == 0
+    again = files.topics("add", "-c", "bob", "-a", "publish", "home/%u/#")
+    assert again.returncode == 1
+    assert "Topic 'home/%u/#' already exists for 'publish'." in again.stderr
+    assert files.topics("list").stderr == (
+        "'bob':\n\tpublish: [home/%u/#], subscribe: [], receive: [[red]a]\n\n"
+    )
+    assert json.loads(files.topics("list", "--json").stdout) == [
+        {"username": "bob", "publish": ["home/%u/#"], "subscribe": [], "receive": ["[red]a"]}
+    ]
+    assert "[red]a" in files.topics("list", "--table").stdout
+    removed = files.topics("rm", "-c", "bob", "-a", "publish", "home/%u/#")
+    assert removed.returncode == 0
+    assert "Success: removed topic 'home/%u/#' from publish for 'bob'" in removed.stderr
+
+
+def test_topics_that_are_wrong_or_not_there(files: Files) -> None:
+    wrong = files.topics("add", "-c", "bob", "-a", "subscribe", "a/#/b")
+    assert wrong.returncode == 1
+    assert "'a/#/b' is no topic filter: '#' must be the last level" in wrong.stderr
+    system = files.topics("add", "-c", "bob", "-a", "publish", "$SYS/x")
+    assert system.returncode == 1
+    assert json.loads(files.topics("list", "--json").stdout) == []  # nobody was added
+    unknown = files.topics("rm", "-c", "bob", "-a", "publish", "a")
+    assert unknown.returncode == 1
+    assert "client 'bob' doesn't exist." in unknown.stderr
+    files.topics("add", "-c", "bob", "-a", "publish", "a")
+    other = files.topics("rm", "-c", "bob", "-a", "publish", "b")
+    assert other.returncode == 1
+    assert "Error: topic 'b' not in the publish allow list for bob." in other.stderr
+
+
+@pytest.mark.parametrize("module", [USER_MGR, TOPIC_MGR])
+def test_databases_that_are_not_there(module: str, tmp_path: Path) -> None:
+    missing = run(module, "-d", "sqlite", "-f", "none.db", "list", cwd=tmp_path)
+    assert missing.returncode == 1
+    assert "SQLite option could not find 'none.db'" in missing.stderr
+    assert not (tmp_path / "none.db").exists()
+    nameless = run(module, "-d", "postgresql", "list", cwd=tmp_path)
+    assert nameless.returncode == 1
+    assert "DB access requires a username be provided." in nameless.stderr
+    (tmp_path / "empty.db").touch()
+    empty = run(module, "-d", "sqlite", "-f", "empty.db", "list", cwd=tmp_path)
+    assert empty.returncode == 1
+    assert "no such table" in empty.stderr
+    assert "has 'sync' made its tables?" in empty.stderr
+    assert "Traceback" not in missing.stderr + nameless.stderr + empty.stderr
+
+
+@pytest.mark.parametrize("module", [USER_MGR, TOPIC_MGR])
+def test_without_arguments_the_usage_is_shown(module: str, tmp_path: Path) -> None:
+    result = run(module, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "Usage:" in result.stdout + result.stderr
+    assert run(module, "list", cwd=tmp_path).returncode == 2  # --db is needed
+
+
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sqlalchemy.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'sqlalchemy'\", name='sqlalchemy')\n"
+    )
+    for module in (USER_MGR, TOPIC_MGR):
+        result = subprocess.run(
+            [sys.executable, "-m", module, "list"],  # -m puts the folder first
+            cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT,
+        )  # fmt: skip
+        assert result.returncode == 1
+        assert "optional 'contrib' library is missing (sqlalchemy)" in result.stderr
+        assert "pip install amqtt[contrib]" in result.stderr
+
+
+def test_a_server(server: DatabaseServer, tmp_path: Path) -> None:
+    url = server.new_database()
+    kind = "postgresql" if url.startswith("postgresql") else "mariadb"
+    user = "tester" if kind == "postgresql" else "root"
+    options = (
+        "-d", kind, "-u", user, "-h", "127.0.0.1", "-p", str(server.port),
+        "-n", url.rpartition("/")[2],
+    )  # fmt: skip
+    assert run(TOPIC_MGR, *options, "sync", cwd=tmp_path, answers="\n").returncode == 0
+    added = run(USER_MGR, *options, "add", "-c", "bob", cwd=tmp_path, answers="\nsecret\n")
+    assert added.returncode == 0, added.stderr
+    listed = run(USER_MGR, *options, "list", "--json", cwd=tmp_path, answers="\n")
+    assert json.loads(listed.stdout) == [{"username": "bob", "scheme": "argon2id"}]
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *command: str, cwd: Path) -> None:
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execv(command[0], command)
+        self.shown = ""
+
+    def expect(self, text: str) -> None:
+        deadline = time.monotonic() + LIMIT
+        while text not in self.shown:
+            ready, _, _ = select.select([self.terminal], [], [], deadline - time.monotonic())
+            assert ready, self.shown
+            try:
+                self.shown += os.read(self.terminal, 4096).decode(errors="replace")
+            except OSError:  # the command has ended
+                assert text in self.shown, self.shown
+        self.before, self.shown = self.shown.split(text, 1)
+
+    def answer(self, text: str) -> None:
+        os.write(self.terminal, text.encode() + b"\n")
+
+    def status(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+        return os.waitstatus_to_exitcode(status)
+
+
+def test_on_a_terminal_passwords_are_asked_for_twice_and_not_shown(files: Files) -> None:
+    terminal = Terminal(
+        sys.executable, "-m", USER_MGR, "-d", "sqlite", "add", "-c", "bob", cwd=files.folder
+    )
+    shown = ""
+    for prompt, answer in (
+        ("Enter the client's password", "s3cret"),
+        ("Repeat for confirmation", "slip"),
+        ("do not match", None),
+        ("Enter the client's password", "s3cret"),
+        ("Repeat for confirmation", "s3cret"),
+        ("Success: created 'bob'", None),
+    ):
+        terminal.expect(prompt)
+        shown += terminal.before
+        if answer is not None:
+            terminal.expect(": ")  # the space comes when nothing is shown any more
+            terminal.answer(answer)
+    assert terminal.status() == 0
+    assert "s3cret" not in shown
+    assert "slip" not in shown
