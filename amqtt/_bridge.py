@@ -38,7 +38,8 @@ CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
     AUTHENTICATION_STEP,
     AUTHENTICATION_ENDED,
     EXTERNAL_ENDED,
-) = range(15)
+    PSK_KEY,
+) = range(16)
 
 
 class _Engine(Protocol):

@@ -23,6 +23,7 @@ from amqtt._bridge import (
     LOG_RECORD,
     MESSAGE_EVENT,
     PACKET_EVENT,
+    PSK_KEY,
     SESSION_ENDED,
     call_if_alive,
 )
@@ -108,6 +109,7 @@ class BrokerDispatch:
             PACKET_EVENT: self._packet,
             LOCAL_MESSAGE: self._local_message,
             EXTERNAL_ENDED: self.externals.ended,
+            PSK_KEY: self._psk_key,
         }
 
     @property
@@ -309,6 +311,17 @@ class BrokerDispatch:
         finally:
             if self._engine is not None:
                 self._engine.authentication_reply(ticket, *reply)
+
+    def _psk_key(self, ticket: int, listener: str, identity: str) -> None:
+        self._decide(self._run_psk_key(ticket, listener, identity))
+
+    async def _run_psk_key(self, ticket: int, listener: str, identity: str) -> None:
+        key = b""
+        try:
+            key = await self.calls.find_psk(listener, identity)
+        finally:
+            if self._engine is not None:
+                self._engine.psk_key(ticket, key)
 
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         # Now, not in the task: the session of somebody's will may be over by then.

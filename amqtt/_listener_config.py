@@ -86,6 +86,8 @@ class ListenerConfig(Dictable):
         tls_certificates: more certificates, for clients that ask for one of their host names.
         tls_psk_file: file with pre-shared keys, for clients without certificates; a line for
             each, `identity:key`, the key in hexadecimal.
+        tls_psk_plugins: whether plugins are asked for the keys of clients that the file does not
+            have; see `psk_key` of `BaseAuthPlugin`.
         tls_require_client_certificate: whether clients must have a certificate; one with a
             pre-shared key needs none. Otherwise they are asked for one, which is checked; over
             WebSocket only where `cafile`, `capath` or `cadata` is given.
@@ -124,6 +126,7 @@ class ListenerConfig(Dictable):
     tls_groups: str | None = None
     tls_certificates: list[CertificateConfig] | None = None
     tls_psk_file: str | Path | None = None
+    tls_psk_plugins: bool = False
     tls_require_client_certificate: bool = False
     ws_path: str | None = None
     ws_origins: list[str] | None = None

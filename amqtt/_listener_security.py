@@ -23,11 +23,12 @@ def check_security(name: str, listener: ListenerConfig) -> None:
         BrokerError: something is missing.
 
     """
-    has_secret = listener.certfile or listener.tls_certificates or listener.tls_psk_file
+    has_keys = listener.tls_psk_file or listener.tls_psk_plugins
+    has_secret = listener.certfile or listener.tls_certificates or has_keys
     if listener.ssl and not has_secret:
         msg = (
             f"listener '{name}': ssl is on, but 'certfile' and 'keyfile' are not set, and neither "
-            "is 'tls_psk_file'"
+            "is 'tls_psk_file' or 'tls_psk_plugins'"
         )
         raise BrokerError(msg)
     is_unix = (listener.bind or "").startswith("unix:")
@@ -63,6 +64,7 @@ def tls_options(
             (str(each.certfile), str(each.keyfile), list(each.hostnames or []))
             for each in listener.certificates
         ],
+        "psk_plugins": listener.tls_psk_plugins,
         "psk_file": str(listener.tls_psk_file or ""),
         "cafile": str(cafile or ""),
         "capath": str(capath or ""),

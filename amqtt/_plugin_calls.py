@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from amqtt._native_plugins import is_counted_natively, split_plugins
+from amqtt._psk import find_psk
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.plugins.manager import PluginManager
@@ -181,6 +182,12 @@ class PluginCalls:
                 self.native.auth, "authenticate", {"session": session}
             )
         return combine(self._manager, results, native_allows=self.native.authenticates)
+
+    async def find_psk(self, listener: str, identity: str) -> bytes:
+        """Return the pre-shared key of a client; empty when no plugin has one."""
+        if not isinstance(self._manager, PluginManager):
+            return b""
+        return await find_psk(self._manager, listener, identity)
 
     async def check_topic(
         self, session: Session, topic: str, action: Action

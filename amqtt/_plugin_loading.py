@@ -92,6 +92,7 @@ def check_decision_methods(plugin_class: Any) -> None:
         return
     for base, method in (
         (BaseAuthPlugin, "authenticate"),
+        (BaseAuthPlugin, "psk_key"),
         (BaseTopicPlugin, "topic_filtering"),
         (BaseEnhancedAuthPlugin, "authenticate_step"),
     ):

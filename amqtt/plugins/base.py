@@ -181,6 +181,24 @@ class BaseAuthPlugin(_SectionPlugin):
             return super()._get_config_option(name, default)
         return _get(self.auth_config, name, default)
 
+    async def psk_key(
+        self,
+        *,
+        identity: str,  # noqa: ARG002  # for subclasses
+        hint: str,  # noqa: ARG002
+    ) -> bytes | None:
+        """Find the pre-shared key of a client, on a listener with `tls_psk_plugins`.
+
+        Args:
+            identity: what the client calls itself, which nobody has proven yet.
+            hint: what the listener has told the client, which is nothing.
+
+        Returns:
+            The key, of 16 to 512 bytes; None when the plugin has none.
+
+        """
+        return None
+
     async def authenticate(
         self,
         *,

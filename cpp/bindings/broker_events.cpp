@@ -27,6 +27,7 @@ constexpr int local_message_kind = 11;
 constexpr int authentication_step_kind = 12;
 constexpr int authentication_ended_kind = 13;
 constexpr int external_ended_kind = 14;
+constexpr int key_kind = 15;
 
 py::object value_of(const property_value& value) {
     struct convert {
@@ -120,6 +121,9 @@ struct to_tuple {
     }
     py::object operator()(external_ended_event& e) const {
         return py::make_tuple(external_ended_kind, e.number);
+    }
+    py::object operator()(key_event& e) const {
+        return py::make_tuple(key_kind, e.ticket, e.listener, e.identity);
     }
 };
 

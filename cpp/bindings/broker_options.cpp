@@ -80,6 +80,7 @@ tls_settings to_tls_settings(const py::dict& options) {
         tls.certificates.push_back({certfile, keyfile, hostnames});
     }
     tls.psk_file = text("psk_file");
+    tls.psk_plugins = options["psk_plugins"].cast<bool>();
     tls.cafile = text("cafile");
     tls.capath = text("capath");
     tls.cadata = text("cadata");

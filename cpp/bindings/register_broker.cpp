@@ -160,6 +160,13 @@ void register_commands(py::class_<broker_engine>& engine) {
             py::arg("ticket"), py::arg("allowed"), py::arg("code"), py::arg("reason"),
             py::arg("ttl"))
         .def(
+            "psk_key",
+            [](broker_engine& self, std::uint64_t ticket, const py::object& key) {
+                const buffer_view bytes(key);
+                self.execute(key_command{ticket, std::string(as_text(bytes.bytes()))});
+            },
+            py::arg("ticket"), py::arg("key"))
+        .def(
             "set_events",
             [](broker_engine& self, std::uint32_t python, std::uint32_t logged) {
                 self.execute(hooks_command{python, logged});

@@ -117,6 +117,12 @@ struct local_message_event {
     message_ptr content;
     bool retain;
 };
+// A client of TLS calls itself by that name: which key does it have? Wants a key_command.
+struct key_event {
+    std::uint64_t ticket;
+    std::string listener;
+    std::string identity;
+};
 // A connection that was handed in is over, or was not taken.
 struct external_ended_event {
     std::uint64_t number;
@@ -126,7 +132,7 @@ using broker_event =
     std::variant<log_record, authenticate_event, authentication_step_event,
                  authentication_ended_event, topic_event, connected_event, disconnected_event,
                  refused_event, session_ended_event, subscription_event, broker_message_event,
-                 packet_event, local_message_event, external_ended_event>;
+                 packet_event, local_message_event, external_ended_event, key_event>;
 
 // -- to the engine
 
@@ -156,6 +162,10 @@ struct topic_decided_command {
     std::string reason;
     duration holds;
 };
+struct key_command {
+    std::uint64_t ticket;
+    std::string key;  // empty: there is none
+};
 struct retain_command {
     message_ptr content;  // with an empty payload: forget
 };
@@ -179,6 +189,6 @@ struct unsubscribe_local_command {
 using broker_command =
     std::variant<publish_command, authenticated_command, authentication_reply_command,
                  topic_decided_command, retain_command, hooks_command, disconnect_client_command,
-                 forget_verdicts_command, unsubscribe_local_command>;
+                 forget_verdicts_command, unsubscribe_local_command, key_command>;
 
 }  // namespace amqtt

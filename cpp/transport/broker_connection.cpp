@@ -18,8 +18,10 @@ broker_connection::broker_connection(reactor& loop, broker& core,
                                      std::unique_ptr<stream> peer_stream)
     : loop_(loop), core_(core), stream_(std::move(peer_stream)) {}
 
-void broker_connection::start(peer_info peer, bool behind_proxy, closed_handler on_closed) {
+void broker_connection::start(peer_info peer, bool behind_proxy, closed_handler on_closed,
+                              key_handler on_key_wanted) {
     on_closed_ = std::move(on_closed);
+    on_key_wanted_ = std::move(on_key_wanted);
     if (behind_proxy) proxy_header_ = std::make_unique<proxy_header>();
     client_ = core_.open(*this, std::move(peer), loop_.now());
     wait_to_read();
@@ -50,6 +52,10 @@ void broker_connection::on_readable() {
         if (got.status == io_status::want_read || got.status == io_status::want_write) {
             wanted = got.status;
             break;
+        }
+        if (got.status == io_status::want_key) {
+            on_key_wanted_(client_->peer, stream_->key_question());
+            return;
         }
         if (got.status == io_status::ended && !send_is_shut_) {
             tell_broker();
@@ -108,6 +114,12 @@ bool broker_connection::read_proxy_header() {
 void broker_connection::tell_tls() {
     if (std::exchange(tls_told_, true)) return;
     client_->peer.tls = stream_->tls();
+}
+
+void broker_connection::answer_key(bytes_view key) {
+    if (!stream_->is_open() || stream_->key_question().empty()) return;
+    stream_->answer_key(key);
+    wait_to_read();
 }
 
 void broker_connection::resume_reading() {

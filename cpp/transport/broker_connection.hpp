@@ -21,11 +21,17 @@ class broker_connection : public link,
     // Is told what the peer did wrong below MQTT, if anything.
     using closed_handler = std::function<void(const peer_info& peer, const std::string& problem)>;
 
+    // Is told that plugins are to be asked for a pre-shared key; answer_key() must follow.
+    using key_handler = std::function<void(const peer_info& peer, std::string_view identity)>;
+
     broker_connection(reactor& loop, broker& core, std::unique_ptr<stream> peer_stream);
 
     // on_closed runs once, when the socket is closed. With a proxy in front, the peer is the
     // proxy until its header has come.
-    void start(peer_info peer, bool behind_proxy, closed_handler on_closed);
+    void start(peer_info peer, bool behind_proxy, closed_handler on_closed,
+               key_handler on_key_wanted);
+    // An empty key refuses the client.
+    void answer_key(bytes_view key);
 
     void flush_soon() override;
     void close_soon(reason_code reason) override;
@@ -52,6 +58,7 @@ class broker_connection : public link,
     std::unique_ptr<proxy_header> proxy_header_;  // until it is complete
     std::string problem_;                         // what was wrong with it
     closed_handler on_closed_;
+    key_handler on_key_wanted_;
     std::unique_ptr<client> client_;
     std::optional<asio::steady_timer> linger_timer_;  // bounds the time a close may take
     bool waiting_to_read_ = false;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "bridge/mailbox.hpp"
@@ -46,12 +47,15 @@ struct broker_engine::parts {
     void adopt(listener& into, std::unique_ptr<stream> peer_stream, external_peer peer);
     void serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
                bool behind_proxy);
+    void ask_for_key(std::weak_ptr<broker_connection> asking, const peer_info& peer,
+                     std::string_view identity);
     void log_problem(const peer_info& peer, const std::string& problem);
     void run_commands();
     void run(publish_command& what);
     void run(authenticated_command& what);
     void run(authentication_reply_command& what);
     void run(topic_decided_command& what);
+    void run(key_command& what);
     void run(retain_command& what) { core.retain(std::move(what.content), loop.now()); }
     void run(hooks_command& what);
     void run(disconnect_client_command& what) {
@@ -70,6 +74,9 @@ struct broker_engine::parts {
     asio::steady_timer file_check;
     std::vector<std::shared_ptr<listener>> listeners;
     boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections;
+    // Connections that wait for a pre-shared key.
+    boost::unordered_flat_map<std::uint64_t, std::weak_ptr<broker_connection>> key_questions;
+    std::uint64_t next_key_question = 0;
     std::vector<broker_command> taken;  // scratch of run_commands()
     bool started = false;
     bool stopping = false;
@@ -131,15 +138,34 @@ void broker_engine::parts::serve(listener& of, std::unique_ptr<stream> peer_stre
                                  bool behind_proxy) {
     auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
     connections.insert(connection);
-    connection->start(std::move(peer), behind_proxy,
-                      [this, &of, weak = std::weak_ptr(connection)](const peer_info& who,
-                                                                    const std::string& problem) {
-                          of.connection_ended();
-                          if (!problem.empty()) log_problem(who, problem);
-                          if (who.external != 0)
-                              events.push_unbounded(external_ended_event{who.external});
-                          if (const auto ended = weak.lock()) connections.erase(ended);
-                      });
+    connection->start(
+        std::move(peer), behind_proxy,
+        [this, &of, weak = std::weak_ptr(connection)](const peer_info& who,
+                                                      const std::string& problem) {
+            of.connection_ended();
+            if (!problem.empty()) log_problem(who, problem);
+            if (who.external != 0) events.push_unbounded(external_ended_event{who.external});
+            if (const auto ended = weak.lock()) connections.erase(ended);
+        },
+        [this, weak = std::weak_ptr(connection)](const peer_info& who, std::string_view identity) {
+            ask_for_key(weak, who, identity);
+        });
+}
+
+void broker_engine::parts::ask_for_key(std::weak_ptr<broker_connection> asking,
+                                       const peer_info& peer, std::string_view identity) {
+    const std::uint64_t ticket = ++next_key_question;
+    key_questions.emplace(ticket, std::move(asking));
+    events.push_unbounded(key_event{ticket, peer.listener, std::string(identity)});
+}
+
+// The connection may be gone by now.
+void broker_engine::parts::run(key_command& what) {
+    const auto question = key_questions.find(what.ticket);
+    if (question == key_questions.end()) return;
+    const auto connection = question->second.lock();
+    key_questions.erase(question);
+    if (connection) connection->answer_key(as_bytes(what.key));
 }
 
 void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {

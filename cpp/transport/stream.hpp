@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/output_queue.hpp"
@@ -21,6 +22,7 @@ enum class io_status : std::uint8_t {
     done,
     want_read,   // nothing to be had before the socket is readable
     want_write,  // nothing to be had before the socket is writable
+    want_key,    // reading only: nothing to be had before answer_key(), see key_question()
     ended,       // reading only: the conversation is over, say so by shutdown_send()
     failed,
 };
@@ -55,6 +57,11 @@ class stream {
     virtual std::string problem() const { return {}; }
     // What the handshake of TLS has proven; nullptr before it is complete, and without TLS.
     virtual std::shared_ptr<const tls_peer> tls() const { return nullptr; }
+
+    // Of whom a pre-shared key is wanted while read() reports want_key.
+    virtual std::string_view key_question() const { return {}; }
+    // The key, empty for none. The next read() goes on.
+    virtual void answer_key(bytes_view) {}
 
     template <class Handler>
     void wait(io_status wanted, Handler&& handler) {

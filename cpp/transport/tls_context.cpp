@@ -16,12 +16,18 @@ void tls_context::free_context::operator()(SSL_CTX* context) const noexcept {
 }
 
 tls_context::tls_context(const tls_settings& settings)
-    : certificates_(settings.certificates), context_(SSL_CTX_new(TLS_server_method())) {
+    : certificates_(settings.certificates),
+      asks_plugins_(settings.psk_plugins),
+      context_(SSL_CTX_new(TLS_server_method())) {
     ERR_clear_error();
     if (!context_) fail_tls("TLS");
     if (!settings.psk_file.empty()) keys_ = psk_table::read(settings.psk_file);
-    if (certificates_.empty() && keys_.size() == 0) {
+    if (certificates_.empty() && !has_keys()) {
         throw tls_settings_error("TLS needs a certificate or a file of pre-shared keys");
+    }
+    if (asks_plugins_ && !psk_handshake::can_ask()) {
+        throw tls_settings_error(
+            "tls_psk_plugins cannot be used: OpenSSL has no asynchronous jobs on this system");
     }
     set_limits(settings);
     certificates_.install_default(context_.get());
@@ -32,13 +38,16 @@ tls_context::tls_context(const tls_settings& settings)
 
 tls_context::~tls_context() = default;
 
-SSL* tls_context::new_session(int socket) const noexcept {
+SSL* tls_context::new_session(int socket, psk_handshake& psk) const noexcept {
     SSL* session = SSL_new(context_.get());
     if (session && SSL_set_fd(session, socket) != 1) {
         SSL_free(session);
         return nullptr;
     }
-    if (session) SSL_set_accept_state(session);
+    if (!session) return nullptr;
+    SSL_set_accept_state(session);
+    SSL_set_app_data(session, &psk);
+    if (asks_plugins_) SSL_set_mode(session, SSL_MODE_ASYNC);
     return session;
 }
 
@@ -156,12 +165,12 @@ void tls_context::set_callbacks() {
         SSL_CTX_set_tlsext_servername_callback(c, name_received);
         SSL_CTX_set_tlsext_servername_arg(c, this);
     }
-    if (keys_.size() > 0) {
+    if (has_keys()) {
         // Serves TLS 1.3, too, with suites of SHA-256.
         SSL_CTX_set_psk_server_callback(c, find_key);
         SSL_CTX_set_session_ticket_cb(c, ticket_made, nullptr, this);
     }
-    if (!certificates_.empty() && keys_.size() > 0) {
+    if (!certificates_.empty() && has_keys()) {
         key_choice_ = psk_choice(c);
         SSL_CTX_set_client_hello_cb(c, hello_received, this);
     }
@@ -169,7 +178,8 @@ void tls_context::set_callbacks() {
 
 int tls_context::hello_received(SSL* session, int* alert, void* self) {
     const auto* context = static_cast<const tls_context*>(self);
-    if (context->key_choice_.apply(session, context->keys_)) return SSL_CLIENT_HELLO_SUCCESS;
+    if (context->key_choice_.apply(session, context->keys_, context->asks_plugins_))
+        return SSL_CLIENT_HELLO_SUCCESS;
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
 }
@@ -201,12 +211,16 @@ unsigned int tls_context::find_key(SSL* session, const char* identity, unsigned 
                                    unsigned int room) {
     const auto* self =
         static_cast<const tls_context*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(session)));
-    const psk_table::entry* const found = identity ? self->keys_.find(identity) : nullptr;
-    if (found == nullptr || found->second.size() > room) return 0;
-    std::memcpy(key, found->second.data(), found->second.size());
+    auto* const handshake = static_cast<psk_handshake*>(SSL_get_app_data(session));
+    if (identity == nullptr || handshake == nullptr) return 0;
+    const psk_table::entry* const found = self->keys_.find(identity);
+    if (found == nullptr && !self->asks_plugins_) return 0;
+    const psk_table::key& secret = found != nullptr ? found->second : handshake->ask(identity);
+    if (secret.empty() || secret.size() > room) return 0;
+    std::memcpy(key, secret.data(), secret.size());
     // OpenSSL keeps the identity for TLS 1.2 only.
-    SSL_set_app_data(session, const_cast<std::string*>(&found->first));
-    return static_cast<unsigned int>(found->second.size());
+    handshake->began_with(identity);
+    return static_cast<unsigned int>(secret.size());
 }
 
 // The ticket remembers the identity, so that a resumed session has it.
@@ -218,9 +232,8 @@ int tls_context::ticket_made(SSL* session, void*) {
 }
 
 std::string tls_context::psk_identity_of(SSL* session) {
-    if (const void* identity = SSL_get_app_data(session)) {
-        return *static_cast<const std::string*>(identity);
-    }
+    const auto* const handshake = static_cast<psk_handshake*>(SSL_get_app_data(session));
+    if (handshake != nullptr && !handshake->identity().empty()) return handshake->identity();
     void* data = nullptr;
     std::size_t size = 0;
     SSL_SESSION* const resumed = SSL_get_session(session);

@@ -9,6 +9,7 @@
 #include "transport/tls_certificates.hpp"
 #include "transport/tls_psk.hpp"
 #include "transport/tls_psk_choice.hpp"
+#include "transport/tls_psk_handshake.hpp"
 #include "transport/tls_settings.hpp"
 
 namespace amqtt {
@@ -22,15 +23,19 @@ class tls_context {
     tls_context(const tls_context&) = delete;
     tls_context& operator=(const tls_context&) = delete;
 
-    // A server's side of a connection on an open socket; the caller owns it. Null when there is
-    // no memory.
-    SSL* new_session(int socket) const noexcept;
+    // A server's side of a connection on an open socket; the caller owns it, and psk for as
+    // long. Null when there is no memory.
+    SSL* new_session(int socket, psk_handshake& psk) const noexcept;
+
+    // Whether sessions may want keys that plugins have.
+    bool asks_plugins() const noexcept { return asks_plugins_; }
 
     // Of a session whose handshake is complete: the pre-shared key it began with, or the session
     // did that it resumes. Empty if it began with a certificate.
     static std::string psk_identity_of(SSL* session);
 
   private:
+    bool has_keys() const noexcept { return asks_plugins_ || keys_.size() > 0; }
     void load_authorities(const tls_settings& settings);
     void add_authorities(const std::string& pem);
     void add_revocations(const std::string& path);
@@ -53,6 +58,7 @@ class tls_context {
 
     tls_certificates certificates_;
     psk_table keys_;
+    bool asks_plugins_;
     psk_choice key_choice_;  // with certificates and keys
     std::unique_ptr<SSL_CTX, free_context> context_;
     std::string protocol_;  // as ALPN writes it: the length before the name

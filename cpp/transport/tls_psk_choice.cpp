@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include "transport/tls_objects.hpp"
+#include "transport/tls_psk_handshake.hpp"
 
 namespace amqtt {
 namespace {
@@ -49,12 +50,12 @@ psk_choice::psk_choice(const SSL_CTX* context) {
     if (!key_suites_first_.empty() && !others.empty()) key_suites_first_ += ':' + others;
 }
 
-bool psk_choice::apply(SSL* session, const psk_table& keys) const {
+bool psk_choice::apply(SSL* session, const psk_table& keys, bool any_identity) const {
     const unsigned char* value = nullptr;
     std::size_t size = 0;
     const bool names_psk =
         SSL_client_hello_get0_ext(session, TLSEXT_TYPE_psk, &value, &size) == 1 &&
-        names_a_key({value, size}, keys);
+        names_a_key({value, size}, keys, any_identity);
     if (names_psk && !sha256_suites_.empty() &&
         SSL_set_ciphersuites(session, sha256_suites_.c_str()) != 1) {
         return false;
@@ -63,7 +64,7 @@ bool psk_choice::apply(SSL* session, const psk_table& keys) const {
            SSL_set_cipher_list(session, key_suites_first_.c_str()) == 1;
 }
 
-bool names_a_key(bytes_view extension, const psk_table& keys) {
+bool names_a_key(bytes_view extension, const psk_table& keys, bool any_identity) {
     constexpr std::size_t age_size = 4;
     const auto take_length = [](bytes_view& from) -> std::size_t {
         const std::size_t length = static_cast<std::size_t>(from[0]) << 8 | from[1];
@@ -77,7 +78,8 @@ bool names_a_key(bytes_view extension, const psk_table& keys) {
     while (rest.size() >= 2) {
         const std::size_t length = take_length(rest);
         if (length + age_size > rest.size()) return false;
-        if (keys.find(as_text(rest.first(length))) != nullptr) return true;
+        const std::string_view identity = as_text(rest.first(length));
+        if (keys.find(identity) != nullptr || (any_identity && is_identity(identity))) return true;
         rest = rest.subspan(length + age_size);
     }
     return false;

@@ -19,16 +19,17 @@ class psk_choice {
     // Takes the suites that the context allows, now.
     explicit psk_choice(const SSL_CTX* context);
 
-    // To be called with the ClientHello of a session. False if there is no memory.
-    bool apply(SSL* session, const psk_table& keys) const;
+    // To be called with the ClientHello of a session; any_identity: each may have a key. False
+    // if there is no memory.
+    bool apply(SSL* session, const psk_table& keys, bool any_identity) const;
 
   private:
     std::string key_suites_first_;  // TLS 1.2
     std::string sha256_suites_;     // TLS 1.3: those that a key of unknown hash may go with
 };
 
-// Whether the value of the extension pre_shared_key (RFC 8446, 4.2.11) has the identity of a key.
-// Tickets of earlier sessions stand in the same place.
-bool names_a_key(bytes_view extension, const psk_table& keys);
+// Whether the value of the extension pre_shared_key (RFC 8446, 4.2.11) has the identity of a key;
+// any_identity: of one that may have a key. Tickets of earlier sessions stand in the same place.
+bool names_a_key(bytes_view extension, const psk_table& keys, bool any_identity = false);
 
 }  // namespace amqtt

@@ -19,7 +19,8 @@ struct tls_settings {
     // The first is for clients that name no host, or one that no certificate is for. May be
     // empty when there is a file of pre-shared keys.
     std::vector<tls_certificate_files> certificates;
-    std::string psk_file;  // a line for each pre-shared key: identity, ':', key in hexadecimal
+    std::string psk_file;      // a line for each pre-shared key: identity, ':', key in hexadecimal
+    bool psk_plugins = false;  // plugins are asked for keys that the file does not have
     // Whom client certificates must come from.
     std::string cafile;
     std::string capath;

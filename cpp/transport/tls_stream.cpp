@@ -19,16 +19,30 @@ tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const tls_context> 
                        std::span<std::uint8_t> scratch)
     : context_(std::move(context)),
       socket_(std::move(socket)),
-      session_(context_->new_session(socket_.native_handle())),
+      session_(context_->new_session(socket_.native_handle(), psk_)),
       scratch_(scratch.first(record_size)),
       broken_(!session_) {
     prepare(socket_);
+}
+
+tls_stream::~tls_stream() {
+    if (psk_.question().empty()) return;
+    // A suspended handshake has to come to its end, but on no socket: the number of ours may
+    // be another connection's by now.
+    psk_.give_up();
+    SSL_set_bio(session_.get(), BIO_new(BIO_s_null()), BIO_new(BIO_s_null()));
+    SSL_do_handshake(session_.get());
+    ERR_clear_error();
 }
 
 io_result tls_stream::read(std::span<std::uint8_t> buffer) {
     if (broken_) return discard(buffer);
     open_ = open_ || SSL_is_init_finished(session_.get()) == 1;
     more_input_ = true;
+    if (!open_ && context_->asks_plugins()) {
+        const io_status status = shake_hands();
+        if (status != io_status::done) return {status, 0, {}};
+    }
     std::size_t size = 0;
     while (size < buffer.size()) {
         ERR_clear_error();
@@ -47,6 +61,20 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
         break;
     }
     return {io_status::done, size, {}};
+}
+
+// By itself: a read that is suspended would keep its buffer, which is shared.
+io_status tls_stream::shake_hands() {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(session_.get());
+    if (result == 1) {
+        SSL_clear_mode(session_.get(), SSL_MODE_ASYNC);
+        open_ = true;
+        return io_status::done;
+    }
+    const io_status status = status_of(result);
+    if (status == io_status::want_read) more_input_ = false;
+    return status;
 }
 
 // After an error the peer's input is of no interest, only its end.
@@ -89,6 +117,8 @@ io_status tls_stream::status_of(int result) {
             return io_status::want_read;
         case SSL_ERROR_WANT_WRITE:
             return io_status::want_write;
+        case SSL_ERROR_WANT_ASYNC:
+            return io_status::want_key;
         case SSL_ERROR_ZERO_RETURN:
             return io_status::done;  // the peer's end, of size 0
         case SSL_ERROR_SYSCALL:

@@ -6,6 +6,7 @@
 
 #include "transport/stream.hpp"
 #include "transport/tls_context.hpp"
+#include "transport/tls_psk_handshake.hpp"
 
 namespace amqtt {
 
@@ -17,6 +18,7 @@ class tls_stream final : public stream {
     // scratch may be shared by the streams of one thread.
     tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
                std::span<std::uint8_t> scratch);
+    ~tls_stream() override;
 
     io_result read(std::span<std::uint8_t> buffer) override;
     io_result write(std::span<const bytes_view> slices) override;
@@ -24,9 +26,13 @@ class tls_stream final : public stream {
     io_status shutdown_send() override;
     std::string problem() const override { return problem_; }
     std::shared_ptr<const tls_peer> tls() const override;
+    std::string_view key_question() const override { return psk_.question(); }
+    void answer_key(bytes_view key) override { psk_.answer(key); }
     stream_socket& socket() noexcept override { return socket_; }
 
   private:
+    // Only where a plugin may be asked for a key.
+    io_status shake_hands();
     // What is to be done after an operation of OpenSSL that did not succeed.
     io_status status_of(int result);
     io_result discard(std::span<std::uint8_t> buffer);
@@ -38,6 +44,7 @@ class tls_stream final : public stream {
 
     std::shared_ptr<const tls_context> context_;  // another may have taken its place by now
     stream_socket socket_;
+    psk_handshake psk_;
     std::unique_ptr<SSL, free_session> session_;
     std::span<std::uint8_t> scratch_;
     std::string problem_;

@@ -23,6 +23,8 @@ class websocket_stream final : public stream {
     io_status shutdown_send() override;
     std::string problem() const override;
     std::shared_ptr<const tls_peer> tls() const override { return lower_->tls(); }
+    std::string_view key_question() const override { return lower_->key_question(); }
+    void answer_key(bytes_view key) override { lower_->answer_key(key); }
     stream_socket& socket() noexcept override { return lower_->socket(); }
 
   private:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.endpoints import LIMIT, Trust
+from support.psk import device
 from support.serving import Serving, serving
 from support.wire import CONNACK_ACCEPTED, PINGREQ, PINGRESP, connect
 
@@ -31,45 +30,6 @@ def keys(tmp_path: Path) -> Path:
     file = tmp_path / "devices.psk"
     file.write_text(f"# devices\nsensor:{KEY}\nurn:dev:7:{OTHER}\n")
     return file
-
-
-class Device:
-    """A client of which the openssl command does the TLS."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        """Use a process that was started."""
-        self._process = process
-
-    async def exchange(self, sent: bytes, expected: bytes) -> None:
-        """Send bytes and require the answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(sent)
-        got = await asyncio.wait_for(self._process.stdout.readexactly(len(expected)), LIMIT)
-        assert got == expected
-
-    async def end(self) -> str:
-        """Return what the command says of the connection, which is over."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        _, text = await asyncio.wait_for(self._process.communicate(), LIMIT)
-        return text.decode()
-
-
-@contextlib.asynccontextmanager
-async def device(broker: Serving, identity: str, key: str, *options: str) -> AsyncIterator[Device]:
-    """Run `openssl s_client`; what it says goes to stderr, the data to stdout."""
-    process = await asyncio.create_subprocess_exec(
-        *("openssl", "s_client", "-connect", f"{broker.host}:{broker.port}", "-quiet"),
-        *("-psk_identity", identity, "-psk", key, *options),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield Device(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 def psk_only(keys: Path, **more: Any) -> dict[str, Any]:

@@ -226,6 +226,80 @@ std::string key_extension(const std::vector<std::string>& identities) {
            list + "binders";
 }
 
+// A server's stream and a client that has given the name of a key which the server must ask for.
+class tls_key_questions : public tls_streams {
+  protected:
+    void meet_with_question() {
+        settings_.psk_plugins = true;
+        start();
+        SSL_CTX_set_psk_client_callback(client_context_.get(), give_key);
+        std::array<int, 2> ends{};
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+        stream_socket socket(loop_);
+        socket.assign(asio::local::stream_protocol(), ends[0]);
+        other_.assign(asio::local::stream_protocol(), ends[1]);
+        served_ = std::make_unique<tls_stream>(std::move(socket), server_context_, scratch_);
+        client_session_.reset(SSL_new(client_context_.get()));
+        SSL_set_fd(client_session_.get(), ends[1]);
+        SSL_set_connect_state(client_session_.get());
+        ASSERT_EQ(exchange(), io_status::want_key);
+        EXPECT_EQ(served_->key_question(), "sensor");
+    }
+
+    // Until the server has input, or does not get on any more.
+    io_status exchange() {
+        for (int turn = 0; turn < 20; ++turn) {
+            if (SSL_do_handshake(client_session_.get()) == 1) {
+                const std::uint8_t byte = 'x';
+                SSL_write(client_session_.get(), &byte, 1);
+            }
+            const io_status status = served_->read(buffer_).status;
+            if (status != io_status::want_read) return status;
+        }
+        return io_status::want_read;
+    }
+
+    std::array<std::uint8_t, 64> buffer_{};
+    std::vector<std::uint8_t> scratch_ = std::vector<std::uint8_t>(tls_stream::record_size);
+    stream_socket other_{loop_};
+    owned<SSL> client_session_;
+    std::unique_ptr<tls_stream> served_;
+};
+
+TEST_P(tls_key_questions, are_answered_with_a_key) {
+    ASSERT_NO_FATAL_FAILURE(meet_with_question());
+    std::array<std::uint8_t, 16> key{};
+    give_key(nullptr, nullptr, std::array<char, 8>{}.data(), 8, key.data(), key.size());
+    served_->answer_key(key);
+    EXPECT_EQ(exchange(), io_status::done);
+    EXPECT_EQ(buffer_[0], 'x');
+    EXPECT_EQ(served_->key_question(), "");
+    EXPECT_EQ(served_->tls()->psk_identity, "sensor");
+}
+
+TEST_P(tls_key_questions, are_answered_without_a_key) {
+    ASSERT_NO_FATAL_FAILURE(meet_with_question());
+    served_->answer_key({});
+    EXPECT_EQ(exchange(), io_status::ended);
+    EXPECT_NE(served_->problem().find("TLS handshake failed"), std::string::npos);
+}
+
+TEST_P(tls_key_questions, end_with_the_stream) {
+    ASSERT_NO_FATAL_FAILURE(meet_with_question());
+    served_->close();
+    served_.reset();  // LeakSanitizer would find the job
+}
+
+INSTANTIATE_TEST_SUITE_P(versions, tls_key_questions,
+                         testing::Values(TLS1_2_VERSION, TLS1_3_VERSION));
+
+TEST(names_a_key, finds_names_but_no_tickets_where_plugins_have_keys) {
+    const psk_table none;
+    const std::string ticket = "\xff" + std::string(200, '\x80');
+    EXPECT_TRUE(names_a_key(as_bytes(key_extension({ticket, "sensor"})), none, true));
+    EXPECT_FALSE(names_a_key(as_bytes(key_extension({ticket, ""})), none, true));
+}
+
 TEST(names_a_key, finds_an_identity_among_tickets) {
     const auto keys = psk_table::parse("sensor:" + psk_hex, "keys");
     const std::string ticket(200, 't');
