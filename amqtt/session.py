@@ -125,9 +125,14 @@ class ApplicationMessage:
 
 
 class IncomingApplicationMessage(ApplicationMessage):
-    """Hold a message that the peer sent."""
+    """Hold a message that the peer sent.
 
-    __slots__ = ("direction",)
+    Attributes:
+        connection: in a client, the number of the connection it came on.
+
+    """
+
+    __slots__ = ("connection", "direction")
 
     def __init__(
         self,
@@ -140,12 +145,19 @@ class IncomingApplicationMessage(ApplicationMessage):
         """Make a received message; the arguments are those of `ApplicationMessage`."""
         super().__init__(packet_id, topic, qos, data, retain)
         self.direction = INCOMING
+        self.connection: int | None = None
 
 
 class OutgoingApplicationMessage(ApplicationMessage):
-    """Hold a message for the peer."""
+    """Hold a message for the peer.
 
-    __slots__ = ("direction",)
+    Attributes:
+        reason_code: the Reason Code with which a client's message was accepted (MQTT 5.0): 0, or
+            0x10 when nobody has subscribed to its topic.
+
+    """
+
+    __slots__ = ("direction", "reason_code")
 
     def __init__(
         self,
@@ -158,6 +170,25 @@ class OutgoingApplicationMessage(ApplicationMessage):
         """Make a message to send; the arguments are those of `ApplicationMessage`."""
         super().__init__(packet_id, topic, qos, data, retain)
         self.direction = OUTGOING
+        self.reason_code = 0
+
+    def completed(self, reason_code: int | None, properties: dict[str, Any] | None) -> None:
+        """Set the packets that have completed the flow of a message of QoS 1 or 2.
+
+        Args:
+            reason_code: of the last one, in MQTT 5.0; None in MQTT 3.
+            properties: likewise.
+
+        """
+        assert self.packet_id is not None
+        self.reason_code = reason_code or 0
+        if self.qos == 1:
+            self.puback_packet = PubackPacket.build(self.packet_id, reason_code, properties)
+            return
+        first = None if reason_code is None else 0
+        self.pubrec_packet = PubrecPacket.build(self.packet_id, first)
+        self.pubrel_packet = PubrelPacket.build(self.packet_id, first)
+        self.pubcomp_packet = PubcompPacket.build(self.packet_id, reason_code, properties)
 
 
 class RetainedApplicationMessage(ApplicationMessage):
