@@ -8,6 +8,7 @@
 
 #include "bindings/convert.hpp"
 #include "bindings/property_dict.hpp"
+#include "codec/topic_syntax.hpp"
 
 namespace amqtt {
 namespace {
@@ -79,6 +80,11 @@ encoded_properties to_encoded_properties(const py::object& by_name, property_sco
     const auto checked = properties::decode(in, scope);
     if (!checked) throw py::value_error(std::string("properties: ") + checked.error().what);
     if (checked->empty()) return {};
+    // (5.0: MQTT-3.3.2-14)
+    if (checked->contains(property_id::response_topic) &&
+        !is_topic_name(checked->text(property_id::response_topic))) {
+        throw py::value_error("property 'response_topic': it is empty or has a wildcard");
+    }
     return {encoded.begin(), encoded.end()};
 }
 

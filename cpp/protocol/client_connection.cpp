@@ -254,13 +254,10 @@ bool client_connection::advance(instant now, bool reading) {
     if (!connected_) return true;
     if (pinged_ && !reading) pinged_ = now;
     if (pinged_ && now - *pinged_ > options_.ping_timeout) return false;
-    if (options_.ping_after > duration{0} && now - last_sent_ >= options_.ping_after) {
-        // Only while no other is on its way can it be told apart from those somebody awaits.
-        if (!pinged_) {
-            ++own_pings_;
-            send_pingreq(now);
-        }
-    }
+    const bool is_due =
+        options_.ping_after > duration{0} && now - last_sent_ >= options_.ping_after;
+    // One at a time is enough, unless the answer cannot be seen.
+    if (is_due && (!pinged_ || !reading)) ping(0, now);
     return true;
 }
 

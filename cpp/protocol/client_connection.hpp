@@ -119,7 +119,7 @@ class client_connection {
     output_queue& output() noexcept { return output_; }
     bool is_connected() const noexcept { return connected_; }
     protocol_version version() const noexcept { return version_; }
-    // Tickets of pings that were not answered.
+    // Tickets of pings that were not answered; 0 for those that keep the connection alive.
     const std::vector<std::uint64_t>& pings() const noexcept { return pings_; }
 
   private:
@@ -132,14 +132,14 @@ class client_connection {
         reason_code code;
     };
 
-    std::optional<client_action> decode(const frame& packet);
+    std::optional<client_action> decode(const frame& packet, instant now);
     std::optional<client_action> decode_first(const frame& packet);
     std::optional<client_action> handle_connack(const frame& packet);
     std::optional<client_action> handle_publish(const frame& packet);
     std::optional<client_action> handle_ack(const frame& packet);
     std::optional<client_action> handle_pubrec(const ack_packet& received);
     std::optional<client_action> handle_suback(const frame& packet);
-    std::optional<client_action> handle_pingresp(const frame& packet);
+    std::optional<client_action> handle_pingresp(const frame& packet, instant now);
     std::optional<client_action> handle_auth(const frame& packet);
     std::optional<client_action> handle_disconnect(const frame& packet);
     const char* resolve_alias(publish_packet& packet);
@@ -182,7 +182,6 @@ class client_connection {
     bool connected_ = false;
     instant last_sent_{0};
     std::optional<instant> pinged_;  // when the oldest PINGREQ without PINGRESP was sent
-    std::size_t own_pings_ = 0;      // PINGREQs nobody waits for, all sent before pings_
     std::vector<std::uint64_t> pings_;
     std::size_t unacknowledged_ = 0;        // PUBLISHes that count for the server's Receive Maximum
     std::deque<std::uint16_t> waiting_;     // packet identifiers of those that must wait for it

@@ -29,11 +29,11 @@ client_action client_connection::next(instant now) {
         }
         last_sent_ = output_.empty() ? last_sent_ : now;
         if (watcher_) watcher_->packet_received(whole(**found));
-        if (auto action = decode(**found)) return std::move(*action);
+        if (auto action = decode(**found, now)) return std::move(*action);
     }
 }
 
-std::optional<client_action> client_connection::decode(const frame& packet) {
+std::optional<client_action> client_connection::decode(const frame& packet, instant now) {
     const bool flags_matter = packet.type != packet_type::publish;
     if (flags_matter && packet.flags != required_flags(packet.type)) {
         return malformed("reserved flags of the fixed header");
@@ -51,7 +51,7 @@ std::optional<client_action> client_connection::decode(const frame& packet) {
         case packet_type::unsuback:
             return handle_suback(packet);
         case packet_type::pingresp:
-            return handle_pingresp(packet);
+            return handle_pingresp(packet, now);
         case packet_type::auth:
             return handle_auth(packet);
         case packet_type::disconnect:
@@ -288,16 +288,13 @@ std::optional<client_action> client_connection::handle_suback(const frame& packe
     return client_subscribed{ticket, std::move(decoded->codes), std::move(decoded->props)};
 }
 
-std::optional<client_action> client_connection::handle_pingresp(const frame& packet) {
+std::optional<client_action> client_connection::handle_pingresp(const frame& packet, instant now) {
     if (!packet.body.empty()) return malformed("PINGRESP with a body");
-    pinged_.reset();
-    if (own_pings_ > 0) {
-        --own_pings_;
-        return std::nullopt;
-    }
     if (pings_.empty()) return std::nullopt;
     const std::uint64_t ticket = pings_.front();
     pings_.erase(pings_.begin());
+    pinged_ = pings_.empty() ? std::nullopt : std::optional(now);
+    if (ticket == 0) return std::nullopt;  // one of our own
     return client_completed{ticket, 0, reason_code::success, {}};
 }
 
