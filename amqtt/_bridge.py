@@ -255,9 +255,13 @@ class ClientReactor:
         try:
             return await answer
         except asyncio.CancelledError:
-            if self._answers.pop(number, None) is not None:
-                self.engine.cancel(handle, number)
+            self.cancel(handle, number)
             raise
+
+    def cancel(self, handle: int, number: int) -> None:
+        """Cancel a command whose answer nobody waits for any more."""
+        if self._answers.pop(number, None) is not None:
+            self.engine.cancel(handle, number)
 
     def _handle(self, events: list[Any]) -> None:
         clients = self._clients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import logging
 import weakref
 from collections import deque
@@ -14,10 +15,24 @@ from amqtt._bridge import ClientReactor, EngineError, client_reactor
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from amqtt.plugins.manager import PluginManager
     from amqtt.session import Session
+
+
+class _Signal(asyncio.Event):
+    """An event that also calls somebody when it is set."""
+
+    def __init__(self, called: Callable[[], None]) -> None:
+        super().__init__()
+        self._called = weakref.WeakMethod(called)
+
+    def set(self) -> None:
+        super().set()
+        called = self._called()
+        if called is not None:
+            called()
 
 
 class ClientCommands:
@@ -33,8 +48,11 @@ class ClientCommands:
         self._reactor: ClientReactor | None = None
         self._handle = 0
         self._release: weakref.finalize[..., Any] | None = None
-        self._connected_state = asyncio.Event()
-        self._no_more_connections = asyncio.Event()
+        self._connected_state = _Signal(self._wake_waiting)
+        self._no_more_connections = _Signal(self._wake_waiting)
+        self._turns = itertools.count()
+        # By turn: what waits for the connection, or for those that have waited for it.
+        self._waiting: dict[int, asyncio.Future[None]] = {}
         self._connection_lost: asyncio.Future[str] | None = None
         self._loss: str | None = None  # why the client has given up; None after disconnect()
 
@@ -65,15 +83,23 @@ class ClientCommands:
 
         A command that the loss of the connection has cut off is sent again on the next one.
         """
+        turn = next(self._turns)
         while True:
-            await self._wait_connected()
+            if self._waiting or not self._connected_state.is_set():
+                await self._wait_connected(turn)
             reactor = self._require_reactor()
             connection = self._connection_lost
             number, answer = reactor.ticket(self._handle)
-            with self._refusing_bad_values(reactor, number):
-                getattr(reactor.engine, command)(self._handle, number, *arguments)
             try:
-                return await reactor.wait(self._handle, number, answer)
+                getattr(reactor.engine, command)(self._handle, number, *arguments)
+            except (ValueError, OverflowError) as error:
+                reactor.drop(number)
+                raise ClientError(str(error)) from error
+            try:
+                return await answer
+            except asyncio.CancelledError:
+                reactor.cancel(self._handle, number)
+                raise
             except EngineError as error:
                 if error.errno == errno.ENOBUFS:
                     msg = "All 65,535 packet identifiers are in use"
@@ -96,22 +122,41 @@ class ClientCommands:
             reactor.drop(number)
             raise ClientError(str(error)) from error
 
-    async def _wait_connected(self) -> None:
-        if self._connected_state.is_set():
+    async def _wait_connected(self, turn: int | None = None) -> None:
+        """Wait for the connection, and until those that came first had their turn.
+
+        Raises:
+            ClientError: there will be no connection.
+
+        """
+        turn = next(self._turns) if turn is None else turn
+        while not (self._connected_state.is_set() and self._is_first(turn)):
+            if self.session is None or self._no_more_connections.is_set():
+                # Also after disconnect(): nothing will connect unless the application says so.
+                raise self._not_connected()
+            if not self._connected_state.is_set():
+                self.logger.warning("Client is not connected, waiting for the connection")
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[turn] = waiter
+            try:
+                await waiter
+            finally:
+                del self._waiting[turn]
+                # Who came after the others were woken stands at the end, and waits still.
+                if self._waiting and not next(reversed(self._waiting.values())).done():
+                    asyncio.get_running_loop().call_soon(self._wake_waiting)
+
+    def _is_first(self, turn: int) -> bool:
+        return not self._waiting or next(iter(self._waiting)) > turn
+
+    def _wake_waiting(self) -> None:
+        """Let those that wait go on, in the order in which they came."""
+        if not (self._connected_state.is_set() or self._no_more_connections.is_set()):
             return
-        if self.session is None or self._no_more_connections.is_set():
-            # Also after disconnect(): nothing will connect unless the application says so.
-            raise self._not_connected()
-        self.logger.warning("Client is not connected, waiting for the connection")
-        events = (self._connected_state, self._no_more_connections)
-        waiting = [asyncio.ensure_future(event.wait()) for event in events]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-        if self._no_more_connections.is_set():
-            raise self._not_connected()
+        self._waiting = dict(sorted(self._waiting.items()))
+        for waiter in self._waiting.values():
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _not_connected(self) -> ClientError:
         if self.session is None:

@@ -10,7 +10,7 @@ from amqtt._client_authentication import AuthenticationExchange
 from amqtt._client_commands import ClientCommands
 from amqtt._client_endpoint import endpoint_of, engine_settings
 from amqtt._client_plugins import PacketEvents
-from amqtt._client_session import as_bytes, new_session, will_of
+from amqtt._client_session import PROTOCOL_5_0, as_bytes, new_session, will_of
 from amqtt._uri import Target, parse_uri
 from amqtt.errors import ClientError, ConnectError
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from amqtt.session import Session
 
 CONNECTION_ACCEPTED = 0
-PROTOCOL_5_0 = 5
 
 # CONNACK return codes, and Reason Codes of MQTT 5.0, that the next attempt would get again.
 _PERMANENT_REFUSALS = (

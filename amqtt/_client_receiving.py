@@ -48,6 +48,8 @@ class Inbox:
 
     Attributes:
         dropped: messages that were pushed out.
+        drops_oldest: as given.
+        has_streams: whether a stream may claim messages by a filter.
 
     """
 
@@ -60,8 +62,9 @@ class Inbox:
     ) -> None:
         """Make an empty inbox."""
         self.dropped = 0
+        self.has_streams = False
         self._most_messages = most_messages
-        self._drops_oldest = drops_oldest
+        self.drops_oldest = drops_oldest
         # The engine stops at the bound; it learns in time that there is room again.
         self._report_messages = max(1, most_messages // 4)
         self._report_bytes = max(1, most_bytes // 4)
@@ -72,14 +75,10 @@ class Inbox:
         # By identity: further copies of a message that several streams have.
         self._copies: dict[int, int] = {}
 
-    @property
-    def has_streams(self) -> bool:
-        """Whether any stream claims messages by a filter."""
-        return bool(self._streams)
-
     def add_stream(self, stream: MessageStream) -> None:
         """Let a stream claim the messages that match its filters, until it is closed or gone."""
         self._streams.add(stream)
+        self.has_streams = True
 
     def remove_stream(self, stream: MessageStream) -> None:
         """Let a stream claim no more messages."""
@@ -93,13 +92,14 @@ class Inbox:
                 copies += 1
                 self.make_room(stream.waiting)
                 stream.put(message)
+        self.has_streams = bool(self._streams)  # some may be gone
         if copies > 1:
             self._copies[id(message)] = copies - 1
         return copies > 0
 
     def make_room(self, waiting: deque[ApplicationMessage]) -> None:
         """Push the oldest message out of a full queue, if that is the policy."""
-        if self._drops_oldest and len(waiting) >= self._most_messages:
+        if self.drops_oldest and len(waiting) >= self._most_messages:
             self.taken(waiting.popleft())
             self.dropped += 1
 
@@ -117,7 +117,7 @@ class Inbox:
             self._report()
 
     def _report(self) -> None:
-        if not self._drops_oldest:  # otherwise the engine does not count
+        if not self.drops_oldest:  # otherwise the engine does not count
             self._consumed(self._taken_messages, self._taken_bytes)
         self._taken_messages = self._taken_bytes = 0
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amqtt._uri import parse_uri
+from amqtt._uri import Target, parse_uri
 from amqtt.errors import ClientError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.session import Session
+
+PROTOCOL_5_0 = 5
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +48,7 @@ def new_session(
         msg = "Missing connection parameter 'uri'"
         raise ClientError(msg)
     target = parse_uri(uri)
+    _check_combination(target, client_id, config)
     session = Session()
     session.broker_uri = target.uri
     session.client_id = client_id
@@ -66,6 +69,18 @@ def new_session(
         session.will_qos = config.will.qos or QOS_0
         session.will_retain = bool(config.will.retain)
     return session
+
+
+def _check_combination(target: Target, client_id: str, config: ClientConfig) -> None:
+    """Refuse what MQTT 3 does not let a CONNECT have."""
+    if config.protocol_version == PROTOCOL_5_0:
+        return
+    if not client_id and config.cleansession is False:
+        msg = "[MQTT-3.1.3-7] A client without an identifier needs cleansession in MQTT 3"
+        raise ClientError(msg)
+    if target.password and not target.username:
+        msg = "[MQTT-3.1.2-22] A password needs a user name in MQTT 3"
+        raise ClientError(msg)
 
 
 def will_of(session: Session, config: ClientConfig) -> dict[str, Any] | None:

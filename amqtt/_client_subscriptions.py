@@ -95,11 +95,15 @@ def engine_filters(
     filters: list[EngineFilter] = []
     for each in topics:
         one = each if isinstance(each, Subscription) else Subscription(*each)
+        check_filter_text(one.topic)
         if one.qos not in (QOS_0, QOS_1, QOS_2):
             msg = f"QoS {one.qos!r} for '{one.topic}' is out of range: must be 0, 1 or 2"
             raise ClientError(msg)
         if one.has_options and not has_options:
             msg = f"Options of the subscription to '{one.topic}' need protocol_version 5"
+            raise ClientError(msg)
+        if one.no_local and one.topic.startswith("$share/"):
+            msg = f"[MQTT-3.8.3-4] '{one.topic}' is a shared subscription: no_local is not for it"
             raise ClientError(msg)
         options = (one.qos, one.no_local, one.retain_as_published, one.retain_handling)
         filters.append((one.topic, options))
@@ -107,3 +111,21 @@ def engine_filters(
         msg = "[MQTT-3.8.3-3] subscribe() needs at least one topic filter"
         raise ClientError(msg)
     return filters
+
+
+def check_filter_text(topic_filter: str) -> None:
+    """Refuse what cannot be sent; what the wildcards mean is for the broker to judge.
+
+    Raises:
+        ClientError: the filter is no text, or cannot be written as UTF-8.
+
+    """
+    if isinstance(topic_filter, str):
+        try:
+            topic_filter.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return
+    msg = f"The topic filter {topic_filter!r} cannot be written as UTF-8"
+    raise ClientError(msg)

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from amqtt._client_connection import CONNECTION_ACCEPTED, PROTOCOL_5_0, ClientConnection
+from amqtt._client_connection import CONNECTION_ACCEPTED, ClientConnection
 from amqtt._client_offline import OfflineQueue
 from amqtt._client_plugins import load_client_plugins
 from amqtt._client_receiving import Inbox, MessageStream
 from amqtt._client_requests import Requests
-from amqtt._client_subscriptions import Subscription, SubscriptionBook, engine_filters
+from amqtt._client_session import PROTOCOL_5_0
+from amqtt._client_subscriptions import (
+    Subscription,
+    SubscriptionBook,
+    check_filter_text,
+    engine_filters,
+)
 from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
@@ -247,9 +253,9 @@ class MQTTClient(ClientConnection):
         retain: bool,
         properties: dict[str, Any] | None,
     ) -> OutgoingApplicationMessage:
-        if not self._connected_state.is_set():
-            await self._wait_connected()
         if qos == QOS_0:
+            if self._waiting or not self._connected_state.is_set():
+                await self._wait_connected()
             await self._publish_unacknowledged(topic, message, retain, properties)
             return _outgoing(None, topic, qos, message, retain, properties)
         packet_id, code, of_answer = await self._request(
@@ -371,6 +377,8 @@ class MQTTClient(ClientConnection):
 
         """
         filters = list(topics)
+        for each in filters:
+            check_filter_text(each)
         if not filters:
             msg = "[MQTT-3.10.3-2] unsubscribe() needs at least one topic filter"
             raise ClientError(msg)
@@ -409,6 +417,18 @@ class MQTTClient(ClientConnection):
             msg = "Handler is not initialized."
             raise ClientError(msg)
         queue = self.session.delivered_message_queue
+        if queue.empty():
+            await self._wait_for_message(queue, timeout_duration)
+            if queue.empty():
+                return None
+        message: ApplicationMessage = queue.get_nowait()
+        self.inbox.taken(message)
+        return message
+
+    async def _wait_for_message(
+        self, queue: asyncio.Queue[Any], timeout_duration: float | None
+    ) -> None:
+        """Wait until the queue has a message; or until the waiting is ended, and it has none."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout_duration is None else loop.time() + timeout_duration
         while queue.empty():
@@ -427,12 +447,9 @@ class MQTTClient(ClientConnection):
                 if waiter in self.client_tasks:
                     self.client_tasks.remove(waiter)
             if waiter.cancelled():
-                return None
+                return
             if not waiter.done():
                 raise asyncio.TimeoutError
-        message: ApplicationMessage = queue.get_nowait()
-        self.inbox.taken(message)
-        return message
 
     def messages(self, *filters: str) -> MessageStream:
         """Iterate over received messages; `subscribe()` is still needed to receive any.
@@ -529,7 +546,8 @@ class MQTTClient(ClientConnection):
         if self.inbox.has_streams and self.inbox.claim(message):
             return
         queue = session.delivered_message_queue
-        self.inbox.make_room(queue._queue)  # type: ignore[attr-defined]
+        if self.inbox.drops_oldest:
+            self.inbox.make_room(queue._queue)  # type: ignore[attr-defined]
         queue.put_nowait(message)
         if self.client_tasks:
             self._wake_delivery()

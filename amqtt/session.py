@@ -19,6 +19,7 @@ OUTGOING = 0
 INCOMING = 1
 
 _MAX_PACKET_ID = 65535
+_ACKNOWLEDGEMENTS = ("puback_packet", "pubrec_packet", "pubrel_packet", "pubcomp_packet")
 
 
 class ApplicationMessage:
@@ -157,7 +158,7 @@ class OutgoingApplicationMessage(ApplicationMessage):
 
     """
 
-    __slots__ = ("direction", "reason_code")
+    __slots__ = ("_answer", "direction", "reason_code")
 
     def __init__(
         self,
@@ -171,24 +172,39 @@ class OutgoingApplicationMessage(ApplicationMessage):
         super().__init__(packet_id, topic, qos, data, retain)
         self.direction = OUTGOING
         self.reason_code = 0
+        self._answer: tuple[int | None, dict[str, Any] | None] | None = None
 
     def completed(self, reason_code: int | None, properties: dict[str, Any] | None) -> None:
-        """Set the packets that have completed the flow of a message of QoS 1 or 2.
+        """Note what has completed the flow of a message of QoS 1 or 2.
+
+        The packets are made when they are first asked for.
 
         Args:
             reason_code: of the last one, in MQTT 5.0; None in MQTT 3.
             properties: likewise.
 
         """
-        assert self.packet_id is not None
         self.reason_code = reason_code or 0
+        self._answer = reason_code, properties
+        if self.qos == 1:
+            del self.puback_packet
+        else:
+            del self.pubrec_packet, self.pubrel_packet, self.pubcomp_packet
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the acknowledgements, of which `completed()` has left none."""
+        if name not in _ACKNOWLEDGEMENTS or self._answer is None or self.packet_id is None:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        reason_code, properties = self._answer
         if self.qos == 1:
             self.puback_packet = PubackPacket.build(self.packet_id, reason_code, properties)
-            return
-        first = None if reason_code is None else 0
-        self.pubrec_packet = PubrecPacket.build(self.packet_id, first)
-        self.pubrel_packet = PubrelPacket.build(self.packet_id, first)
-        self.pubcomp_packet = PubcompPacket.build(self.packet_id, reason_code, properties)
+        else:
+            first = None if reason_code is None else 0
+            self.pubrec_packet = PubrecPacket.build(self.packet_id, first)
+            self.pubrel_packet = PubrelPacket.build(self.packet_id, first)
+            self.pubcomp_packet = PubcompPacket.build(self.packet_id, reason_code, properties)
+        return object.__getattribute__(self, name)
 
 
 class RetainedApplicationMessage(ApplicationMessage):
