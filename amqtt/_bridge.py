@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _EVENTS_PER_TICK = 1000
 
 # The first item of a client's event, as in cpp/bindings/register_client.cpp.
-CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST = range(6)
+CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST, AUTH, SERVER_DISCONNECT, PACKET = range(9)
+
+_ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
 
 # The first item of a broker's event, as in cpp/bindings/broker_events.cpp.
 (
@@ -148,10 +150,17 @@ class _WaitingThread:
 
 
 class ClientEvents(Protocol):
-    """What a client is told without having asked."""
+    """What every client is told without having asked; `MQTTClient` has the rest."""
 
     def message_received(
-        self, topic: str, payload: bytes, qos: int, retain: bool, packet_id: int, dup: bool
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        packet_id: int,
+        dup: bool,
+        properties: dict[str, Any] | None,
     ) -> None:
         """Take a message of a subscription."""
 
@@ -174,8 +183,14 @@ class EngineError(Exception):
         self.errno = errno
 
     def as_os_error(self) -> OSError:
-        """Return the same error in the terms of the operating system."""
-        return OSError(self.errno, str(self)) if self.errno else ConnectionError(str(self))
+        """Return the same error in the terms of the operating system, or of `ssl`."""
+        text = str(self)
+        if text.startswith("[SSL: "):
+            import ssl  # is there already, if the connection was encrypted
+
+            unverified = "CERTIFICATE_VERIFY_FAILED" in text
+            return (ssl.SSLCertVerificationError if unverified else ssl.SSLError)(1, text)
+        return OSError(self.errno, text) if self.errno else ConnectionError(text)
 
 
 class ClientReactor:
@@ -230,6 +245,10 @@ class ClientReactor:
     async def wait(self, handle: int, number: int, answer: asyncio.Future[Any]) -> Any:
         """Wait for the answer to a command; being cancelled cancels the command.
 
+        Returns:
+            To a connect: return code, session present, properties. To a subscribe or unsubscribe:
+            codes, properties. Else: packet identifier, reason code, properties.
+
         Raises:
             EngineError: the command failed.
 
@@ -237,23 +256,40 @@ class ClientReactor:
         try:
             return await answer
         except asyncio.CancelledError:
-            if self._answers.pop(number, None) is not None:
-                self.engine.cancel(handle, number)
+            self.cancel(handle, number)
             raise
 
+    def cancel(self, handle: int, number: int) -> None:
+        """Cancel a command whose answer nobody waits for any more."""
+        if self._answers.pop(number, None) is not None:
+            self.engine.cancel(handle, number)
+
     def _handle(self, events: list[Any]) -> None:
+        clients = self._clients
         for event in events:
             kind = event[0]
             if kind == MESSAGE:
-                client = self._clients.get(event[1])
+                client = clients.get(event[1])
                 if client is not None:
                     client.message_received(*event[2:])
-            elif kind == LOST:
-                client = self._clients.get(event[1])
-                if client is not None:
-                    client.connection_lost(event[2])
-            else:
+            elif kind in _ANSWERS:
                 self._resolve(event)
+            else:
+                self._tell(event)
+
+    def _tell(self, event: tuple[Any, ...]) -> None:
+        kind, handle, *values = event
+        client = self._clients.get(handle)
+        if client is None:
+            return
+        if kind == LOST:
+            client.connection_lost(*values)
+        elif kind == PACKET:
+            client.packet_passed(*values)
+        elif kind == AUTH:
+            client.authentication_step(values[0], values[1] or {})
+        else:
+            client.server_disconnected(values[0], values[1] or {})
 
     def _resolve(self, event: tuple[Any, ...]) -> None:
         _, answer = self._answers.pop(event[2], (0, None))
@@ -261,10 +297,24 @@ class ClientReactor:
             return
         if event[0] == FAILURE:
             answer.set_exception(EngineError(event[4], event[3]))
-        elif event[0] == CONNACK:
-            answer.set_result((event[3], event[4]))
         else:
-            answer.set_result(event[3])
+            answer.set_result(event[3:])
+
+
+def make_tls(settings: dict[str, Any]) -> _core.ClientTls:
+    """Read the certificates of a client; this may take long.
+
+    Args:
+        settings: the keys are those of cpp/bindings/client_settings.cpp.
+
+    Returns:
+        What a connection is given.
+
+    Raises:
+        ValueError: a file cannot be used; the text names it.
+
+    """
+    return _core.ClientTls(settings)
 
 
 def _end_client_engine(

@@ -14,13 +14,20 @@ from amqtt._hydrate import ConfigValueError, hydrate
 from amqtt._topics import describe_topic, topic_name_problem
 from amqtt.mqtt.constants import QOS_0, QOS_2
 
+_PROTOCOL_5_0 = 5
 _CREDENTIAL_FILES = ("cafile", "certfile", "keyfile")
 _RANGES: dict[str, tuple[int, int | None]] = {
     "keep_alive": (0, 65535),
     "ping_delay": (0, None),
     "connection_timeout": (1, None),
     "reconnect_max_interval": (1, None),
+    "protocol_version": (3, 5),
+    "receive_buffer_messages": (1, None),
+    "receive_buffer_bytes": (1, None),
+    "offline_queue_messages": (0, None),
+    "offline_queue_bytes": (0, None),
 }
+RECEIVE_POLICIES = ("wait", "drop_oldest")
 
 
 def default_client_plugins() -> dict[str, Any]:
@@ -34,12 +41,16 @@ class ConnectionConfig(Dictable):
 
     Attributes:
         uri: `scheme://[user:password@]host[:port][/path]`, the scheme one of `mqtt`, `mqtts`,
-            `ws` and `wss`.
+            `ws` and `wss`, or `unix:///path`.
         cafile: file with the certificates that the broker's is checked against.
         capath: folder with such certificates.
         cadata: such certificates in PEM form.
         certfile: file with the certificate of the client.
         keyfile: file with the key of that certificate.
+        proxy: `http://` or `socks5://[user:password@]host:port`; empty for none. None means what
+            the environment says: `HTTPS_PROXY` for `mqtts` and `wss`, `HTTP_PROXY` for `ws`, else
+            `ALL_PROXY`; `NO_PROXY` and brokers of the same machine are exempt.
+        alpn: the protocol to ask for in the TLS handshake; None for none.
 
     Raises:
         ValueError: only one of `certfile` and `keyfile` is given.
@@ -52,6 +63,8 @@ class ConnectionConfig(Dictable):
     cadata: str | None = None
     certfile: str | Path | None = None
     keyfile: str | Path | None = None
+    proxy: str | None = None
+    alpn: str | None = None
 
     def __post_init__(self) -> None:
         """Check that certificate and key come together; make paths of texts."""
@@ -94,6 +107,7 @@ class WillConfig(Dictable):
         message: payload; text is sent as UTF-8.
         qos: quality of service, 0 to 2.
         retain: the retain flag.
+        properties: those of the will in MQTT 5.0 by name, as `will_delay_interval`.
 
     Raises:
         ValueError: `topic` is empty or has a wildcard, or `qos` is out of range.
@@ -104,6 +118,7 @@ class WillConfig(Dictable):
     message: str | bytes
     qos: int | None = QOS_0
     retain: bool | None = False
+    properties: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the topic and the quality of service."""
@@ -136,6 +151,20 @@ class ClientConfig(Dictable):
         check_hostname: whether the broker's certificate must carry its host name.
         verify_cert: whether the broker's certificate must be trusted.
         will: the message to publish when the client is lost.
+        protocol_version: 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0.
+        connect_properties: those of CONNECT in MQTT 5.0 by name, as `session_expiry_interval`,
+            `receive_maximum`, `maximum_packet_size` and `topic_alias_maximum`.
+        receive_buffer_messages: received messages that may wait for the application.
+        receive_buffer_bytes: the same as the sum of their payloads.
+        receive_policy: what happens beyond that. `wait`: the client stops reading, so that the
+            broker has to wait. `drop_oldest`: the message that has waited longest is dropped, and
+            counted in `dropped_messages`; only the number of messages counts.
+        manual_acknowledgement: whether the application acknowledges messages of QoS 1 and 2 by
+            `acknowledge()`.
+        offline_queue_messages: messages that `publish()` may put aside while the client connects
+            again after a loss; 0 makes it wait.
+        offline_queue_bytes: the same as the sum of topics and payloads.
+        resubscribe: whether to subscribe again when the broker has lost the session.
 
     Raises:
         ValueError: a number is out of range, or `plugins` is a list that holds something else
@@ -161,6 +190,15 @@ class ClientConfig(Dictable):
     check_hostname: bool | None = True
     verify_cert: bool | None = True
     will: WillConfig | None = None
+    protocol_version: int = 4
+    connect_properties: dict[str, Any] = field(default_factory=dict)
+    receive_buffer_messages: int = 100_000
+    receive_buffer_bytes: int = 64 * 1024 * 1024
+    receive_policy: str = "wait"
+    manual_acknowledgement: bool = False
+    offline_queue_messages: int = 0
+    offline_queue_bytes: int = 16 * 1024 * 1024
+    resubscribe: bool = False
 
     def __post_init__(self) -> None:
         """Check the numbers, complete the plugins, honour `broker`."""
@@ -170,6 +208,17 @@ class ClientConfig(Dictable):
         if self.default_qos is not None and not is_qos(self.default_qos):
             msg = "Client config: default QoS must be 0, 1 or 2."
             raise ValueError(msg)
+        if self.receive_policy not in RECEIVE_POLICIES:
+            expected = " or ".join(f"'{each}'" for each in RECEIVE_POLICIES)
+            problem = f"expected {expected}, found {self.receive_policy!r}"
+            raise ConfigValueError("receive_policy", problem)
+        if self.protocol_version < _PROTOCOL_5_0:
+            for name, given in (
+                ("connect_properties", self.connect_properties),
+                ("will.properties", self.will and self.will.properties),
+            ):
+                if given:
+                    raise ConfigValueError(name, "needs protocol_version 5")
         self.plugins = plugins_by_path(self.plugins)
         if self.broker is not None:
             warnings.warn(

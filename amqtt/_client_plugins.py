@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from amqtt.adapters import StreamReaderAdapter, StreamWriterAdapter
-from amqtt.mqtt.protocol._tunnel import Tunnel, connect_packet_of, watcher
+from amqtt.errors import MQTTError
+from amqtt.events import MQTTEvents
+from amqtt.mqtt import packet_from_bytes
+from amqtt.mqtt.protocol._tunnel import wants_packets
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from amqtt._uri import Target
     from amqtt.client import ClientContext
     from amqtt.session import Session
 
@@ -46,32 +47,37 @@ def _loop_until_connected() -> asyncio.AbstractEventLoop:
         return loop
 
 
-async def open_watched(
-    manager: PluginManager[Any], session: Session, target: Target, keep_alive: int
-) -> Tunnel | None:
-    """Connect to a broker in Python, if plugins are to be told the packets.
-
-    The engine of clients does not tell packets, so where somebody wants them its connection goes
-    through a tunnel; without, packets do not touch Python.
+class PacketEvents:
+    """Tell plugins the packets of a client.
 
     Args:
         manager: the plugins.
-        session: what CONNECT is made of.
-        target: where the broker is.
-        keep_alive: the keep alive of CONNECT, in seconds.
-
-    Returns:
-        A tunnel to the broker, which the engine is to be let into; None when no plugin wants to be
-        told packets, with `PacketLoggerPlugin` at a level that logs none.
-
-    Raises:
-        OSError: the broker cannot be reached.
+        session: the session that they are told with the packets.
 
     """
-    watch = watcher(manager, session)
-    if watch is None:
-        return None
-    connect = connect_packet_of(session)
-    connect.keep_alive = keep_alive
-    reader, writer = await asyncio.open_connection(target.host, target.port)
-    return Tunnel(StreamReaderAdapter(reader), StreamWriterAdapter(writer), connect, watch)
+
+    def __init__(self, manager: PluginManager[Any], session: Session) -> None:
+        """Tell packets from now on."""
+        self._manager = manager
+        self._session = session
+
+    @classmethod
+    def wanted(cls, manager: PluginManager[Any], session: Session) -> PacketEvents | None:
+        """Make one if a plugin wants packets, else None; then packets do not touch Python."""
+        return cls(manager, session) if wants_packets(manager) else None
+
+    def passed(self, sent: bool, data: bytes) -> None:
+        """Tell a packet.
+
+        Args:
+            sent: whether the client has sent it.
+            data: the packet.
+
+        """
+        try:
+            packet = packet_from_bytes(data, self._session.protocol_version)
+        except MQTTError:  # the engine closes the connection for it
+            return
+        event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
+        handlers = self._manager.handlers(event)
+        self._manager.start_handlers(event, handlers, {"packet": packet, "session": self._session})

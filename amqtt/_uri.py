@@ -3,30 +3,71 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amqtt.errors import ClientError
 
-_DEFAULT_PORT = 1883
-# Schemes of the contract whose transports the engine does not have yet.
-_COMING_SCHEMES = ("mqtts", "ws", "wss")
+_DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+_UNIX = "unix"
+_ENCRYPTED = ("mqtts", "wss")
+_WEBSOCKET = ("ws", "wss")
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a URI leads to."""
+    """Where a URI leads to.
 
+    Attributes:
+        scheme: `mqtt`, `mqtts`, `ws`, `wss` or `unix`.
+        host: host name or address; empty for a Unix socket.
+        port: port; 0 for a Unix socket.
+        username: as in the URI, decoded.
+        password: likewise.
+        path: path and query of a WebSocket handshake, or the path of a Unix socket.
+        uri: the URI; without user name and password where it names a web page.
+
+    """
+
+    scheme: str
     host: str
     port: int
     username: str | None
     password: str | None
+    path: str
+    uri: str
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the connection is to use TLS."""
+        return self.scheme in _ENCRYPTED
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether MQTT is to travel in WebSocket frames."""
+        return self.scheme in _WEBSOCKET
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it leads to a Unix socket."""
+        return self.scheme == _UNIX
+
+    @property
+    def authority(self) -> str:
+        """The host, and the port if it is not the usual one, as a Host header names them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Name the broker in errors."""
+        return self.path if self.is_unix else f"{self.host}:{self.port}"
 
 
 def parse_uri(uri: str) -> Target:
     """Take the URI of a broker apart.
 
     Args:
-        uri: `mqtt://[user:password@]host[:port]`; user and password may be percent-encoded.
+        uri: `scheme://[user:password@]host[:port][/path]` with the scheme `mqtt`, `mqtts`, `ws` or
+            `wss`, or `unix:///path`; user and password may be percent-encoded.
 
     Returns:
         Where it leads to.
@@ -37,18 +78,23 @@ def parse_uri(uri: str) -> Target:
 
     """
     parts = urlsplit(uri)
-    if parts.scheme in _COMING_SCHEMES:
-        msg = f"Scheme '{parts.scheme}' of '{_hide_password(uri)}' is not available in this version"
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    if parts.scheme == _UNIX and parts.path:
+        return Target(_UNIX, "", 0, username, password, unquote(parts.path), uri)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        msg = (
+            f"'{_hide_password(uri)}' is no URI of a broker: expected scheme://host[:port] with "
+            "the scheme mqtt, mqtts, ws or wss, or unix:///path"
+        )
         raise ClientError(msg)
-    if parts.scheme != "mqtt" or not parts.hostname:
-        msg = f"'{_hide_password(uri)}' is no URI of a broker: expected mqtt://host[:port]"
-        raise ClientError(msg)
-    return Target(
-        host=parts.hostname,
-        port=_DEFAULT_PORT if parts.port is None else parts.port,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
-    )
+    path = ""
+    if parts.scheme in _WEBSOCKET:
+        path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        netloc = parts.netloc.rpartition("@")[2]
+        uri = urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
+    port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+    return Target(parts.scheme, parts.hostname, port, username, password, path, uri)
 
 
 def _hide_password(uri: str) -> str:

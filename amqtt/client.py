@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
-import weakref
-from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from amqtt._bridge import ClientReactor, EngineError, client_reactor
-from amqtt._client_plugins import load_client_plugins, open_watched
+from typing_extensions import Self
+
+from amqtt._client_connection import CONNECTION_ACCEPTED, ClientConnection
+from amqtt._client_offline import OfflineQueue
+from amqtt._client_plugins import load_client_plugins
+from amqtt._client_receiving import Inbox, MessageStream
+from amqtt._client_requests import Requests
+from amqtt._client_session import PROTOCOL_5_0
+from amqtt._client_subscriptions import (
+    Subscription,
+    SubscriptionBook,
+    check_filter_text,
+    engine_filters,
+)
 from amqtt._topics import check_topic_name
-from amqtt._uri import Target, parse_uri
 from amqtt.contexts import BaseContext, ClientConfig
-from amqtt.errors import ClientError, ConnectError
+from amqtt.errors import ClientError, ConnectError, PublishError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 from amqtt.mqtt.protocol.client_handler import ClientProtocolHandler
 from amqtt.plugins.manager import PluginManager
@@ -28,10 +34,10 @@ from amqtt.session import (
 from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
+    from types import TracebackType
 
-    from amqtt.mqtt.protocol._tunnel import Tunnel
+    from amqtt.client_authentication import ClientAuthentication
 
 __all__ = [
     "CONNECTION_ACCEPTED",
@@ -46,24 +52,18 @@ __all__ = [
     "ClientProtocolHandler",
     "ConnectError",
     "MQTTClient",
+    "MessageStream",
     "OutgoingApplicationMessage",
     "PluginManager",
+    "PublishError",
     "Session",
+    "Subscription",
 ]
 
-CONNECTION_ACCEPTED = 0
-
-# CONNACK return codes that the next attempt would get again.
-_PERMANENT_REFUSALS = (1, 2, 4, 5)
 # Publishes at QoS 0 between two waits for the engine to have sent them.
 _UNCONFIRMED_MESSAGES = 500
 _UNCONFIRMED_BYTES = 256 * 1024
-# Seconds that the plugins may take to handle the last packets.
-_HANDLERS_LIMIT = 5.0
-
-
-class _ConnectCancelledError(ConnectError, asyncio.CancelledError):
-    """Say that a connect was cancelled, to those who catch ConnectError and to asyncio."""
+_FIRST_FAILURE = 0x80
 
 
 class ClientContext(BaseContext):
@@ -80,35 +80,33 @@ class ClientContext(BaseContext):
         self.config: ClientConfig | None = None
 
 
-class _Handler:
-    """The connection, for those who want to lose it."""
-
-    def __init__(self, client: MQTTClient) -> None:
-        self._client = client
-
-    async def stop(self) -> None:
-        """Drop the connection without DISCONNECT, as a failing network does."""
-        await self._client._drop_connection()
-
-
-class MQTTClient:
+class MQTTClient(ClientConnection):
     """Publish and subscribe through an MQTT broker, from asyncio code.
+
+    `async with MQTTClient(...)` connects to the broker of the configuration, and disconnects at the
+    end.
 
     Args:
         client_id: client identifier; None means a random one, an empty text lets the broker
             choose one.
         config: the configuration; a dictionary is read by `ClientConfig.from_dict`, None means
             the defaults.
+        authentication: takes part in enhanced authentication (MQTT 5.0); None for none.
 
     Attributes:
-        client_id: as given or chosen.
+        client_id: as given or chosen, or assigned by the broker.
         config: the configuration.
         plugins_manager: the plugins of the configuration; `disconnect()` closes them.
-        session: what is known of the connection; None before the first `connect()`.
+        session: what is known of the connection; None before the first `connect()`. Its
+            `disconnect_reason` is the reason code of the broker's DISCONNECT (MQTT 5.0).
         client_tasks: what pending calls of `deliver_message()` wait for.
         reconnected: a coroutine function that is called each time the client has connected again
             by itself, after a loss of the connection; None for nothing. Its argument tells
-            whether the broker had kept the session: if not, the subscriptions are gone.
+            whether the broker had kept the session: if not, the subscriptions are gone, unless
+            the configuration has `resubscribe`.
+        authentication: as given; may be changed before `connect()`.
+        connack_properties: what the broker said when it accepted the client, by name (MQTT 5.0).
+        disconnect_properties: what it said when it closed the connection, by name (MQTT 5.0).
 
     Raises:
         dacite.DaciteError: the dictionary has an unknown key or a value of a wrong type.
@@ -119,10 +117,14 @@ class MQTTClient:
     """
 
     def __init__(
-        self, client_id: str | None = None, config: ClientConfig | dict[str, Any] | None = None
+        self,
+        client_id: str | None = None,
+        config: ClientConfig | dict[str, Any] | None = None,
+        *,
+        authentication: ClientAuthentication | None = None,
     ) -> None:
         """Read the configuration; nothing is connected yet."""
-        self.logger = logging.getLogger(__name__)
+        super().__init__()
         if isinstance(config, dict) or config is None:
             config = ClientConfig.from_dict(config)
         self.config = config
@@ -130,363 +132,58 @@ class MQTTClient:
         context.config = config
         self.plugins_manager = load_client_plugins(context)
         self.client_id = gen_client_id() if client_id is None else client_id
-        self.session: Session | None = None
-        self.additional_headers: dict[str, Any] = {}
-        self.client_tasks: deque[asyncio.Future[Any]] = deque()
-        self.reconnected: Callable[[bool], Awaitable[None]] | None = None
-        self._reactor: ClientReactor | None = None
-        self._handle = 0
-        self._release: weakref.finalize[..., Any] | None = None
-        self._connected_state = asyncio.Event()
-        self._no_more_connections = asyncio.Event()
-        self._connection_lost: asyncio.Future[str] | None = None
-        self._disconnect_task: asyncio.Task[None] | None = None
-        self._tunnel: Tunnel | None = None
+        self.authentication = authentication
+        self.inbox = Inbox(
+            config.receive_buffer_messages,
+            config.receive_buffer_bytes,
+            config.receive_policy == "drop_oldest",
+            self._consumed,
+        )
+        self._subscriptions = SubscriptionBook()
+        self._offline = OfflineQueue(config.offline_queue_messages, config.offline_queue_bytes)
+        self._requests = Requests()
         self._unconfirmed_messages = 0
         self._unconfirmed_bytes = 0
 
-    # -- connecting
+    async def __aenter__(self) -> Self:
+        """Connect to the broker of the configuration."""
+        await self.connect()
+        return self
 
-    async def connect(
+    async def __aexit__(
         self,
-        uri: str | None = None,
-        cleansession: bool | None = None,
-        cafile: str | Path | None = None,
-        capath: str | Path | None = None,
-        cadata: str | None = None,
-        additional_headers: dict[str, Any] | None = None,
-    ) -> int:
-        """Connect to a broker, with a new session object.
-
-        Arguments that are None come from the configuration. With `auto_reconnect` a failed attempt
-        is repeated as by `reconnect()`, unless it is bound to fail again.
-
-        Args:
-            uri: `mqtt://[user:password@]host[:port]`.
-            cleansession: whether the broker is to begin with a new session; kept in the
-                configuration for later connects.
-            cafile: file with the certificates that the broker's is checked against.
-            capath: folder with such certificates.
-            cadata: such certificates in PEM form.
-            additional_headers: headers of a WebSocket handshake.
-
-        Returns:
-            0, the return code of CONNACK.
-
-        Raises:
-            ConnectError: the broker cannot be reached (the cause says why), or it refuses the
-                client (`return_code` says why).
-            ClientError: there is no URI, or its scheme is not supported.
-
-        """
-        if self._connected_state.is_set():
-            await self.disconnect()
-        else:
-            await self._stop_reconnecting()
-        self.additional_headers = additional_headers or {}
-        if cleansession is not None:
-            self.config.cleansession = cleansession
-        self.session = self._new_session(uri, cafile, capath, cadata)
-        return await self._attempt(first=True)
-
-    async def reconnect(self, cleansession: bool | None = None) -> int:
-        """Connect again after the connection was lost, with the same session object.
-
-        Waits longer after each failed attempt, at most `reconnect_max_interval` seconds.
-
-        Args:
-            cleansession: True lets the broker begin with a new session.
-
-        Returns:
-            0, the return code of CONNACK.
-
-        Raises:
-            ConnectError: `reconnect_retries` attempts after the first have failed too.
-            ClientError: the client was never connected.
-
-        """
-        if self.session is None:
-            msg = "Never connected: call connect() first"
-            raise ClientError(msg)
-        if self.session.transitions.is_connected():
-            self.logger.warning("Client already connected")
-            return CONNECTION_ACCEPTED
-        if cleansession:
-            self.session.clean_session = cleansession
-        code = await self._attempt(first=False)
-        kept = "was kept" if self.session.parent else "is new"
-        self.logger.info("Reconnected to broker, the session %s", kept)
-        return code
-
-    async def _attempt(self, *, first: bool) -> int:
-        """Connect, repeatedly; calls that wait for the connection wait until this has ended."""
-        self._no_more_connections.clear()
-        try:
-            if first:
-                return await self._connect_first()
-            return await self._reconnect_until_given_up()
-        except asyncio.CancelledError as cancelled:
-            self._abandon_connection()
-            msg = "Future or Task was cancelled"
-            raise _ConnectCancelledError(msg) from cancelled
-        finally:
-            if not self._connected_state.is_set():
-                self._no_more_connections.set()
-
-    async def _connect_first(self) -> int:
-        try:
-            return await self._connect_once()
-        except ConnectError as error:
-            if not self.config.auto_reconnect or _is_permanent(error):
-                raise
-            self.logger.warning("%s; trying again", error)
-        return await self._reconnect_until_given_up()
-
-    async def _reconnect_until_given_up(self) -> int:
-        retries = 2 if self.config.reconnect_retries is None else self.config.reconnect_retries
-        longest = self.config.reconnect_max_interval or 10
-        attempt = 0
-        while not self._connected_state.is_set():  # by another call of reconnect(), that is
-            attempt += 1
-            try:
-                return await self._connect_once()
-            except ConnectError as error:
-                if _is_permanent(error):
-                    raise
-                self.logger.warning("Reconnection attempt %d failed: %s", attempt, error)
-                if 0 <= retries < attempt:
-                    msg = "Too many failed attempts"
-                    failure = ConnectError(msg)
-                    failure.return_code = error.return_code
-                    raise failure from (error.__cause__ or error)
-            # 2**attempt would grow without end with unlimited retries.
-            await asyncio.sleep(min(longest, 2 ** min(attempt, 16)))
-        return CONNECTION_ACCEPTED
-
-    async def _connect_once(self) -> int:
-        session = self._require_session()
-        target = parse_uri(session.broker_uri or "")
-        await self._stop_watching()
-        # Before the command: the connection may be made and lost before this task runs again.
-        self._connection_lost = asyncio.get_running_loop().create_future()
-        try:
-            return_code, session_present = await asyncio.wait_for(
-                self._exchange_connect(session, target), self.config.connection_timeout
-            )
-        except asyncio.TimeoutError as error:
-            msg = f"No connection to {target.host}:{target.port} within "
-            msg += f"{self.config.connection_timeout} seconds"
-            raise ConnectError(msg) from error
-        except EngineError as error:
-            cause = error.as_os_error()
-            msg = f"Connection to {target.host}:{target.port} failed: {error}"
-            raise ConnectError(msg) from cause
-        except OSError as error:  # from the stream that plugins watch
-            msg = f"Connection to {target.host}:{target.port} failed: {error}"
-            raise ConnectError(msg) from error
-        if return_code != CONNECTION_ACCEPTED:
-            msg = "Connection rejected by broker"
-            refused = ConnectError(msg)
-            refused.return_code = return_code
-            raise refused
-        self._connection_made(session, session_present)
-        return CONNECTION_ACCEPTED
-
-    async def _exchange_connect(self, session: Session, target: Target) -> tuple[int, bool]:
-        """Let the engine connect; return the return code and session present flag of CONNACK."""
-        reactor = self._require_reactor()
-        self._tunnel = await open_watched(
-            self.plugins_manager, session, target, self.config.keep_alive or 0
-        )
-        settings: dict[str, Any] = {
-            "host": target.host,
-            "port": target.port,
-            "client_id": self.client_id,
-            "user_name": session.username,
-            "password": _as_bytes(session.password),
-            "will": self._will(),
-        }
-        number, answer = reactor.ticket(self._handle)
-        try:
-            if self._tunnel is not None:
-                settings = await self._tunnel.open()
-            with self._refusing_bad_values(reactor, number):
-                reactor.engine.connect(
-                    self._handle,
-                    number,
-                    clean_session=bool(session.clean_session),
-                    keep_alive=self.config.keep_alive or 0,
-                    ping_after=session.keep_alive,
-                    **settings,
-                )
-            answered: tuple[int, bool] = await reactor.wait(self._handle, number, answer)
-        except BaseException:
-            await self._stop_watching()
-            raise
-        return answered
-
-    async def _stop_watching(self) -> None:
-        """Close the stream that plugins watch; the engine ends, or has ended, its connection."""
-        tunnel, self._tunnel = self._tunnel, None
-        if tunnel is not None:
-            await tunnel.close()
-
-    def _connection_made(self, session: Session, session_present: bool) -> None:
-        session.parent = int(session_present)
-        session.transitions.connect()
-        self._connected_state.set()
-        self._disconnect_task = asyncio.create_task(self.handle_connection_close())
-
-    def _new_session(
-        self,
-        uri: str | None,
-        cafile: str | Path | None,
-        capath: str | Path | None,
-        cadata: str | None,
-    ) -> Session:
-        connection = self.config.connection
-        uri = uri or connection.uri
-        if not uri:
-            msg = "Missing connection parameter 'uri'"
-            raise ClientError(msg)
-        target = parse_uri(uri)
-        session = Session()
-        session.broker_uri = uri
-        session.client_id = self.client_id
-        session.cafile = cafile or connection.cafile
-        session.capath = capath or connection.capath
-        session.cadata = cadata or connection.cadata
-        session.username = target.username
-        session.password = target.password
-        session.clean_session = self.config.cleansession is not False
-        # When to ping; the broker is told keep_alive itself.
-        if self.config.keep_alive:
-            session.keep_alive = max(1, self.config.keep_alive - (self.config.ping_delay or 0))
-        if self.config.will is not None:
-            session.will_flag = True
-            session.will_topic = self.config.will.topic
-            session.will_message = _as_bytes(self.config.will.message)
-            session.will_qos = self.config.will.qos or QOS_0
-            session.will_retain = bool(self.config.will.retain)
-        return session
-
-    def _will(self) -> tuple[str, bytes, int, bool] | None:
-        session = self._require_session()
-        if not session.will_flag or session.will_topic is None:
-            return None
-        payload = bytes(session.will_message or b"")
-        return session.will_topic, payload, session.will_qos or QOS_0, bool(session.will_retain)
-
-    async def disconnect(self) -> None:
-        """Send DISCONNECT and close the connection and the plugins, or stop trying to connect.
-
-        Pending calls of `deliver_message()` return None; messages that have been received can
-        still be taken.
-        """
-        await self.cancel_tasks()
-        session = self.session
-        if session is None or not session.transitions.is_connected() or self._reactor is None:
-            self.logger.warning("Client session is not currently connected")
-            await self._stop_reconnecting()
-            return
-        if self._disconnect_task is not None:
-            self._disconnect_task.cancel()
-        self._connected_state.clear()
-        self._no_more_connections.set()
-        session.transitions.disconnect()
-        number, answer = self._reactor.ticket(self._handle)
-        self._reactor.engine.disconnect(self._handle, number)
-        await self._reactor.wait(self._handle, number, answer)
-        await self._stop_watching()
-        if self._connection_lost is not None:
-            self._connection_lost.cancel()
-        self._reactor.fail_all(self._handle, "the client has disconnected")
-        await self.plugins_manager.wait_for_handlers(_HANDLERS_LIMIT)
-        await self.plugins_manager.close()
-
-    async def _stop_reconnecting(self) -> None:
-        """End what tries to connect again after a loss, if that goes on."""
-        monitor = self._disconnect_task
-        if monitor is not None and not monitor.done() and monitor is not asyncio.current_task():
-            monitor.cancel()
-            await asyncio.wait((monitor,))
-
-    async def _drop_connection(self) -> None:
-        reactor = self._require_reactor()
-        number, answer = reactor.ticket(self._handle)
-        reactor.engine.abort(self._handle, number)
-        await reactor.wait(self._handle, number, answer)
-        self.connection_lost("the connection was dropped")
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Disconnect."""
+        await self.disconnect()
 
     @property
-    def _handler(self) -> _Handler | None:
-        return None if self.session is None else _Handler(self)
+    def dropped_messages(self) -> int:
+        """Received messages that were dropped because the application did not take them."""
+        return self.inbox.dropped
 
-    async def cancel_tasks(self) -> None:
-        """End all pending calls of `deliver_message()`; they return None."""
-        while self.client_tasks:
-            self.client_tasks.popleft().cancel()
+    @property
+    def queued_publishes(self) -> int:
+        """Messages that wait for the connection to come back."""
+        return len(self._offline)
 
-    async def handle_connection_close(self) -> None:
-        """Wait until the connection is lost, then reconnect or give up."""
-        if self._connection_lost is None:
-            return
-        reason = await self._connection_lost
-        self.logger.warning("Disconnected from broker: %s", reason)
-        session = self._require_session()
-        self._connected_state.clear()
-        if session.transitions.is_connected():
-            session.transitions.disconnect()
-        if self.config.auto_reconnect:
-            try:
-                await self.reconnect()
-            except ClientError as error:
-                self.logger.warning("Gave up reconnecting: %s", error)
-            else:
-                await self._tell_reconnected(bool(session.parent))
-                return
-        self._give_up()
-        await self.cancel_tasks()
+    def new_session_begins(self) -> None:
+        """Forget the subscriptions of the session before; not for applications."""
+        self._subscriptions.clear()
+        self._requests.clear()
 
-    async def _tell_reconnected(self, session_present: bool) -> None:
-        if self.reconnected is None:
-            return
-        try:
-            await self.reconnected(session_present)
-        except ClientError as error:  # most likely the connection is lost for good
-            self.logger.warning("What was to follow the reconnection failed: %s", error)
-        except Exception:
-            self.logger.exception("What was to follow the reconnection failed")
+    async def connection_restored(self, session_present: bool) -> None:
+        """Subscribe again, and send what was put aside; not for applications."""
+        if not session_present:
+            if self.config.resubscribe:
+                for filters, properties in self._subscriptions.requests():
+                    await self._request("subscribe", filters, properties)
+            await self._requests.subscribe_again(self)
+        self._offline.start_sending(self._publish_now)
 
-    def _give_up(self) -> None:
-        self._no_more_connections.set()
-        # What is in flight will not be acknowledged any more.
-        self._abandon_connection()
-        if self._reactor is not None:
-            self._reactor.fail_all(self._handle, "the connection was lost")
-
-    def _abandon_connection(self) -> None:
-        if self._reactor is not None:
-            self._reactor.engine.abort(self._handle, 0)
-
-    # -- what the engine says
-
-    def message_received(
-        self, topic: str, payload: bytes, qos: int, retain: bool, packet_id: int, dup: bool
-    ) -> None:
-        """Take a message from the engine; not for applications."""
-        del dup
-        session = self._require_session()
-        message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
-        session.delivered_message_queue.put_nowait(message)
-        self._wake_delivery()
-
-    def connection_lost(self, reason: str) -> None:
-        """Note that the connection is gone; not for applications."""
-        if self._connection_lost is not None and not self._connection_lost.done():
-            self._connection_lost.set_result(reason)
-
-    # -- publishing and subscribing
+    # -- publishing
 
     async def ping(self) -> None:
         """Send PINGREQ and wait for PINGRESP.
@@ -503,12 +200,15 @@ class MQTTClient:
         message: bytes | bytearray,
         qos: int | None = None,
         retain: bool | None = None,
-        ack_timeout: int | None = None,
+        ack_timeout: float | None = None,
+        *,
+        properties: dict[str, Any] | None = None,
     ) -> OutgoingApplicationMessage:
         """Publish a message and wait until its QoS flow is complete.
 
         At QoS 0 the message is on its way when the call returns; at QoS 1 PUBACK has come, at
-        QoS 2 PUBCOMP.
+        QoS 2 PUBCOMP. With `offline_queue_messages` in the configuration a message that finds the
+        connection lost is put aside, and the call returns at once.
 
         Args:
             topic: topic name, without wildcards.
@@ -516,13 +216,17 @@ class MQTTClient:
             qos: quality of service, 0 to 2; None means what the configuration has for the topic.
             retain: the retain flag; None means what the configuration has for the topic.
             ack_timeout: seconds to wait for the acknowledgement; None or 0 means without end.
+            properties: of PUBLISH in MQTT 5.0 by name, as `content_type` and
+                `message_expiry_interval`; `user_property` is a list of pairs.
 
         Returns:
-            The message as it was sent.
+            The message as it was sent, with the packet that completed its flow.
 
         Raises:
-            ClientError: `qos` is out of range, or the client is not connected and does not try
-                to be.
+            ClientError: `qos` is out of range, a property is wrong, the broker has said that it
+                does not accept such a message, the queue of messages that were put aside is full,
+                or the client is not connected and does not try to be.
+            PublishError: the broker has refused the message (MQTT 5.0).
             MQTTError: the topic is empty, has a wildcard, or is no MQTT text (MQTT-3.3.2-2).
             TypeError: the payload is not bytes.
             asyncio.TimeoutError: the acknowledgement did not come in time.
@@ -533,13 +237,47 @@ class MQTTClient:
             msg = f"the payload must be bytes or bytearray, not {type(message).__name__}"
             raise TypeError(msg)
         check_topic_name(topic)
-        await self._wait_connected()
+        if properties is not None:
+            self._require_5_0("properties of a message")
+        if self._is_offline() or self._offline.is_sending:
+            self._offline.put(topic, message, qos, retain, properties)
+            return _outgoing(None, topic, qos, message, retain, properties)
+        done = self._publish_now(topic, message, qos, retain, properties)
+        return await (asyncio.wait_for(done, ack_timeout) if ack_timeout else done)
+
+    async def _publish_now(
+        self,
+        topic: str,
+        message: bytes | bytearray,
+        qos: int,
+        retain: bool,
+        properties: dict[str, Any] | None,
+    ) -> OutgoingApplicationMessage:
         if qos == QOS_0:
-            await self._publish_unacknowledged(topic, message, retain)
-            return OutgoingApplicationMessage(None, topic, qos, message, retain)
-        acknowledged = self._request("publish", topic, message, qos, retain)
-        packet_id = await asyncio.wait_for(acknowledged, ack_timeout or None)
-        return OutgoingApplicationMessage(packet_id, topic, qos, message, retain)
+            if self._waiting or not self._connected_state.is_set():
+                await self._wait_connected()
+            await self._publish_unacknowledged(topic, message, retain, properties)
+            return _outgoing(None, topic, qos, message, retain, properties)
+        packet_id, code, of_answer = await self._request(
+            "publish", topic, message, qos, retain, properties
+        )
+        if code >= _FIRST_FAILURE:
+            raise PublishError(code, of_answer)
+        sent = _outgoing(packet_id, topic, qos, message, retain, properties)
+        if self.config.protocol_version == PROTOCOL_5_0:
+            sent.completed(code, of_answer or {})
+        else:
+            sent.completed(None, None)
+        return sent
+
+    def _is_offline(self) -> bool:
+        """Tell whether messages are to be put aside."""
+        return (
+            self._offline.is_enabled
+            and not self._connected_state.is_set()
+            and self.session is not None
+            and not self._no_more_connections.is_set()
+        )
 
     def _publish_settings(
         self, topic: str, qos: int | None, retain: bool | None
@@ -555,115 +293,104 @@ class MQTTClient:
         return qos, bool(retain)
 
     async def _publish_unacknowledged(
-        self, topic: str, message: bytes | bytearray, retain: bool
+        self,
+        topic: str,
+        message: bytes | bytearray,
+        retain: bool,
+        properties: dict[str, Any] | None,
     ) -> None:
-        """Hand a message to the engine, and wait for it to catch up now and then."""
+        """Hand a message to the engine, and wait for it to catch up now and then.
+
+        What the broker has said that it does not accept is found out about at once.
+        """
         self._unconfirmed_messages += 1
         self._unconfirmed_bytes += len(topic) + len(message)
         if (
             self._unconfirmed_messages < _UNCONFIRMED_MESSAGES
             and self._unconfirmed_bytes < _UNCONFIRMED_BYTES
+            and not self._is_limited(len(topic) + len(message), retain)
         ):
             reactor = self._require_reactor()
-            with self._refusing_bad_values(reactor, 0):
-                reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain)
+            try:
+                reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain, properties)
+            except (ValueError, OverflowError) as error:
+                raise ClientError(str(error)) from error
             return
         self._unconfirmed_messages = self._unconfirmed_bytes = 0
-        await self._request("publish", topic, message, QOS_0, retain)
+        await self._request("publish", topic, message, QOS_0, retain, properties)
 
-    async def subscribe(self, topics: Sequence[tuple[str, int]]) -> list[int]:
+    def _is_limited(self, size: int, retain: bool) -> bool:
+        """Tell whether the broker may have excluded a message: only the engine knows."""
+        said = self.connack_properties
+        if not said:
+            return False
+        most = said.get("maximum_packet_size")
+        # Half of it leaves room enough for all but properties.
+        return (retain and said.get("retain_available") == 0) or (
+            most is not None and size > most // 2
+        )
+
+    # -- subscribing
+
+    async def subscribe(
+        self,
+        topics: Sequence[tuple[str, int] | Subscription],
+        properties: dict[str, Any] | None = None,
+    ) -> list[int]:
         """Subscribe to topic filters.
 
         Args:
-            topics: pairs of filter and the highest QoS to receive, 0 to 2.
+            topics: pairs of filter and the highest QoS to receive, 0 to 2, or subscriptions.
+            properties: of SUBSCRIBE in MQTT 5.0 by name, as `subscription_identifier`.
 
         Returns:
-            A return code for each filter, in their order: the QoS that was granted, or 0x80 for
-            a filter that the broker refuses.
+            A return code for each filter, in their order: the QoS that was granted, or 0x80 or
+            more for a filter that the broker refuses.
 
         Raises:
-            ClientError: a QoS is out of range, there is no filter, or the client is not connected
-                and does not try to be.
+            ClientError: a QoS is out of range, there is no filter, something needs MQTT 5.0, or
+                the client is not connected and does not try to be.
 
         """
-        filters = [(topic, qos) for topic, qos in topics]
-        if not filters:
-            msg = "[MQTT-3.8.3-3] subscribe() needs at least one topic filter"
-            raise ClientError(msg)
-        for topic, qos in filters:
-            if qos not in (QOS_0, QOS_1, QOS_2):
-                msg = f"QoS {qos!r} for '{topic}' is out of range: must be 0, 1 or 2"
-                raise ClientError(msg)
-        codes: list[int] = await self._request("subscribe", filters)
-        return codes
+        is_5_0 = self.config.protocol_version == PROTOCOL_5_0
+        filters = engine_filters(topics, has_options=is_5_0)
+        if properties:
+            self._require_5_0("properties of a subscription")
+        codes, _ = await self._request("subscribe", filters, properties)
+        self._subscriptions.add(filters, codes, properties)
+        return list(codes)
 
-    async def unsubscribe(self, topics: Sequence[str]) -> None:
+    async def unsubscribe(
+        self, topics: Sequence[str], properties: dict[str, Any] | None = None
+    ) -> list[int] | None:
         """Remove subscriptions.
 
         Args:
             topics: the filters, as they were given to `subscribe()`.
+            properties: of UNSUBSCRIBE in MQTT 5.0 by name.
+
+        Returns:
+            A reason code for each filter in MQTT 5.0; None in MQTT 3, which has none.
 
         Raises:
             ClientError: there is no filter, or the client is not connected and does not try to be.
 
         """
         filters = list(topics)
+        for each in filters:
+            check_filter_text(each)
         if not filters:
             msg = "[MQTT-3.10.3-2] unsubscribe() needs at least one topic filter"
             raise ClientError(msg)
-        await self._request("unsubscribe", filters)
+        if properties:
+            self._require_5_0("properties of UNSUBSCRIBE")
+        codes, _ = await self._request("unsubscribe", filters, properties)
+        self._subscriptions.remove(filters)
+        return list(codes) if self.config.protocol_version == PROTOCOL_5_0 else None
 
-    async def _request(self, command: str, *arguments: Any) -> Any:
-        """Send a command on the connection and wait for its answer.
-
-        A command that the loss of the connection has cut off is sent again on the next one.
-        """
-        while True:
-            await self._wait_connected()
-            reactor = self._require_reactor()
-            connection = self._connection_lost
-            number, answer = reactor.ticket(self._handle)
-            with self._refusing_bad_values(reactor, number):
-                getattr(reactor.engine, command)(self._handle, number, *arguments)
-            try:
-                return await reactor.wait(self._handle, number, answer)
-            except EngineError as error:
-                if error.errno == errno.ENOBUFS:
-                    msg = "All 65,535 packet identifiers are in use"
-                    raise ClientError(msg) from error
-                self.logger.debug("%s was cut off: %s", command, error)
-                if connection is not None:
-                    await asyncio.wait((connection,))
-                if self._connection_lost is connection:
-                    self._connected_state.clear()
-
-    @contextmanager
-    def _refusing_bad_values(self, reactor: ClientReactor, number: int) -> Iterator[None]:
-        """Turn what the engine finds wrong with a command into a ClientError."""
-        try:
-            yield
-        except (ValueError, OverflowError) as error:
-            reactor.drop(number)
-            raise ClientError(str(error)) from error
-
-    async def _wait_connected(self) -> None:
-        if self._connected_state.is_set():
-            return
-        if self.session is None or self._no_more_connections.is_set():
-            # Also after disconnect(): nothing will connect unless the application says so.
-            never = self.session is None
-            msg = "Not connected: call connect() first" if never else "Will not reconnect"
-            raise ClientError(msg)
-        self.logger.warning("Client is not connected, waiting for the connection")
-        events = (self._connected_state, self._no_more_connections)
-        waiting = [asyncio.ensure_future(event.wait()) for event in events]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-        if self._no_more_connections.is_set():
-            msg = "Will not reconnect"
+    def _require_5_0(self, what: str) -> None:
+        if self.config.protocol_version != PROTOCOL_5_0:
+            msg = f"{what} need protocol_version 5"
             raise ClientError(msg)
 
     # -- receiving
@@ -690,12 +417,23 @@ class MQTTClient:
             msg = "Handler is not initialized."
             raise ClientError(msg)
         queue = self.session.delivered_message_queue
+        if queue.empty():
+            await self._wait_for_message(queue, timeout_duration)
+            if queue.empty():
+                return None
+        message: ApplicationMessage = queue.get_nowait()
+        self.inbox.taken(message)
+        return message
+
+    async def _wait_for_message(
+        self, queue: asyncio.Queue[Any], timeout_duration: float | None
+    ) -> None:
+        """Wait until the queue has a message; or until the waiting is ended, and it has none."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout_duration is None else loop.time() + timeout_duration
         while queue.empty():
             if self._no_more_connections.is_set():
-                msg = "Will not reconnect"
-                raise ClientError(msg)
+                raise self._not_connected()
             waiter: asyncio.Future[None] = loop.create_future()
             self.client_tasks.append(waiter)
             try:
@@ -709,11 +447,127 @@ class MQTTClient:
                 if waiter in self.client_tasks:
                     self.client_tasks.remove(waiter)
             if waiter.cancelled():
-                return None
+                return
             if not waiter.done():
                 raise asyncio.TimeoutError
-        message: ApplicationMessage = queue.get_nowait()
-        return message
+
+    def messages(self, *filters: str) -> MessageStream:
+        """Iterate over received messages; `subscribe()` is still needed to receive any.
+
+        A message goes to each iteration with a filter that it matches. What none claims goes to
+        `deliver_message()` and to iterations without filters, once.
+
+        Args:
+            filters: topic filters; none for the messages that nobody claims.
+
+        Returns:
+            An asynchronous iterator, which is also an asynchronous context manager. It ends when
+            the client disconnects, and raises `ClientError` when the connection is lost for good.
+
+        """
+        return MessageStream(self, filters)
+
+    def acknowledge(self, message: ApplicationMessage, reason_code: int = 0) -> None:
+        """Acknowledge a received message, with `manual_acknowledgement` in the configuration.
+
+        Acknowledgements leave in the order in which the messages came in. That of a message from
+        an earlier connection has no effect: the broker has sent it again, or will.
+
+        Args:
+            message: the message.
+            reason_code: Reason Code of PUBACK or PUBREC in MQTT 5.0; 0x80 or more refuses it.
+
+        Raises:
+            ClientError: the messages are acknowledged as they come.
+
+        """
+        if not self.config.manual_acknowledgement:
+            msg = "acknowledge() needs manual_acknowledgement in the configuration"
+            raise ClientError(msg)
+        connection = getattr(message, "connection", None)
+        if self._reactor is not None and message.packet_id and connection is not None:
+            self._reactor.engine.acknowledge(
+                self._handle, connection, message.packet_id, reason_code
+            )
+
+    async def request(
+        self,
+        topic: str,
+        payload: bytes | bytearray,
+        *,
+        qos: int = QOS_1,
+        timeout: float | None = None,  # the contract of such helpers
+        properties: dict[str, Any] | None = None,
+    ) -> ApplicationMessage:
+        """Publish a request and wait for the response (MQTT 5.0, section 4.10).
+
+        Args:
+            topic: topic of the request.
+            payload: its payload.
+            qos: its quality of service, and the highest of the response.
+            timeout: seconds to wait for the response; None means without end.
+            properties: further properties of the request.
+
+        Returns:
+            The first response.
+
+        Raises:
+            ClientError: the protocol is not MQTT 5.0, or the client is not connected and does not
+                try to be.
+            PublishError: the broker has refused the request.
+            asyncio.TimeoutError: no response came in time.
+
+        """
+        self._require_5_0("requests")
+        exchange = self._requests.run(self, topic, payload, qos, properties or {})
+        return await asyncio.wait_for(exchange, timeout)
+
+    def message_received(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        packet_id: int,
+        dup: bool,
+        properties: dict[str, Any] | None,
+    ) -> None:
+        """Take a message from the engine; not for applications."""
+        del dup
+        session = self.session
+        if session is None:
+            return
+        message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
+        message.properties = properties
+        message.connection = self._connection_number
+        if self._requests.has_claimed(message):
+            self.inbox.taken(message)
+            return
+        if self.inbox.has_streams and self.inbox.claim(message):
+            return
+        queue = session.delivered_message_queue
+        if self.inbox.drops_oldest:
+            self.inbox.make_room(queue._queue)  # type: ignore[attr-defined]
+        queue.put_nowait(message)
+        if self.client_tasks:
+            self._wake_delivery()
+
+    def end_of_messages(self) -> BaseException | None:
+        """Tell why no message will come any more; not for applications."""
+        if self.session is None:
+            return ClientError("Handler is not initialized.")
+        if not self._no_more_connections.is_set():
+            return None
+        return self._not_connected() if self._loss else StopAsyncIteration()
+
+    def messages_ended(self) -> None:
+        """Wake the iterations; not for applications."""
+        self.inbox.wake_all()
+        self._requests.fail(self._not_connected())
+
+    def inbox_has_unclaimed(self) -> bool:
+        """Tell whether a message waits that no iteration has claimed; not for applications."""
+        return self.session is not None and not self.session.delivered_message_queue.empty()
 
     def _wake_delivery(self) -> None:
         while self.client_tasks:
@@ -722,36 +576,19 @@ class MQTTClient:
                 waiter.set_result(None)
                 return
 
-    # -- helpers
-
-    def _require_session(self) -> Session:
-        if self.session is None:
-            msg = "Not connected: call connect() first"
-            raise ClientError(msg)
-        return self.session
-
-    def _require_reactor(self) -> ClientReactor:
-        loop = asyncio.get_running_loop()
-        if self._reactor is None or self._reactor.loop is not loop:
-            if self._release is not None:
-                self._release()
-            self.plugins_manager.use_loop(loop)
-            self._reactor = client_reactor(loop)
-            self._handle = self._reactor.open(self)
-            self._release = weakref.finalize(self, _forget, self._reactor, self._handle)
-        return self._reactor
+    def _consumed(self, messages: int, size: int) -> None:
+        if self._reactor is not None:
+            self._reactor.engine.consumed(self._handle, messages, size)
 
 
-def _forget(reactor: ClientReactor, handle: int) -> None:
-    try:
-        reactor.engine.forget(handle)
-    except RuntimeError:  # this process was forked from the client's, which goes on there
-        return
-
-
-def _is_permanent(error: ConnectError) -> bool:
-    return error.return_code in _PERMANENT_REFUSALS
-
-
-def _as_bytes(value: str | bytes | bytearray | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else None if value is None else bytes(value)
+def _outgoing(
+    packet_id: int | None,
+    topic: str,
+    qos: int,
+    payload: bytes | bytearray,
+    retain: bool,
+    properties: dict[str, Any] | None,
+) -> OutgoingApplicationMessage:
+    message = OutgoingApplicationMessage(packet_id, topic, qos, payload, retain)
+    message.properties = properties
+    return message

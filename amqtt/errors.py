@@ -79,7 +79,52 @@ class ConnectError(ClientError):
     """Report that a client could not connect."""
 
     return_code: int | None = None
-    """The code of the CONNACK packet that refused the connection, if there was one."""
+    """The code of the CONNACK packet that refused the connection, if there was one; in MQTT 5.0
+    its Reason Code."""
+
+    def __init__(self, *args: object, properties: dict[str, Any] | None = None) -> None:
+        """Make an error.
+
+        Args:
+            args: as of every exception.
+            properties: of the CONNACK, by name.
+
+        """
+        super().__init__(*args)
+        self.properties = properties or {}
+
+    @property
+    def reason_string(self) -> str | None:
+        """What the server says about the refusal, if it says something (MQTT 5.0)."""
+        return self.properties.get("reason_string")
+
+    @property
+    def server_reference(self) -> str | None:
+        """The server to use instead, if this one names one (MQTT 5.0, section 4.11)."""
+        return self.properties.get("server_reference")
+
+
+class PublishError(ClientError):
+    """Report that the server has refused a message (MQTT 5.0).
+
+    Args:
+        reason_code: the Reason Code of PUBACK, PUBREC or PUBCOMP.
+        properties: its properties by name.
+
+    """
+
+    def __init__(self, reason_code: int, properties: dict[str, Any] | None = None) -> None:
+        """Make an error."""
+        self.reason_code = reason_code
+        self.properties = properties or {}
+        text = f"The server has refused the message with reason code 0x{reason_code:02X}"
+        reason = self.reason_string
+        super().__init__(f"{text}: {reason}" if reason else text)
+
+    @property
+    def reason_string(self) -> str | None:
+        """What the server says about the refusal, if it says something."""
+        return self.properties.get("reason_string")
 
 
 class ProtocolHandlerError(Exception):

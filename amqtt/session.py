@@ -19,6 +19,7 @@ OUTGOING = 0
 INCOMING = 1
 
 _MAX_PACKET_ID = 65535
+_ACKNOWLEDGEMENTS = ("puback_packet", "pubrec_packet", "pubrel_packet", "pubcomp_packet")
 
 
 class ApplicationMessage:
@@ -125,9 +126,14 @@ class ApplicationMessage:
 
 
 class IncomingApplicationMessage(ApplicationMessage):
-    """Hold a message that the peer sent."""
+    """Hold a message that the peer sent.
 
-    __slots__ = ("direction",)
+    Attributes:
+        connection: in a client, the number of the connection it came on.
+
+    """
+
+    __slots__ = ("connection", "direction")
 
     def __init__(
         self,
@@ -140,12 +146,19 @@ class IncomingApplicationMessage(ApplicationMessage):
         """Make a received message; the arguments are those of `ApplicationMessage`."""
         super().__init__(packet_id, topic, qos, data, retain)
         self.direction = INCOMING
+        self.connection: int | None = None
 
 
 class OutgoingApplicationMessage(ApplicationMessage):
-    """Hold a message for the peer."""
+    """Hold a message for the peer.
 
-    __slots__ = ("direction",)
+    Attributes:
+        reason_code: the Reason Code with which a client's message was accepted (MQTT 5.0): 0, or
+            0x10 when nobody has subscribed to its topic.
+
+    """
+
+    __slots__ = ("_answer", "direction", "reason_code")
 
     def __init__(
         self,
@@ -158,6 +171,40 @@ class OutgoingApplicationMessage(ApplicationMessage):
         """Make a message to send; the arguments are those of `ApplicationMessage`."""
         super().__init__(packet_id, topic, qos, data, retain)
         self.direction = OUTGOING
+        self.reason_code = 0
+        self._answer: tuple[int | None, dict[str, Any] | None] | None = None
+
+    def completed(self, reason_code: int | None, properties: dict[str, Any] | None) -> None:
+        """Note what has completed the flow of a message of QoS 1 or 2.
+
+        The packets are made when they are first asked for.
+
+        Args:
+            reason_code: of the last one, in MQTT 5.0; None in MQTT 3.
+            properties: likewise.
+
+        """
+        self.reason_code = reason_code or 0
+        self._answer = reason_code, properties
+        if self.qos == 1:
+            del self.puback_packet
+        else:
+            del self.pubrec_packet, self.pubrel_packet, self.pubcomp_packet
+
+    def __getattr__(self, name: str) -> Any:
+        """Make the acknowledgements, of which `completed()` has left none."""
+        if name not in _ACKNOWLEDGEMENTS or self._answer is None or self.packet_id is None:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        reason_code, properties = self._answer
+        if self.qos == 1:
+            self.puback_packet = PubackPacket.build(self.packet_id, reason_code, properties)
+        else:
+            first = None if reason_code is None else 0
+            self.pubrec_packet = PubrecPacket.build(self.packet_id, first)
+            self.pubrel_packet = PubrelPacket.build(self.packet_id, first)
+            self.pubcomp_packet = PubcompPacket.build(self.packet_id, reason_code, properties)
+        return object.__getattribute__(self, name)
 
 
 class RetainedApplicationMessage(ApplicationMessage):

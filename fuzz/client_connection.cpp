@@ -28,8 +28,6 @@ void drain(output_queue& out) {
 
 // Asks for something that the server may answer.
 void request(client_connection& connection, unsigned what, std::uint64_t ticket, instant now) {
-    static const std::vector<std::pair<std::string, qos>> wishes{{"a/#", qos::exactly_once}};
-    static const std::vector<std::string> filters{"a/#"};
     switch (what % 6) {
         case 0:
         case 1:
@@ -39,12 +37,18 @@ void request(client_connection& connection, unsigned what, std::uint64_t ticket,
                                      now);
             break;
         }
-        case 3:
-            (void)connection.subscribe(ticket, wishes, now);
+        case 3: {
+            subscribe_packet packet;
+            packet.requests.push_back({"a/#", {}});
+            (void)connection.subscribe(ticket, packet, now);
             break;
-        case 4:
-            (void)connection.unsubscribe(ticket, filters, now);
+        }
+        case 4: {
+            unsubscribe_packet packet;
+            packet.filters.push_back("a/#");
+            (void)connection.unsubscribe(ticket, packet, now);
             break;
+        }
         default:
             connection.ping(ticket, now);
     }
@@ -60,11 +64,19 @@ bool take_actions(client_connection& connection, std::uint64_t last_ticket, inst
             if (refused->return_code != 0) return false;
             continue;
         }
-        fuzz::check(connection.is_connected());
+        fuzz::check(connection.is_connected() || std::holds_alternative<auth_packet>(action));
         if (const auto* done = std::get_if<client_completed>(&action)) {
             fuzz::check(done->ticket <= last_ticket);
         } else if (const auto* granted = std::get_if<client_subscribed>(&action)) {
-            fuzz::check(granted->ticket <= last_ticket && !granted->codes.empty());
+            fuzz::check(granted->ticket <= last_ticket);
+        } else if (const auto* received = std::get_if<publish_packet>(&action)) {
+            fuzz::check(!received->topic.empty());
+            // Of use with manual acknowledgement only.
+            connection.acknowledge(received->packet_id, reason_code::success, now);
+        } else if (std::holds_alternative<auth_packet>(action)) {
+            (void)connection.authenticate({reason_code::continue_authentication, {}}, now);
+        } else if (std::holds_alternative<disconnect_packet>(action)) {
+            return false;
         }
     }
 }
@@ -80,10 +92,20 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     std::uint64_t ticket = 0;
     // The session outlives two connections.
     for (int life = 0; life < 2 && !in.empty(); ++life) {
-        client_connection connection(state, pool, {std::chrono::seconds(1)});
+        const std::uint8_t kind = in.byte();
+        client_options options;
+        options.ping_after = std::chrono::seconds(1);
+        options.manual_acknowledgement = (kind & 2U) != 0;
+        client_connection connection(state, pool, options);
         connect_packet hello;
+        hello.version = static_cast<protocol_version>(3 + (kind >> 2) % 3);
         hello.client_id = "c";
-        hello.clean_start = in.byte() % 2 == 0;
+        hello.clean_start = kind % 2 == 0;
+        if (has_properties(hello.version)) {
+            hello.props.add(property_id::topic_alias_maximum, 3);
+            hello.props.add(property_id::receive_maximum, 5);
+            if (kind >= 128) hello.props.add(property_id::authentication_method, "m");
+        }
         connection.connect(hello, now);
         while (!in.empty()) {
             const std::uint8_t what = in.byte();

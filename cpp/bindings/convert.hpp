@@ -74,16 +74,16 @@ struct shared_message {
 };
 
 inline message_ptr to_message(std::string_view topic, const py::object& payload, qos level,
-                              bool retain) {
+                              bool retain, bytes_view properties = {}) {
     // What Remaining Length can count, and what of it the other fields may take.
     static constexpr std::size_t largest_packet = 268'435'455;
-    static constexpr std::size_t other_fields = 2 + 2 + 5;
+    static constexpr std::size_t other_fields = 2 + 2 + 5 + 4;
     const buffer_view data(payload);
     require_text("topic", std::string(topic));
-    if (topic.size() + data.bytes().size() + other_fields > largest_packet) {
+    if (topic.size() + data.bytes().size() + properties.size() + other_fields > largest_packet) {
         throw py::value_error("message is too large for an MQTT packet");
     }
-    return message::create(topic, data.bytes(), level, retain);
+    return message::create(topic, data.bytes(), level, retain, properties);
 }
 
 inline py::bytes to_python(bytes_view data) {

@@ -1,5 +1,4 @@
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -8,8 +7,11 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "bindings/client_settings.hpp"
 #include "bindings/convert.hpp"
+#include "bindings/property_dict.hpp"
 #include "bindings/register.hpp"
+#include "codec/property_names.hpp"
 #include "transport/client_engine.hpp"
 
 namespace amqtt {
@@ -22,32 +24,62 @@ enum event_kind : int {
     completion = 2,
     suback = 3,
     received = 4,
-    lost = 5
+    lost = 5,
+    auth = 6,
+    server_disconnect = 7,
+    packet = 8,
 };
+
+// None when there are none.
+py::object to_python_properties(bytes_view encoded, property_scope scope) {
+    if (encoded.empty()) return py::none();
+    reader in(encoded);
+    const auto found = properties::decode(in, scope);
+    return found ? py::object(to_python(*found)) : py::object(py::none());
+}
+
+py::object acknowledgement_properties(const encoded_properties& encoded) {
+    // All acknowledgements have the same ones.
+    return to_python_properties(encoded, property_scope::puback);
+}
 
 struct to_tuple {
     client_handle client;
 
     py::tuple operator()(const connack_event& e) const {
-        return py::make_tuple(int{connack}, client, e.ticket, int{e.return_code},
-                              e.session_present);
+        return py::make_tuple(int{connack}, client, e.ticket, int{e.return_code}, e.session_present,
+                              to_python_properties(e.properties, property_scope::connack));
     }
     py::tuple operator()(const failure_event& e) const {
         return py::make_tuple(int{failure}, client, e.ticket, e.error, e.text);
     }
     py::tuple operator()(const completion_event& e) const {
-        return py::make_tuple(int{completion}, client, e.ticket, e.packet_id);
+        return py::make_tuple(int{completion}, client, e.ticket, e.packet_id, int{to_byte(e.code)},
+                              acknowledgement_properties(e.properties));
     }
     py::tuple operator()(const suback_event& e) const {
         py::list codes;
-        for (const std::uint8_t code : e.codes)
-            codes.append(int{code});
-        return py::make_tuple(int{suback}, client, e.ticket, codes);
+        for (const reason_code code : e.codes)
+            codes.append(int{to_byte(code)});
+        return py::make_tuple(int{suback}, client, e.ticket, codes,
+                              to_python_properties(e.properties, property_scope::suback));
+    }
+    py::tuple operator()(const auth_event& e) const {
+        return py::make_tuple(int{auth}, client, int{to_byte(e.code)},
+                              to_python_properties(e.properties, property_scope::auth));
+    }
+    py::tuple operator()(const server_disconnect_event& e) const {
+        return py::make_tuple(int{server_disconnect}, client, int{to_byte(e.code)},
+                              to_python_properties(e.properties, property_scope::disconnect));
     }
     py::tuple operator()(const message_event& e) const {
-        return py::make_tuple(int{received}, client, to_python(e.content->topic()),
-                              to_python(e.content->payload()), int{to_byte(e.content->level())},
-                              e.content->retain(), e.packet_id, e.dup);
+        return py::make_tuple(
+            int{received}, client, to_python(e.content->topic()), to_python(e.content->payload()),
+            int{to_byte(e.content->level())}, e.content->retain(), e.packet_id, e.dup,
+            to_python_properties(e.content->properties(), property_scope::publish));
+    }
+    py::tuple operator()(const client_packet_event& e) const {
+        return py::make_tuple(int{packet}, client, e.sent, to_python(bytes_view(e.packet)));
     }
     py::tuple operator()(const connection_lost_event& e) const {
         return py::make_tuple(int{lost}, client, e.text);
@@ -64,28 +96,59 @@ py::tuple take_events(client_engine& engine, std::size_t most) {
     return py::make_tuple(all, more);
 }
 
-using optional_will = std::optional<std::tuple<std::string, std::string, int, bool>>;
-
-connect_settings settings_from(std::string host, std::uint16_t port, const std::string& client_id,
-                               bool clean_session, std::uint16_t keep_alive,
-                               std::uint16_t ping_after, std::optional<std::string> user_name,
-                               std::optional<py::bytes> password, const optional_will& will) {
-    connect_settings settings;
-    settings.host = std::move(host);
-    settings.port = port;
-    settings.client_id = require_text("client identifier", client_id);
-    settings.clean_session = clean_session;
-    settings.keep_alive = keep_alive;
-    settings.ping_after = ping_after;
-    if (user_name) settings.user_name = require_text("user name", *user_name);
-    if (password) settings.password = require_field("password", std::string(*password));
-    if (will) {
-        const auto& [topic, payload, level, retain] = *will;
-        settings.will =
-            will_settings{require_text("topic of the will", topic),
-                          require_field("payload of the will", payload), to_qos(level), retain};
+void send_publish(client_engine& engine, client_handle client, std::uint64_t ticket,
+                  std::string_view topic, const py::object& payload, int level, bool retain,
+                  const py::object& by_name) {
+    if (by_name.is_none()) {
+        engine.send({client, client_publish_command{
+                                 ticket, to_message(topic, payload, to_qos(level), retain)}});
+        return;
     }
-    return settings;
+    const encoded_properties encoded = to_encoded_properties(by_name, property_scope::publish);
+    if (encoded.empty()) {
+        send_publish(engine, client, ticket, topic, payload, level, retain, py::none());
+        return;
+    }
+    reader in(encoded);
+    const properties all = value_or_throw(properties::decode(in, property_scope::publish));
+    // The first is the engine's business, the second the server's (5.0: MQTT-3.3.4-6).
+    for (const property_id id : {property_id::topic_alias, property_id::subscription_identifier}) {
+        if (all.contains(id)) {
+            throw py::value_error("property '" + std::string(property_name(id)) +
+                                  "': not to be given with a message");
+        }
+    }
+    std::vector<std::uint8_t> on_wire;
+    for (const property& p : all.all())
+        encode_property(p, on_wire);
+    engine.send({client, client_publish_command{
+                             ticket, to_message(topic, payload, to_qos(level), retain, on_wire)}});
+}
+
+subscription_options to_options(const std::tuple<int, bool, bool, int>& values) {
+    const auto& [level, no_local, retain_as_published, handling] = values;
+    if (handling < 0 || handling > 2) throw py::value_error("retain handling must be 0, 1 or 2");
+    return {to_qos(level), no_local, retain_as_published, static_cast<retain_handling>(handling)};
+}
+
+void send_subscribe(
+    client_engine& engine, client_handle client, std::uint64_t ticket,
+    const std::vector<std::pair<std::string, std::tuple<int, bool, bool, int>>>& all,
+    const py::object& by_name) {
+    subscribe_command command{ticket, {}, {}};
+    for (const auto& [filter, options] : all)
+        command.filters.emplace_back(require_text("topic filter", filter), to_options(options));
+    command.properties = to_encoded_properties(by_name, property_scope::subscribe);
+    engine.send({client, std::move(command)});
+}
+
+void send_unsubscribe(client_engine& engine, client_handle client, std::uint64_t ticket,
+                      std::vector<std::string> filters, const py::object& by_name) {
+    for (const std::string& filter : filters)
+        require_text("topic filter", filter);
+    engine.send(
+        {client, unsubscribe_command{ticket, std::move(filters),
+                                     to_encoded_properties(by_name, property_scope::unsubscribe)}});
 }
 
 template <class Command>
@@ -95,72 +158,85 @@ auto sender() {
     };
 }
 
-}  // namespace
-
-void register_client(py::module_& module) {
-    py::class_<client_engine>(module, "ClientEngine",
-                              "The thread that does the I/O of all clients of an event loop.")
-        .def(py::init<>())
-        .def("open", &client_engine::open)
-        .def("stop", &client_engine::stop, py::call_guard<py::gil_scoped_release>())
-        .def("fileno", &client_engine::event_fd)
-        .def("take_events", &take_events, py::arg("most"))
-        .def(
-            "connect",
-            [](client_engine& engine, client_handle client, std::uint64_t ticket, std::string host,
-               std::uint16_t port, const std::string& client_id, bool clean_session,
-               std::uint16_t keep_alive, std::uint16_t ping_after,
-               std::optional<std::string> user_name, std::optional<py::bytes> password,
-               const optional_will& will) {
-                engine.send(
-                    {client, connect_command{ticket, settings_from(std::move(host), port, client_id,
-                                                                   clean_session, keep_alive,
-                                                                   ping_after, std::move(user_name),
-                                                                   std::move(password), will)}});
-            },
-            py::arg("client"), py::arg("ticket"), py::kw_only(), py::arg("host"), py::arg("port"),
-            py::arg("client_id"), py::arg("clean_session"), py::arg("keep_alive"),
-            py::arg("ping_after"), py::arg("user_name"), py::arg("password"), py::arg("will"))
-        .def(
-            "publish",
-            [](client_engine& engine, client_handle client, std::uint64_t ticket,
-               std::string_view topic, const py::object& payload, int level, bool retain) {
-                engine.send(
-                    {client, client_publish_command{
-                                 ticket, to_message(topic, payload, to_qos(level), retain)}});
-            },
-            py::arg("client"), py::arg("ticket"), py::arg("topic"), py::arg("payload"),
-            py::arg("qos"), py::arg("retain"))
-        .def(
-            "subscribe",
-            [](client_engine& engine, client_handle client, std::uint64_t ticket,
-               const std::vector<std::pair<std::string, int>>& filters) {
-                subscribe_command command{ticket, {}};
-                for (const auto& [filter, level] : filters)
-                    command.filters.emplace_back(require_text("topic filter", filter),
-                                                 to_qos(level));
-                engine.send({client, std::move(command)});
-            },
-            py::arg("client"), py::arg("ticket"), py::arg("filters"))
-        .def(
-            "unsubscribe",
-            [](client_engine& engine, client_handle client, std::uint64_t ticket,
-               std::vector<std::string> filters) {
-                for (const std::string& filter : filters)
-                    require_text("topic filter", filter);
-                engine.send({client, unsubscribe_command{ticket, std::move(filters)}});
-            },
-            py::arg("client"), py::arg("ticket"), py::arg("filters"))
+void register_commands(py::class_<client_engine>& type) {
+    type.def("publish", &send_publish, py::arg("client"), py::arg("ticket"), py::arg("topic"),
+             py::arg("payload"), py::arg("qos"), py::arg("retain"),
+             py::arg("properties") = py::none())
+        .def("subscribe", &send_subscribe, py::arg("client"), py::arg("ticket"), py::arg("filters"),
+             py::arg("properties") = py::none())
+        .def("unsubscribe", &send_unsubscribe, py::arg("client"), py::arg("ticket"),
+             py::arg("filters"), py::arg("properties") = py::none())
         .def("ping", sender<ping_command>(), py::arg("client"), py::arg("ticket"))
-        .def("disconnect", sender<disconnect_command>(), py::arg("client"), py::arg("ticket"))
         .def("abort", sender<abort_command>(), py::arg("client"), py::arg("ticket"))
         .def("cancel", sender<cancel_command>(), py::arg("client"), py::arg("ticket"))
+        .def(
+            "acknowledge",
+            [](client_engine& engine, client_handle client, std::uint64_t connection,
+               std::uint16_t packet_id, std::uint8_t code) {
+                engine.send({client, acknowledge_command{connection, packet_id,
+                                                         static_cast<reason_code>(code)}});
+            },
+            py::arg("client"), py::arg("connection"), py::arg("packet_id"), py::arg("code"))
+        .def(
+            "consumed",
+            [](client_engine& engine, client_handle client, std::size_t messages,
+               std::size_t bytes) {
+                engine.send({client, consumed_command{messages, bytes}});
+            },
+            py::arg("client"), py::arg("messages"), py::arg("bytes"))
+        .def(
+            "authenticate",
+            [](client_engine& engine, client_handle client, std::uint8_t code,
+               const py::object& by_name) {
+                engine.send({client, authenticate_command{
+                                         static_cast<reason_code>(code),
+                                         to_encoded_properties(by_name, property_scope::auth)}});
+            },
+            py::arg("client"), py::arg("code"), py::arg("properties"))
+        .def(
+            "disconnect",
+            [](client_engine& engine, client_handle client, std::uint64_t ticket, std::uint8_t code,
+               const py::object& by_name) {
+                engine.send({client, disconnect_command{ticket, static_cast<reason_code>(code),
+                                                        to_encoded_properties(
+                                                            by_name, property_scope::disconnect)}});
+            },
+            py::arg("client"), py::arg("ticket"), py::arg("code") = 0,
+            py::arg("properties") = py::none())
         .def(
             "forget",
             [](client_engine& engine, client_handle client) {
                 engine.send({client, forget_command{}});
             },
             py::arg("client"));
+}
+
+}  // namespace
+
+void register_client(py::module_& module) {
+    py::class_<client_tls_context, std::shared_ptr<client_tls_context>>(
+        module, "ClientTls", "What TLS connections of a client share.")
+        .def(py::init([](const py::dict& values) {
+                 const client_tls_settings settings = to_client_tls_settings(values);
+                 const py::gil_scoped_release others_run;
+                 return std::make_shared<client_tls_context>(settings);
+             }),
+             py::arg("settings"));
+    py::class_<client_engine> type(module, "ClientEngine",
+                                   "The thread that does the I/O of all clients of an event loop.");
+    type.def(py::init<>())
+        .def("open", &client_engine::open)
+        .def("stop", &client_engine::stop, py::call_guard<py::gil_scoped_release>())
+        .def("fileno", &client_engine::event_fd)
+        .def("take_events", &take_events, py::arg("most"))
+        .def(
+            "connect",
+            [](client_engine& engine, client_handle client, std::uint64_t ticket,
+               const py::dict& settings) {
+                engine.send({client, connect_command{ticket, to_connect_settings(settings)}});
+            },
+            py::arg("client"), py::arg("ticket"), py::arg("settings"));
+    register_commands(type);
 }
 
 }  // namespace amqtt

@@ -1,67 +1,241 @@
 #include "protocol/client_connection.hpp"
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
 namespace amqtt {
+namespace {
+
+outgoing_publish packet_of(const message& content) noexcept {
+    outgoing_publish packet;
+    packet.topic = content.topic();
+    packet.payload = content.payload();
+    packet.level = content.level();
+    packet.retain = content.retain();
+    packet.forwarded = content.properties();
+    return packet;
+}
+
+}  // namespace
 
 void client_connection::connect(const connect_packet& packet, instant now) {
     version_ = packet.version;
+    keep_alive_ = packet.keep_alive;
+    clean_start_ = packet.clean_start;
     last_sent_ = now;
+    if (has_properties(version_)) {
+        const properties& own = packet.props;
+        authentication_method_ = own.text(property_id::authentication_method);
+        receive_maximum_ =
+            static_cast<std::uint16_t>(own.integer(property_id::receive_maximum, 65'535));
+        received_aliases_.set_maximum(
+            static_cast<std::uint16_t>(own.integer(property_id::topic_alias_maximum, 0)));
+        feed_.set_max_packet_size(own.integer(property_id::maximum_packet_size, largest_packet));
+    }
     std::vector<std::uint8_t> out;
     encode(packet, out);
     output_.append(out);
+    show_sent(out);
+}
+
+// -- publishing
+
+std::optional<protocol_violation> client_connection::check(const message& content) const noexcept {
+    if (content.level() > limits_.maximum_qos) {  // (5.0: MQTT-3.2.2-11)
+        return protocol_violation{reason_code::qos_not_supported,
+                                  "the server does not support this QoS"};
+    }
+    if (content.retain() && !limits_.retain_available) {  // (5.0: MQTT-3.2.2-14)
+        return protocol_violation{reason_code::retain_not_supported,
+                                  "the server does not support retained messages"};
+    }
+    if (!fits(packet_of(content), 0)) {  // (5.0: MQTT-3.2.2-15)
+        return protocol_violation{reason_code::packet_too_large,
+                                  "the message exceeds the server's Maximum Packet Size"};
+    }
+    return std::nullopt;
+}
+
+bool client_connection::fits(const outgoing_publish& packet, std::size_t more) const noexcept {
+    if (limits_.maximum_packet_size == UINT32_MAX) return true;
+    const std::size_t size = publish_header_size(packet, version_) + packet.payload.size();
+    return size + more <= limits_.maximum_packet_size;
 }
 
 result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr& content,
                                         instant now) {
-    outgoing_publish d;
-    d.topic = content->topic();
-    d.payload = content->payload();
-    d.level = content->level();
-    d.retain = content->retain();
-    if (content->level() != qos::at_most_once) {
-        d.packet_id = state_.next_packet_id();
-        if (d.packet_id == 0) return protocol_error("no free packet identifier");
-        state_.inflight.add(d.packet_id, d.level, content, d.retain).ticket = ticket;
+    if (const auto problem = check(*content)) return *problem;
+    if (content->level() == qos::at_most_once) {
+        last_sent_ = now;
+        send_publish(packet_of(*content), content);
+        return true;
     }
-    last_sent_ = now;
-    append_publish(output_, version_, d, content);
-    return d.level == qos::at_most_once;
+    const std::uint16_t packet_id = state_.next_packet_id();
+    if (packet_id == 0) {
+        return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
+    }
+    inflight_entry& entry =
+        state_.inflight.add(packet_id, content->level(), content, content->retain());
+    entry.ticket = ticket;
+    if (waiting_.empty() && unacknowledged_ < limits_.receive_maximum) {
+        last_sent_ = now;
+        send_entry(entry, false);
+    } else {
+        waiting_.push_back(packet_id);
+    }
+    return false;
 }
 
-result<std::uint16_t> client_connection::subscribe(
-    std::uint64_t ticket, std::span<const std::pair<std::string, qos>> filters, instant now) {
-    subscribe_packet packet;
+// (5.0: MQTT-3.3.4-7)
+void client_connection::send_entry(inflight_entry& entry, bool dup) {
+    ++unacknowledged_;
+    entry.sent = true;
+    if (entry.state == inflight_state::awaiting_pubcomp) {
+        send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
+        return;
+    }
+    outgoing_publish packet = packet_of(*entry.content);
+    packet.packet_id = entry.packet_id;
+    packet.dup = dup;
+    send_publish(packet, entry.content);
+}
+
+void client_connection::send_waiting() {
+    while (!waiting_.empty() && unacknowledged_ < limits_.receive_maximum) {
+        inflight_entry* entry = state_.inflight.find(waiting_.front());
+        waiting_.pop_front();
+        // Those that come from an earlier connection have been sent there.
+        if (entry) send_entry(*entry, std::exchange(entry->counts, false));
+    }
+}
+
+void client_connection::send_publish(const outgoing_publish& packet, const message_ptr& owner) {
+    // A Topic Alias that is new makes the packet longer: by itself and a longer Property Length.
+    static constexpr std::size_t alias_size = 4;
+    outgoing_publish aliased = packet;
+    if (has_properties(version_) && fits(packet, alias_size)) {
+        const sent_aliases::choice choice = sent_aliases_.choose(packet.topic);
+        aliased.topic_alias = choice.alias;
+        if (choice.known) aliased.topic = {};
+    }
+    append_publish(output_, version_, aliased, owner);
+    if (!watcher_) return;
+    std::vector<std::uint8_t> encoded(publish_header_size(aliased, version_));
+    write_publish_header(encoded.data(), aliased, version_);
+    encoded.insert(encoded.end(), packet.payload.begin(), packet.payload.end());
+    show_sent(encoded);
+}
+
+void client_connection::abandon(std::uint64_t ticket) {
+    std::uint16_t packet_id = 0;
+    state_.inflight.for_each([&](inflight_entry& entry) {
+        if (entry.ticket != ticket) return;
+        entry.ticket = 0;
+        if (!entry.sent) packet_id = entry.packet_id;
+    });
+    if (packet_id == 0) return;
+    std::erase(waiting_, packet_id);
+    state_.inflight.remove(packet_id);
+}
+
+// -- acknowledging
+
+void client_connection::send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
+    std::uint8_t encoded[ack_size_max];
+    const std::size_t size = write_ack(encoded, type, packet_id, code, version_);
+    std::memcpy(output_.allocate(size), encoded, size);
+    show_sent({encoded, size});
+}
+
+void client_connection::acknowledge(std::uint16_t packet_id, reason_code code, instant now) {
+    const auto it = std::ranges::find_if(pending_acks_, [&](const pending_ack& one) {
+        return one.packet_id == packet_id && !one.ready;
+    });
+    if (it == pending_acks_.end()) return;
+    it->ready = true;
+    it->code = code;
+    send_ready_acks();
+    last_sent_ = now;
+}
+
+// (MQTT-4.6.0-2, -3)
+void client_connection::send_ready_acks() {
+    while (!pending_acks_.empty() && pending_acks_.front().ready) {
+        const pending_ack ack = pending_acks_.front();
+        pending_acks_.pop_front();
+        send_ack(ack.type, ack.packet_id, ack.code);
+        if (ack.type == packet_type::pubrec && !is_failure(ack.code)) {
+            state_.received_qos2.insert(ack.packet_id);
+        }
+    }
+}
+
+// -- other requests
+
+result<std::uint16_t> client_connection::subscribe(std::uint64_t ticket, subscribe_packet& packet,
+                                                   instant now) {
     packet.packet_id = state_.next_packet_id();
-    if (packet.packet_id == 0) return protocol_error("no free packet identifier");
-    for (const auto& [filter, level] : filters) {
-        subscription_options options;
-        options.level = level;
-        packet.requests.push_back({filter, options});
+    if (packet.packet_id == 0) {
+        return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
     }
     std::vector<std::uint8_t> out;
     encode(packet, version_, out);
-    send_request(out, packet.packet_id, ticket, now);
+    if (!send_request(out, now)) {
+        return protocol_violation{reason_code::packet_too_large,
+                                  "SUBSCRIBE exceeds the server's Maximum Packet Size"};
+    }
+    state_.requests.emplace(packet.packet_id, ticket);
     return packet.packet_id;
 }
 
 result<std::uint16_t> client_connection::unsubscribe(std::uint64_t ticket,
-                                                     std::span<const std::string> filters,
-                                                     instant now) {
-    unsubscribe_packet packet;
+                                                     unsubscribe_packet& packet, instant now) {
     packet.packet_id = state_.next_packet_id();
-    if (packet.packet_id == 0) return protocol_error("no free packet identifier");
-    packet.filters.assign(filters.begin(), filters.end());
+    if (packet.packet_id == 0) {
+        return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
+    }
     std::vector<std::uint8_t> out;
     encode(packet, version_, out);
-    send_request(out, packet.packet_id, ticket, now);
+    if (!send_request(out, now)) {
+        return protocol_violation{reason_code::packet_too_large,
+                                  "UNSUBSCRIBE exceeds the server's Maximum Packet Size"};
+    }
+    state_.requests.emplace(packet.packet_id, ticket);
     return packet.packet_id;
 }
 
-void client_connection::send_request(const std::vector<std::uint8_t>& packet,
-                                     std::uint16_t packet_id, std::uint64_t ticket, instant now) {
-    state_.requests.emplace(packet_id, ticket);
+bool client_connection::send_request(const std::vector<std::uint8_t>& packet, instant now) {
+    if (packet.size() > limits_.maximum_packet_size) return false;
     output_.append(packet);
+    show_sent(packet);
     last_sent_ = now;
+    return true;
 }
+
+bool client_connection::authenticate(const auth_packet& packet, instant now) {
+    if (authentication_method_.empty()) return false;  // (5.0: MQTT-4.12.0-7)
+    auth_packet complete = packet;
+    // (5.0: MQTT-4.12.1-1)
+    complete.props.add(property_id::authentication_method,
+                       std::string_view(authentication_method_));
+    std::vector<std::uint8_t> out;
+    encode(complete, version_, out);
+    return send_request(out, now);
+}
+
+void client_connection::disconnect(const disconnect_packet& packet) {
+    std::vector<std::uint8_t> out;
+    encode(has_properties(version_) ? packet : disconnect_packet{}, version_, out);
+    if (out.size() > limits_.maximum_packet_size) {  // (5.0: MQTT-3.14.2-3)
+        out.clear();
+        encode(disconnect_packet{packet.code, {}}, version_, out);
+    }
+    output_.append(out);
+    show_sent(out);
+}
+
+// -- time
 
 void client_connection::ping(std::uint64_t ticket, instant now) {
     pings_.push_back(ticket);
@@ -71,184 +245,20 @@ void client_connection::ping(std::uint64_t ticket, instant now) {
 void client_connection::send_pingreq(instant now) {
     static constexpr std::uint8_t pingreq[] = {first_byte(packet_type::pingreq), 0};
     output_.append(pingreq);
+    show_sent(pingreq);
     last_sent_ = now;
     if (!pinged_) pinged_ = now;
 }
 
-void client_connection::disconnect() {
-    static constexpr std::uint8_t disconnect[] = {first_byte(packet_type::disconnect), 0};
-    output_.append(disconnect);
-}
-
-bool client_connection::advance(instant now) {
+bool client_connection::advance(instant now, bool reading) {
     if (!connected_) return true;
-    if (pinged_ && now - *pinged_ > timing_.ping_timeout) return false;
-    if (timing_.ping_after > duration{0} && now - last_sent_ >= timing_.ping_after) {
-        // Only while no other is on its way can it be told apart from those somebody awaits.
-        if (!pinged_) {
-            ++own_pings_;
-            send_pingreq(now);
-        }
-    }
+    if (pinged_ && !reading) pinged_ = now;
+    if (pinged_ && now - *pinged_ > options_.ping_timeout) return false;
+    const bool is_due =
+        options_.ping_after > duration{0} && now - last_sent_ >= options_.ping_after;
+    // One at a time is enough, unless the answer cannot be seen.
+    if (is_due && (!pinged_ || !reading)) ping(0, now);
     return true;
-}
-
-client_action client_connection::next(instant now) {
-    if (!completed_.empty()) {
-        const std::uint64_t ticket = completed_.back();
-        completed_.pop_back();
-        return client_completed{ticket, 0};
-    }
-    while (true) {
-        auto found = feed_.next();
-        if (!found) return found.error();
-        if (!*found) {
-            feed_.stash();
-            return client_need_input{};
-        }
-        last_sent_ = output_.empty() ? last_sent_ : now;
-        if (auto action = decode(**found)) return std::move(*action);
-    }
-}
-
-std::optional<client_action> client_connection::decode(const frame& packet) {
-    const bool flags_matter = packet.type != packet_type::publish;
-    if (flags_matter && packet.flags != required_flags(packet.type)) {
-        return malformed("reserved flags of the fixed header");
-    }
-    if (!connected_) return handle_connack(packet);
-    switch (packet.type) {
-        case packet_type::publish:
-            return handle_publish(packet);
-        case packet_type::puback:
-        case packet_type::pubrec:
-        case packet_type::pubrel:
-        case packet_type::pubcomp:
-            return handle_ack(packet);
-        case packet_type::suback:
-        case packet_type::unsuback:
-            return handle_suback(packet);
-        case packet_type::pingresp:
-            return handle_pingresp(packet);
-        default:
-            return protocol_error("packet type a server must not send");
-    }
-}
-
-std::optional<client_action> client_connection::handle_connack(const frame& packet) {
-    if (packet.type != packet_type::connack) return protocol_error("first packet is not CONNACK");
-    auto decoded = decode_connack(packet.body, version_);
-    if (!decoded) return decoded.error();
-    if (!is_failure(decoded->code)) {
-        connected_ = true;
-        resume(decoded->session_present);
-    }
-    return client_connack{decoded->v3_code, decoded->session_present};
-}
-
-// With a session of the server, what is unacknowledged is sent again as it was. Without, the
-// messages that the server never confirmed are sent as new ones; those it had confirmed with
-// PUBREC were its own and are done.
-void client_connection::resume(bool session_present) {
-    state_.requests.clear();
-    if (!session_present) state_.received_qos2.clear();
-    std::vector<std::uint16_t> done;
-    state_.inflight.for_each([&](const inflight_entry& entry) {
-        if (entry.state == inflight_state::awaiting_pubcomp) {
-            if (session_present) {
-                append_ack(output_, version_, packet_type::pubrel, entry.packet_id,
-                           reason_code::success);
-            } else {
-                done.push_back(entry.packet_id);
-            }
-            return;
-        }
-        outgoing_publish again;
-        again.topic = entry.content->topic();
-        again.payload = entry.content->payload();
-        again.level = entry.content->level();
-        again.retain = entry.retain;
-        again.dup = session_present;
-        again.packet_id = entry.packet_id;
-        append_publish(output_, version_, again, entry.content);
-    });
-    for (const std::uint16_t packet_id : done) {
-        completed_.push_back(state_.inflight.find(packet_id)->ticket);
-        state_.inflight.remove(packet_id);
-    }
-}
-
-std::optional<client_action> client_connection::handle_publish(const frame& packet) {
-    auto decoded = decode_publish(packet.flags, packet.body, version_);
-    if (!decoded) return decoded.error();
-    const publish_packet& received = *decoded;
-    if (received.level == qos::at_least_once) {
-        append_ack(output_, version_, packet_type::puback, received.packet_id,
-                   reason_code::success);
-    } else if (received.level == qos::exactly_once) {
-        const bool repeated = !state_.received_qos2.insert(received.packet_id).second;
-        append_ack(output_, version_, packet_type::pubrec, received.packet_id,
-                   reason_code::success);
-        if (repeated) return std::nullopt;
-    }
-    return std::move(*decoded);
-}
-
-std::optional<client_action> client_connection::handle_ack(const frame& packet) {
-    const auto decoded = decode_ack(packet.type, packet.body, version_);
-    if (!decoded) return decoded.error();
-    const std::uint16_t packet_id = decoded->packet_id;
-    if (packet.type == packet_type::pubrel) {
-        state_.received_qos2.erase(packet_id);
-        append_ack(output_, version_, packet_type::pubcomp, packet_id, reason_code::success);
-        return std::nullopt;
-    }
-    inflight_entry* entry = state_.inflight.find(packet_id);
-    if (packet.type == packet_type::pubrec) {
-        if (entry && entry->state == inflight_state::awaiting_puback) return std::nullopt;
-        if (entry) {
-            state_.inflight.release_content(*entry);
-            entry->state = inflight_state::awaiting_pubcomp;
-        }
-        append_ack(output_, version_, packet_type::pubrel, packet_id, reason_code::success);
-        return std::nullopt;
-    }
-    const inflight_state expected = packet.type == packet_type::puback
-                                        ? inflight_state::awaiting_puback
-                                        : inflight_state::awaiting_pubcomp;
-    if (!entry || entry->state != expected) return std::nullopt;
-    const client_completed done{entry->ticket, packet_id};
-    state_.inflight.remove(packet_id);
-    return done;
-}
-
-std::optional<client_action> client_connection::handle_suback(const frame& packet) {
-    const bool is_suback = packet.type == packet_type::suback;
-    auto decoded =
-        is_suback ? decode_suback(packet.body, version_) : decode_unsuback(packet.body, version_);
-    if (!decoded) return decoded.error();
-    const auto it = state_.requests.find(decoded->packet_id);
-    if (it == state_.requests.end()) return std::nullopt;
-    const std::uint64_t ticket = it->second;
-    state_.requests.erase(it);
-    if (!is_suback) return client_completed{ticket, decoded->packet_id};
-    client_subscribed answer{ticket, {}};
-    for (const reason_code code : decoded->codes)
-        answer.codes.push_back(to_byte(code));
-    return answer;
-}
-
-std::optional<client_action> client_connection::handle_pingresp(const frame& packet) {
-    if (!packet.body.empty()) return malformed("PINGRESP with a body");
-    pinged_.reset();
-    if (own_pings_ > 0) {
-        --own_pings_;
-        return std::nullopt;
-    }
-    if (pings_.empty()) return std::nullopt;
-    const std::uint64_t ticket = pings_.front();
-    pings_.erase(pings_.begin());
-    return client_completed{ticket, 0};
 }
 
 }  // namespace amqtt

@@ -19,6 +19,8 @@ namespace {
 constexpr auto tick_time = std::chrono::milliseconds(100);
 
 std::size_t size_of(const client_event& event) {
+    if (const auto* shown = std::get_if<client_packet_event>(&event.what))
+        return shown->packet.size();
     const auto* received = std::get_if<message_event>(&event.what);
     return received ? received->content->size() : 0;
 }

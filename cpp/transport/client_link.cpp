@@ -1,27 +1,41 @@
 #include "transport/client_link.hpp"
 
-#include <cerrno>
-#include <type_traits>
 #include <utility>
+
+#include "transport/client_attempt.hpp"
+#include "transport/client_tls_context.hpp"
+#include "transport/tcp_stream.hpp"
+#include "transport/tls_stream.hpp"
+#include "transport/websocket_client_stream.hpp"
 
 namespace amqtt {
 namespace {
 
 // Reads before other clients get their turn.
 constexpr int reads_per_turn = 4;
-// How long DISCONNECT may take to leave.
-constexpr auto disconnect_time = std::chrono::seconds(2);
 
-// Above this much unsent output a publish at QoS 0 is not complete yet.
-constexpr std::size_t output_high_water = 1024 * 1024;
-
-constexpr const char* not_connected = "not connected";
+std::unique_ptr<stream> make_stream(stream_socket socket, const endpoint_settings& endpoint,
+                                    std::span<std::uint8_t> scratch) {
+    std::unique_ptr<stream> made;
+    if (endpoint.tls) {
+        made =
+            std::make_unique<tls_stream>(std::move(socket), endpoint.tls, endpoint.host, scratch);
+    } else {
+        made = std::make_unique<tcp_stream>(std::move(socket));
+    }
+    if (endpoint.websocket) {
+        made = std::make_unique<websocket_client_stream>(std::move(made), *endpoint.websocket);
+    }
+    return made;
+}
 
 connect_packet packet_of(const connect_settings& settings) {
     connect_packet packet;
+    packet.version = settings.version;
     packet.clean_start = settings.clean_session;
     packet.keep_alive = settings.keep_alive;
     packet.client_id = settings.client_id;
+    packet.props = decoded(settings.properties, property_scope::connect);
     if (settings.user_name) packet.user_name = *settings.user_name;
     if (settings.password) packet.password = as_bytes(*settings.password);
     if (settings.will) {
@@ -30,31 +44,13 @@ connect_packet packet_of(const connect_settings& settings) {
         will.payload = as_bytes(settings.will->payload);
         will.level = settings.will->level;
         will.retain = settings.will->retain;
+        will.props = decoded(settings.will->properties, property_scope::will);
         packet.will = will;
     }
     return packet;
 }
 
 }  // namespace
-
-struct client_link::attempt {
-    attempt(asio::io_context& context, connect_command what)
-        : command(std::move(what)), resolver(context), socket(context), timer(context) {}
-
-    connect_command command;
-    bool answered = false;  // the connect command
-    tcp::resolver resolver;
-    tcp::socket socket;  // while connecting
-    asio::steady_timer timer;
-    std::optional<tcp_stream> stream;  // once connected
-    std::optional<client_connection> connection;
-    std::optional<std::uint64_t> closing;  // ticket of the disconnect command
-    std::vector<std::uint64_t> unsent;     // tickets of publishes at QoS 0
-    bool waiting_readable = false;
-    bool waiting_writable = false;
-    bool flush_requested = false;
-    bool paused = false;
-};
 
 client_link::client_link(reactor& loop, block_pool& pool, client_handle handle, event_sink sink,
                          std::function<bool()> is_crowded)
@@ -69,216 +65,111 @@ bool client_link::is_connected() const noexcept {
            !current_->closing;
 }
 
-bool client_link::require_connection(std::uint64_t ticket) {
-    if (is_connected()) return true;
-    fail(ticket, 0, not_connected);
-    return false;
-}
-
 // -- connecting
 
 void client_link::run(const connect_command& command) {
     if (current_) close("replaced by another connect");
+    if (command.settings.forget_session) state_ = {};
     current_ = std::make_shared<attempt>(loop_.context(), command);
-    const auto& settings = current_->command.settings;
-    current_->resolver.async_resolve(
-        settings.host, std::to_string(settings.port),
-        [self = shared_from_this(), a = current_](const error_code& error,
-                                                  const tcp::resolver::results_type& found) {
-            if (self->current_ == a) self->resolved(a, error, found);
-        });
+    current_->handle = handle_;
+    current_->watched = sink_;
+    current_->dialer->start([self = shared_from_this(), a = current_](const error_code& error,
+                                                                      const std::string& what,
+                                                                      stream_socket socket) {
+        if (self->current_ == a) self->dialed(a, error, what, std::move(socket));
+    });
 }
 
-void client_link::resolved(const std::shared_ptr<attempt>& a, const error_code& error,
-                           const tcp::resolver::results_type& found) {
+void client_link::dialed(const std::shared_ptr<attempt>& a, const error_code& error,
+                         const std::string& what, stream_socket socket) {
     if (error) {
-        lose(error.value(),
-             "cannot resolve '" + a->command.settings.host + "': " + error.message());
+        lose(error.value(), what + ": " + error.message());
         return;
     }
-    asio::async_connect(
-        a->socket, found,
-        [self = shared_from_this(), a](const error_code& failure, const tcp::endpoint&) {
-            if (self->current_ == a) self->transport_connected(a, failure);
-        });
-}
-
-void client_link::transport_connected(const std::shared_ptr<attempt>& a, const error_code& error) {
-    const connect_settings& settings = a->command.settings;
-    if (error) {
-        lose(error.value(), "cannot connect to " + settings.host + ":" +
-                                std::to_string(settings.port) + ": " + error.message());
-        return;
-    }
-    a->stream.emplace(std::move(a->socket));
-    client_timing timing;
-    timing.ping_after = std::chrono::seconds(settings.ping_after);
-    a->connection.emplace(state_, pool_, timing);
-    a->connection->connect(packet_of(settings), loop_.now());
+    a->transport =
+        make_stream(std::move(socket), a->command.settings.endpoint, loop_.write_buffer());
+    open_connection(*a);
     flush_soon();
     wait_readable();
 }
 
-// -- commands on a connection
-
-void client_link::run(const client_publish_command& command) {
-    if (!require_connection(command.ticket)) return;
-    const auto sent = current_->connection->publish(command.ticket, command.content, loop_.now());
-    if (!sent) {
-        fail(command.ticket, ENOBUFS, sent.error().what);
-    } else if (*sent && command.ticket != 0) {
-        current_->unsent.push_back(command.ticket);
-        complete_unsent();
-    }
-    flush_soon();
-}
-
-void client_link::complete_unsent() {
-    if (current_->connection->output().size() > output_high_water) return;
-    for (const std::uint64_t ticket : current_->unsent)
-        complete(ticket);
-    current_->unsent.clear();
-}
-
-void client_link::run(const subscribe_command& command) {
-    if (!require_connection(command.ticket)) return;
-    const auto sent = current_->connection->subscribe(command.ticket, command.filters, loop_.now());
-    if (!sent) fail(command.ticket, ENOBUFS, sent.error().what);
-    flush_soon();
-}
-
-void client_link::run(const unsubscribe_command& command) {
-    if (!require_connection(command.ticket)) return;
-    const auto sent =
-        current_->connection->unsubscribe(command.ticket, command.filters, loop_.now());
-    if (!sent) fail(command.ticket, ENOBUFS, sent.error().what);
-    flush_soon();
-}
-
-void client_link::run(const ping_command& command) {
-    if (!require_connection(command.ticket)) return;
-    current_->connection->ping(command.ticket, loop_.now());
-    flush_soon();
-}
-
-void client_link::run(const disconnect_command& command) {
-    if (!is_connected()) {
-        run(abort_command{command.ticket});
-        return;
-    }
-    current_->connection->disconnect();
-    current_->closing = command.ticket;
-    current_->timer.expires_after(disconnect_time);
-    current_->timer.async_wait([self = shared_from_this(), a = current_](const error_code& error) {
-        if (!error && self->current_ == a) self->close("disconnected");
-    });
-    flush_soon();
-}
-
-void client_link::run(const abort_command& command) {
-    if (current_) close("connection closed by the client");
-    complete(command.ticket);
-}
-
-void client_link::run(const cancel_command& command) {
-    if (current_ && !current_->answered && current_->command.ticket == command.ticket) {
-        current_->answered = true;  // nobody waits for it
-        close("connect was cancelled");
-        return;
-    }
-    std::uint16_t packet_id = 0;
-    state_.inflight.for_each([&](const inflight_entry& entry) {
-        if (entry.ticket == command.ticket) packet_id = entry.packet_id;
-    });
-    if (packet_id != 0) state_.inflight.remove(packet_id);
-}
-
-void client_link::run(const forget_command&) {
-    if (current_) close("the client is gone");
+void client_link::open_connection(attempt& a) {
+    const connect_settings& settings = a.command.settings;
+    client_options options;
+    options.ping_after = std::chrono::seconds(settings.ping_after);
+    options.manual_acknowledgement = settings.manual_acknowledgement;
+    a.connection.emplace(state_, pool_, options);
+    if (settings.watch_packets) a.connection->set_watcher(&a);
+    a.connection->connect(packet_of(settings), loop_.now());
 }
 
 // -- input
+
+bool client_link::may_read() const {
+    const connect_settings& settings = current_->command.settings;
+    const auto is_full = [](std::size_t used, std::size_t most) {
+        return most > 0 && used >= most;
+    };
+    return !is_full(received_messages_, settings.receive_messages) &&
+           !is_full(received_bytes_, settings.receive_bytes) && !is_crowded_();
+}
 
 void client_link::wait_readable() {
     attempt& a = *current_;
     if (a.waiting_readable || a.paused) return;
     a.waiting_readable = true;
-    a.stream->wait(io_status::want_read,
-                   [self = shared_from_this(), a = current_](const error_code& error) {
-                       a->waiting_readable = false;
-                       if (!error && self->current_ == a) self->on_readable(a);
-                   });
+    a.transport->wait(io_status::want_read,
+                      [self = shared_from_this(), a = current_](const error_code& error) {
+                          a->waiting_readable = false;
+                          if (!error && self->current_ == a) self->on_readable(a);
+                      });
 }
 
 void client_link::on_readable(const std::shared_ptr<attempt>& a) {
-    for (int i = 0; i < reads_per_turn; ++i) {
-        const auto buffer = loop_.read_buffer();
-        const io_result got = a->stream->read(buffer);
-        if (got.status == io_status::want_read) break;
-        if (got.status == io_status::failed) {
-            lose(got.error.value(), got.error.message());
-            return;
-        }
-        if (got.size == 0) {
-            lose(0, "connection closed by the server");
-            return;
-        }
-        a->connection->receive(buffer.first(got.size));
-        process();
-        if (current_ != a) return;
-        if (got.size < buffer.size()) break;
+    bool more = true;
+    for (int i = 0; i < reads_per_turn && more; ++i) {
+        a->paused = !may_read();
+        if (a->paused) return;
+        more = read_some(a);
     }
-    a->paused = is_crowded_();
+    if (current_ != a) return;
+    a->paused = !may_read();
+    if (a->paused) return;
+    if (a->transport->has_input()) {
+        loop_.post([self = shared_from_this(), a] {
+            if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+        });
+        return;
+    }
     wait_readable();
+}
+
+bool client_link::read_some(const std::shared_ptr<attempt>& a) {
+    const auto buffer = loop_.read_buffer();
+    const io_result got = a->transport->read(buffer);
+    // The handshakes of TLS and WebSocket have answers of their own.
+    if (a->transport->has_output() || !a->connection->output().empty()) flush_soon();
+    if (got.status == io_status::want_read || got.status == io_status::want_write) return false;
+    if (got.status != io_status::done) {
+        lose_stream(got.error);
+        return false;
+    }
+    if (got.size == 0) {
+        lose(0, "connection closed by the server");
+        return false;
+    }
+    a->connection->receive(buffer.first(got.size));
+    process();
+    return current_ == a && (got.size == buffer.size() || a->transport->has_input());
 }
 
 void client_link::resume_reading() {
-    if (!current_ || !current_->paused) return;
+    if (!current_ || !current_->paused || !may_read()) return;
     current_->paused = false;
-    wait_readable();
-}
-
-void client_link::process() {
-    const std::shared_ptr<attempt> a = current_;
-    while (current_ == a) {
-        const client_action action = a->connection->next(loop_.now());
-        if (std::holds_alternative<client_need_input>(action)) break;
-        if (const auto* violation = std::get_if<protocol_violation>(&action)) {
-            lose(0, std::string("the server violated the protocol: ") + violation->what);
-            return;
-        }
-        std::visit(
-            [this](const auto& what) {
-                using type = std::decay_t<decltype(what)>;
-                if constexpr (!std::is_same_v<type, client_need_input> &&
-                              !std::is_same_v<type, protocol_violation>) {
-                    perform(what);
-                }
-            },
-            action);
-    }
-    if (current_ == a && !a->connection->output().empty()) flush_soon();
-}
-
-void client_link::perform(const client_connack& action) {
-    attempt& a = *current_;
-    a.answered = true;
-    sink_({handle_, connack_event{a.command.ticket, action.return_code, action.session_present}});
-    if (action.return_code != 0) close("connection refused");
-}
-
-void client_link::perform(const client_completed& action) {
-    complete(action.ticket, action.packet_id);
-}
-
-void client_link::perform(const client_subscribed& action) {
-    sink_({handle_, suback_event{action.ticket, action.codes}});
-}
-
-void client_link::perform(const publish_packet& packet) {
-    sink_({handle_,
-           message_event{message::create(packet.topic, packet.payload, packet.level, packet.retain),
-                         packet.packet_id, packet.dup}});
+    // TLS may hold input that the socket does not tell of.
+    loop_.post([self = shared_from_this(), a = current_] {
+        if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+    });
 }
 
 // -- output and time
@@ -292,25 +183,25 @@ void client_link::flush() {
     const std::shared_ptr<attempt> a = current_;
     if (!a) return;
     a->flush_requested = false;
-    if (!a->stream || a->waiting_writable) return;
-    const io_result sent = write_queue(*a->stream, a->connection->output());
-    if (sent.status == io_status::failed) {
-        lose(sent.error.value(), sent.error.message());
-    } else if (sent.status != io_status::done) {
+    if (!a->transport || a->waiting_writable) return;
+    const io_result sent = write_queue(*a->transport, a->connection->output());
+    if (sent.status == io_status::failed || sent.status == io_status::ended) {
+        lose_stream(sent.error);
+    } else if (sent.status == io_status::want_write) {
         a->waiting_writable = true;
-        a->stream->wait(sent.status, [self = shared_from_this(), a](const error_code& failure) {
+        a->transport->wait(sent.status, [self = shared_from_this(), a](const error_code& failure) {
             a->waiting_writable = false;
             if (!failure && self->current_ == a) self->flush();
         });
-    } else if (a->closing) {
+    } else if (sent.status == io_status::done && a->closing) {
         close("disconnected");
-    }
+    }  // after want_read the reader flushes
     if (current_ == a) complete_unsent();
 }
 
 void client_link::advance() {
     if (!current_ || !current_->connection) return;
-    if (!current_->connection->advance(loop_.now())) {
+    if (!current_->connection->advance(loop_.now(), !current_->paused)) {
         lose(0, "the server does not answer PINGREQ");
         return;
     }
@@ -318,6 +209,15 @@ void client_link::advance() {
 }
 
 // -- the end
+
+void client_link::lose_stream(const error_code& error) {
+    const std::string problem = current_->transport->problem();
+    if (!problem.empty()) {
+        lose(0, problem);
+    } else {
+        lose(error.value(), error ? error.message() : "connection closed by the server");
+    }
+}
 
 void client_link::lose(int error, const std::string& text) {
     attempt& a = *current_;
@@ -330,11 +230,12 @@ void client_link::lose(int error, const std::string& text) {
 
 void client_link::close(const std::string& text) {
     const std::shared_ptr<attempt> a = std::exchange(current_, nullptr);
-    a->resolver.cancel();
+    a->dialer->cancel();
     a->timer.cancel();
-    error_code ignored;  // nothing could be done about it
-    a->socket.close(ignored);
-    if (a->stream) a->stream->close();
+    if (a->transport) {
+        (void)a->transport->shutdown_send();
+        a->transport->close();
+    }
     if (!a->answered) fail(a->command.ticket, 0, text);
     for (const std::uint64_t ticket : a->unsent)
         fail(ticket, 0, text);
@@ -348,9 +249,9 @@ void client_link::close(const std::string& text) {
     if (a->closing) complete(*a->closing);
 }
 
-void client_link::complete(std::uint64_t ticket, std::uint16_t packet_id) {
+void client_link::complete(std::uint64_t ticket) {
     if (ticket == 0) return;  // nobody waits
-    sink_({handle_, completion_event{ticket, packet_id}});
+    sink_({handle_, completion_event{ticket, 0, reason_code::success, {}}});
 }
 
 void client_link::fail(std::uint64_t ticket, int error, std::string text) {

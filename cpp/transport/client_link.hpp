@@ -7,8 +7,9 @@
 
 #include "bridge/client_messages.hpp"
 #include "protocol/client_connection.hpp"
+#include "transport/client_dialer.hpp"
 #include "transport/reactor.hpp"
-#include "transport/tcp_stream.hpp"
+#include "transport/stream.hpp"
 
 namespace amqtt {
 
@@ -27,6 +28,9 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void run(const subscribe_command& command);
     void run(const unsubscribe_command& command);
     void run(const ping_command& command);
+    void run(const authenticate_command& command);
+    void run(const acknowledge_command& command);
+    void run(const consumed_command& command);
     void run(const disconnect_command& command);
     void run(const abort_command& command);
     void run(const cancel_command& command);
@@ -44,18 +48,25 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     // find that it is not the current one any more.
     struct attempt;
 
-    void resolved(const std::shared_ptr<attempt>& a, const error_code& error,
-                  const tcp::resolver::results_type& found);
-    void transport_connected(const std::shared_ptr<attempt>& a, const error_code& error);
+    void dialed(const std::shared_ptr<attempt>& a, const error_code& error, const std::string& what,
+                stream_socket socket);
+    void open_connection(attempt& a);
     void wait_readable();
     void on_readable(const std::shared_ptr<attempt>& a);
+    // False when there is nothing more to read now, or the connection is over.
+    bool read_some(const std::shared_ptr<attempt>& a);
     void process();
     void perform(const client_connack& action);
     void perform(const client_completed& action);
     void perform(const client_subscribed& action);
+    void perform(const client_refused& action);
+    void perform(const auth_packet& packet);
+    void perform(const disconnect_packet& packet);
     void perform(const publish_packet& packet);
+    void perform(const protocol_violation& violation);
 
     bool is_connected() const noexcept;
+    bool may_read() const;
     // Answers with a failure when there is no connection to send a command on.
     bool require_connection(std::uint64_t ticket);
     void flush_soon();
@@ -63,10 +74,12 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void complete_unsent();
     // The connection is lost or was refused; whoever waits for it is told.
     void lose(int error, const std::string& text);
+    void lose_stream(const error_code& error);
     // Closes the connection and fails what was asked on it but cannot survive it.
     void close(const std::string& text);
-    void complete(std::uint64_t ticket, std::uint16_t packet_id = 0);
+    void complete(std::uint64_t ticket);
     void fail(std::uint64_t ticket, int error, std::string text);
+    void refuse(std::uint64_t ticket, const protocol_violation& problem);
 
     reactor& loop_;
     block_pool& pool_;
@@ -74,6 +87,9 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     event_sink sink_;
     std::function<bool()> is_crowded_;
     client_state state_;
+    // What waits in Python.
+    std::size_t received_messages_ = 0;
+    std::size_t received_bytes_ = 0;
     std::shared_ptr<attempt> current_;
 };
 

@@ -1,6 +1,7 @@
 #include "transport/tls_stream.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -17,16 +18,28 @@ void tls_stream::free_session::operator()(SSL* session) const noexcept {
 
 tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
                        std::span<std::uint8_t> scratch)
-    : context_(std::move(context)),
+    : context_(context),
       socket_(std::move(socket)),
-      session_(context_->new_session(socket_.native_handle(), psk_)),
+      session_(context->new_session(socket_.native_handle(), psk_)),
       scratch_(scratch.first(record_size)),
+      asks_plugins_(context->asks_plugins()),
+      broken_(!session_) {
+    prepare(socket_);
+}
+
+tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const client_tls_context> context,
+                       const std::string& host, std::span<std::uint8_t> scratch)
+    : context_(context),
+      socket_(std::move(socket)),
+      session_(context->new_session(socket_.native_handle(), host)),
+      scratch_(scratch.first(record_size)),
+      is_client_(true),
       broken_(!session_) {
     prepare(socket_);
 }
 
 tls_stream::~tls_stream() {
-    if (psk_.question().empty()) return;
+    if (psk_.question().empty() || !session_) return;
     // A suspended handshake has to come to its end, but on no socket: the number of ours may
     // be another connection's by now.
     psk_.give_up();
@@ -39,7 +52,7 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
     if (broken_) return discard(buffer);
     open_ = open_ || SSL_is_init_finished(session_.get()) == 1;
     more_input_ = true;
-    if (!open_ && context_->asks_plugins()) {
+    if (!open_ && asks_plugins_) {
         const io_status status = shake_hands();
         if (status != io_status::done) return {status, 0, {}};
     }
@@ -128,16 +141,28 @@ io_status tls_stream::status_of(int result) {
             break;
     }
     broken_ = true;
+    describe_failure();
+    return io_status::ended;  // the peer was sent an alert and is to see it
+}
+
+void tls_stream::describe_failure() {
     const long verdict = SSL_get_verify_result(session_.get());
     const std::string reason = take_tls_error();
-    if (!open_ && problem_.empty()) {
+    if (!problem_.empty() || (open_ && !is_client_)) return;
+    const std::string doubt =
+        verdict == X509_V_OK ? std::string() : X509_verify_cert_error_string(verdict);
+    if (is_client_) {
+        // As Python's ssl module writes it, which applications look for.
+        std::string name = reason;
+        for (char& c : name)
+            c = c == ' ' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+        problem_ = "[SSL: " + name + "] " + reason;
+        if (!doubt.empty()) problem_ += ": " + doubt;
+    } else {
         problem_ = "TLS handshake failed: " + reason;
-        if (verdict != X509_V_OK) {
-            problem_ += std::string(" (") + X509_verify_cert_error_string(verdict) + ")";
-        }
-        session_.reset();  // a stranger's, who may take his time to close, and not small
+        if (!doubt.empty()) problem_ += " (" + doubt + ")";
     }
-    return io_status::ended;  // the peer was sent an alert and is to see it
+    if (!open_) session_.reset();  // a stranger's, who may take his time to close, and not small
 }
 
 std::shared_ptr<const tls_peer> tls_stream::tls() const {

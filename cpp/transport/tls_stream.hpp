@@ -1,9 +1,10 @@
-// The server's side of a TLS connection. OpenSSL works on the socket itself and keeps no buffers
+// One side of a TLS connection. OpenSSL works on the socket itself and keeps no buffers
 // while the connection is idle.
 #pragma once
 
 #include <memory>
 
+#include "transport/client_tls_context.hpp"
 #include "transport/stream.hpp"
 #include "transport/tls_context.hpp"
 #include "transport/tls_psk_handshake.hpp"
@@ -15,9 +16,12 @@ class tls_stream final : public stream {
     // What fits in one record; room for that much must be given.
     static constexpr std::size_t record_size = 16 * 1024;
 
-    // scratch may be shared by the streams of one thread.
+    // A server's side. scratch may be shared by the streams of one thread.
     tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
                std::span<std::uint8_t> scratch);
+    // A client's side, for a server of that name.
+    tls_stream(stream_socket socket, std::shared_ptr<const client_tls_context> context,
+               const std::string& host, std::span<std::uint8_t> scratch);
     ~tls_stream() override;
 
     io_result read(std::span<std::uint8_t> buffer) override;
@@ -31,6 +35,7 @@ class tls_stream final : public stream {
     stream_socket& socket() noexcept override { return socket_; }
 
   private:
+    void describe_failure();
     // Only where a plugin may be asked for a key.
     io_status shake_hands();
     // What is to be done after an operation of OpenSSL that did not succeed.
@@ -42,7 +47,7 @@ class tls_stream final : public stream {
         void operator()(SSL* session) const noexcept;
     };
 
-    std::shared_ptr<const tls_context> context_;  // another may have taken its place by now
+    std::shared_ptr<const void> context_;  // another may have taken its place by now
     stream_socket socket_;
     psk_handshake psk_;
     std::unique_ptr<SSL, free_session> session_;
@@ -50,7 +55,9 @@ class tls_stream final : public stream {
     std::string problem_;
     bool more_input_ = false;  // reading stopped before OpenSSL had run dry
     bool open_ = false;        // the handshake is complete
-    bool broken_ = false;      // the peer was sent an alert, or OpenSSL cannot go on
+    bool is_client_ = false;
+    bool asks_plugins_ = false;
+    bool broken_ = false;  // the peer was sent an alert, or OpenSSL cannot go on
 };
 
 }  // namespace amqtt

@@ -12,7 +12,6 @@ namespace {
 constexpr std::uint8_t final_bit = 0x80;
 constexpr std::uint8_t reserved_bits = 0x70;
 constexpr std::uint8_t opcode_bits = 0x0F;
-constexpr std::uint8_t mask_bit = 0x80;
 constexpr std::uint8_t length_bits = 0x7F;
 constexpr std::uint8_t length_of_2_bytes = 126;
 constexpr std::uint8_t length_of_8_bytes = 127;
@@ -109,9 +108,9 @@ std::string websocket_decoder::take_ping() {
 
 bool websocket_decoder::header_complete() noexcept {
     if (head_size_ < 2) return false;
-    if ((head_[1] & mask_bit) == 0) return true;  // refused, whatever else it has
+    if (is_masked() != (side_ == role::server)) return true;  // refused, whatever else it has
     const std::uint8_t length = head_[1] & length_bits;
-    std::size_t size = 2 + mask_.size();
+    std::size_t size = 2 + (is_masked() ? mask_.size() : 0);
     if (length == length_of_2_bytes) size += 2;
     if (length == length_of_8_bytes) size += 8;
     return head_size_ >= size;
@@ -124,13 +123,16 @@ void websocket_decoder::start_frame() {
         return;
     }
     if (!check_opcode((head_[0] & final_bit) != 0, head_[0] & opcode_bits)) return;
-    if ((head_[1] & mask_bit) == 0) {
-        fail(websocket_close::protocol_error, "frame without a mask");
+    if (is_masked() != (side_ == role::server)) {
+        fail(websocket_close::protocol_error,
+             is_masked() ? "frame with a mask" : "frame without a mask");
         return;
     }
     if (!read_length()) return;
-    std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(size - mask_.size()), mask_.size(),
-                mask_.begin());
+    if (is_masked()) {
+        std::copy_n(head_.begin() + static_cast<std::ptrdiff_t>(size - mask_.size()), mask_.size(),
+                    mask_.begin());
+    }
     mask_at_ = 0;
     in_payload_ = true;
 }
@@ -215,6 +217,10 @@ void websocket_decoder::fail(websocket_close code, const char* what) noexcept {
 // The two may overlap when `to` is not behind `from`.
 void websocket_decoder::unmask(const std::uint8_t* from, std::uint8_t* to,
                                std::size_t size) noexcept {
+    if (side_ == role::client) {  // there is none
+        if (from != to) std::memmove(to, from, size);
+        return;
+    }
     std::array<std::uint8_t, 8> pattern;
     for (std::size_t i = 0; i < pattern.size(); ++i)
         pattern[i] = mask_[(mask_at_ + i) % mask_.size()];

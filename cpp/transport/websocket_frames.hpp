@@ -1,4 +1,4 @@
-// The frames of RFC 6455, a server's side, without I/O: client frames in, payload out.
+// The frames of RFC 6455 without I/O: the peer's frames in, payload out.
 #pragma once
 
 #include <array>
@@ -37,7 +37,7 @@ enum class websocket_close : std::uint16_t {
 // The code that says most nearly what a reason of MQTT says. A client of MQTT 3 learns no more.
 websocket_close close_code_for(reason_code reason) noexcept;
 
-// Longest header of a frame that a server sends: such frames have no mask.
+// Longest header of a frame without a mask, which a client appends.
 constexpr std::size_t websocket_header_size = 10;
 // Longest payload of Close, Ping and Pong.
 constexpr std::size_t websocket_control_size = 125;
@@ -52,6 +52,10 @@ std::size_t write_websocket_header(std::uint8_t* out, websocket_opcode opcode,
 class websocket_decoder {
   public:
     enum class state : std::uint8_t { open, closed, failed };
+    // Whose side this is: frames of clients are masked, frames of servers are not.
+    enum class role : std::uint8_t { server, client };
+
+    explicit websocket_decoder(role side = role::server) noexcept : side_(side) {}
 
     // Takes all of input, up to a Close frame or an error; moves the payload of the binary
     // messages to its front and returns how much that is.
@@ -77,6 +81,9 @@ class websocket_decoder {
     void fail(websocket_close code, const char* what) noexcept;
     void unmask(const std::uint8_t* from, std::uint8_t* to, std::size_t size) noexcept;
     bool is_control() const noexcept { return (head_[0] & 0x08) != 0; }
+    bool is_masked() const noexcept { return (head_[1] & 0x80) != 0; }
+
+    role side_;
 
     std::array<std::uint8_t, 14> head_{};
     std::array<std::uint8_t, 4> mask_{};

@@ -9,9 +9,9 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
-#include <openssl/evp.h>
 
 #include "transport/asio.hpp"
+#include "transport/websocket_request.hpp"
 
 namespace amqtt {
 namespace {
@@ -43,19 +43,6 @@ bool is_key(std::string_view key) {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     return key.size() == 24 && key.ends_with("==") &&
            key.find_first_not_of(digits) == key.size() - 2;
-}
-
-std::string accept_value(std::string_view key) {
-    std::string text(key);
-    text += "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned int size = 0;
-    if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha1(), nullptr) != 1) {
-        return {};
-    }
-    std::array<unsigned char, 2 * EVP_MAX_MD_SIZE> encoded{};
-    const int length = EVP_EncodeBlock(encoded.data(), digest.data(), static_cast<int>(size));
-    return {encoded.begin(), encoded.begin() + length};
 }
 
 // Part of what a peer has sent, for the log.
@@ -133,7 +120,7 @@ void websocket_upgrade::decide() {
             "Upgrade: websocket\r\n"
             "Connection: Upgrade\r\n"
             "Sec-WebSocket-Accept: " +
-            accept_value(key) +
+            websocket_accept(key) +
             "\r\n"
             "Sec-WebSocket-Protocol: " +
             subprotocol + "\r\n\r\n";

@@ -255,7 +255,7 @@ async def test_only_the_engine_gets_into_the_tunnel(broker: Broker, socket_path:
     streams = StreamReaderAdapter(reader), StreamWriterAdapter(writer)
     tunnel = Tunnel(*streams, None, None)
     settings = await tunnel.open()
-    host, port = settings["host"], settings["port"]
+    host, port = settings["endpoint"]["host"], settings["endpoint"]["port"]
     connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01x"
     greatest = b"\x10\xff\xff\xff\x7f"
     for intruder in (connect, greatest, b"\xc0\x00", b"\x10"):

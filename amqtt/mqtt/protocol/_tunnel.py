@@ -13,6 +13,7 @@ import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from amqtt._client_endpoint import direct_endpoint, engine_settings
 from amqtt._wire import PROTOCOL_3_1_1, read_or_raise
 from amqtt.adapters import StreamReaderAdapter
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
@@ -93,14 +94,12 @@ class Tunnel:
         """
         self._server = await asyncio.start_server(self._greet, _LOOPBACK, 0)
         port: int = self._server.sockets[0].getsockname()[1]
-        return {
-            "host": _LOOPBACK,
-            "port": port,
-            "client_id": _NAME,
-            "user_name": _NAME,
-            "password": self._password.encode(),
-            "will": None,
-        }
+        return engine_settings(
+            direct_endpoint(_LOOPBACK, port),
+            client_id=_NAME,
+            user_name=_NAME,
+            password=self._password.encode(),
+        )
 
     async def close(self) -> None:
         """Send the peer what the engine has sent, then stop; the engine has ended its side.
@@ -225,9 +224,7 @@ def watcher(manager: PluginManager[Any], session: Session) -> Watch | None:
         To be called with a packet and whether it was sent; None when no plugin wants to know.
 
     """
-    events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
-    plugins = [handler.plugin for event in events for handler in manager.handlers(event)]
-    if all(_is_quiet_logger(plugin) for plugin in plugins):
+    if not wants_packets(manager):
         return None
 
     async def watch(packet: Packet, sent: bool) -> None:
@@ -235,6 +232,13 @@ def watcher(manager: PluginManager[Any], session: Session) -> Watch | None:
         await manager.fire_event(event, packet=packet, session=session)
 
     return watch
+
+
+def wants_packets(manager: PluginManager[Any]) -> bool:
+    """Tell whether a plugin wants to be told packets; a packet logger that logs none does not."""
+    events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
+    plugins = [handler.plugin for event in events for handler in manager.handlers(event)]
+    return not all(_is_quiet_logger(plugin) for plugin in plugins)
 
 
 def _is_quiet_logger(plugin: Any) -> bool:

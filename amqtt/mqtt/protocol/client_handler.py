@@ -79,8 +79,9 @@ class ClientProtocolHandler(ProtocolHandler["ClientContext"]):
             ProtocolHandlerError: there is no connection, or it was lost.
 
         """
-        codes: list[int] = await self._request("subscribe", list(topics))
-        return codes
+        filters = [(topic, (qos, False, False, 0)) for topic, qos in topics]
+        codes, _ = await self._request("subscribe", filters)
+        return list(codes)
 
     async def mqtt_unsubscribe(
         self,

@@ -173,17 +173,12 @@ class ProtocolHandler(Generic[C]):
             reader, writer, connect, watcher(self.plugins_manager, session)
         )
         settings = await tunnel.open()
+        settings["clean_session"] = bool(session.clean_session)
+        settings["ping_after"] = self.keepalive_timeout or 0
         number, answer = reactor.ticket(self._handle)
-        reactor.engine.connect(
-            self._handle,
-            number,
-            clean_session=bool(session.clean_session),
-            keep_alive=0,
-            ping_after=self.keepalive_timeout or 0,
-            **settings,
-        )
+        reactor.engine.connect(self._handle, number, settings)
         try:
-            code, present = await reactor.wait(self._handle, number, answer)
+            code, present, _ = await reactor.wait(self._handle, number, answer)
         except EngineError as error:
             await self.stop()
             raise ConnectionError(str(error)) from error
@@ -223,10 +218,17 @@ class ProtocolHandler(Generic[C]):
     # -- what the engine says
 
     def message_received(
-        self, topic: str, payload: bytes, qos: int, retain: bool, packet_id: int, dup: bool
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,
+        packet_id: int,
+        dup: bool,
+        properties: dict[str, Any] | None,
     ) -> None:
         """Take a message from the engine; not for applications."""
-        del dup
+        del dup, properties
         if self.session is not None:
             message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
             self.session.delivered_message_queue.put_nowait(message)
@@ -273,7 +275,7 @@ class ProtocolHandler(Generic[C]):
             raise AMQTTError(msg)
         check_topic_name(topic)
         done = self._request("publish", topic, data, qos, retain)
-        packet_id = await asyncio.wait_for(done, ack_timeout or None)
+        packet_id, _, _ = await asyncio.wait_for(done, ack_timeout or None)
         return OutgoingApplicationMessage(packet_id or None, topic, qos, data, retain)
 
     async def mqtt_deliver_next_message(self) -> ApplicationMessage | None:

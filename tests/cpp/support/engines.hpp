@@ -102,8 +102,8 @@ class test_clients {
     void reconnect(client_handle client, std::uint16_t port, std::string client_id,
                    bool clean = true) {
         connect_settings settings;
-        settings.host = "127.0.0.1";
-        settings.port = port;
+        settings.endpoint.host = "127.0.0.1";
+        settings.endpoint.port = port;
         settings.client_id = std::move(client_id);
         settings.clean_session = clean;
         command(client, connect_command{++ticket, settings});
@@ -112,10 +112,12 @@ class test_clients {
         EXPECT_EQ(answer.return_code, 0);
     }
     void subscribe(client_handle client, std::string filter, qos level) {
-        command(client, subscribe_command{++ticket, {{std::move(filter), level}}});
+        subscription_options options;
+        options.level = level;
+        command(client, subscribe_command{++ticket, {{std::move(filter), options}}, {}});
         const auto answer = expect<suback_event>(client);
         EXPECT_EQ(answer.ticket, ticket);
-        EXPECT_EQ(answer.codes, std::vector<std::uint8_t>{to_byte(level)});
+        EXPECT_EQ(answer.codes, std::vector{static_cast<reason_code>(to_byte(level))});
     }
     std::uint64_t publish(client_handle client, std::string_view topic, std::string_view payload,
                           qos level) {

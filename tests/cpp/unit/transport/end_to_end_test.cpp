@@ -56,8 +56,8 @@ TEST(end_to_end, answers_pings_and_unsubscribes) {
     clients.subscribe(c, "a", qos::at_most_once);
     clients.command(c, ping_command{50});
     EXPECT_EQ(clients.expect<completion_event>(c).ticket, 50U);
-    clients.command(c, unsubscribe_command{51, {"a"}});
-    EXPECT_EQ(clients.expect<completion_event>(c).ticket, 51U);
+    clients.command(c, unsubscribe_command{51, {"a"}, {}});
+    EXPECT_EQ(clients.expect<suback_event>(c).ticket, 51U);
     EXPECT_EQ(broker.engine.status().subscriptions, 0U);
 }
 
@@ -108,8 +108,8 @@ TEST(end_to_end, reports_a_connection_that_cannot_be_made) {
     test_clients clients;
     const client_handle c = clients.engine.open();
     connect_settings settings;
-    settings.host = "127.0.0.1";
-    settings.port = port;
+    settings.endpoint.host = "127.0.0.1";
+    settings.endpoint.port = port;
     clients.command(c, connect_command{5, settings});
     const auto failed = clients.expect<failure_event>(c);
     EXPECT_EQ(failed.ticket, 5U);
@@ -125,8 +125,8 @@ TEST(end_to_end, reports_a_refusal) {
     test_clients clients;
     const client_handle c = clients.engine.open();
     connect_settings settings;
-    settings.host = "127.0.0.1";
-    settings.port = broker.port;
+    settings.endpoint.host = "127.0.0.1";
+    settings.endpoint.port = broker.port;
     settings.client_id = "c";
     clients.command(c, connect_command{5, settings});
     EXPECT_EQ(clients.expect<connack_event>(c).return_code, 5);
@@ -343,8 +343,8 @@ TEST(plugins, decide_on_clients_and_topics) {
     test_clients clients;
     const client_handle c = clients.engine.open();
     connect_settings settings;
-    settings.host = "127.0.0.1";
-    settings.port = broker.port;
+    settings.endpoint.host = "127.0.0.1";
+    settings.endpoint.port = broker.port;
     settings.client_id = "c";
     settings.user_name = "u";
     clients.command(c, connect_command{5, settings});

@@ -148,8 +148,8 @@ TEST(external_beside_a_socket, is_counted_but_not_refused) {
     test_clients clients;
     const client_handle refused = clients.engine.open();
     connect_settings to;
-    to.host = "127.0.0.1";
-    to.port = port;
+    to.endpoint.host = "127.0.0.1";
+    to.endpoint.port = port;
     to.client_id = "refused";
     clients.command(refused, connect_command{5, to});
     EXPECT_EQ(clients.expect<failure_event>(refused).ticket, 5U);

@@ -1,0 +1,99 @@
+"""Requests and their responses (MQTT 5.0, section 4.10)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from amqtt.errors import ClientError
+
+if TYPE_CHECKING:
+    from amqtt.client import MQTTClient
+    from amqtt.session import ApplicationMessage
+
+_FIRST_FAILURE = 0x80
+_DEFAULT_PREFIX = "amqtt/response"
+_CORRELATION_SIZE = 8
+# Retained messages of an earlier owner of the topic are no responses.
+_OPTIONS = (2, False, False, 2)
+
+
+class Requests:
+    """Match responses with requests; all come on one topic, which is subscribed to on first use."""
+
+    def __init__(self) -> None:
+        """Begin without a topic."""
+        self._topic: str | None = None
+        self._subscribed: asyncio.Task[None] | None = None
+        # By Correlation Data.
+        self._waiting: dict[bytes, asyncio.Future[ApplicationMessage]] = {}
+
+    def clear(self) -> None:
+        """Forget the topic, with the session that had subscribed to it."""
+        self._topic = self._subscribed = None
+
+    def fail(self, error: Exception) -> None:
+        """End all waiting for responses."""
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(error)
+
+    async def run(
+        self,
+        client: MQTTClient,
+        topic: str,
+        payload: bytes | bytearray,
+        qos: int,
+        properties: dict[str, Any],
+    ) -> ApplicationMessage:
+        """Publish a request and wait for its response."""
+        response_topic = await self._subscribe(client)
+        correlation = secrets.token_bytes(_CORRELATION_SIZE)
+        answer: asyncio.Future[ApplicationMessage] = asyncio.get_running_loop().create_future()
+        self._waiting[correlation] = answer
+        own = {"response_topic": response_topic, "correlation_data": correlation}
+        try:
+            await client.publish(topic, payload, qos, False, properties={**properties, **own})
+            return await answer
+        finally:
+            del self._waiting[correlation]
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen: publish() may have raised first
+
+    def has_claimed(self, message: ApplicationMessage) -> bool:
+        """Tell whether a message is a response; late ones are dropped."""
+        if message.topic != self._topic:
+            return False
+        correlation = (message.properties or {}).get("correlation_data", b"")
+        answer = self._waiting.get(correlation)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+        return True
+
+    async def subscribe_again(self, client: MQTTClient) -> None:
+        """Subscribe on a new session, if requests were made on the old one."""
+        if self._topic is not None:
+            await _subscribe(client, self._topic)
+
+    async def _subscribe(self, client: MQTTClient) -> str:
+        if self._topic is None:
+            prefix = client.connack_properties.get("response_information") or _DEFAULT_PREFIX
+            self._topic = f"{prefix.rstrip('/')}/{secrets.token_hex(_CORRELATION_SIZE)}"
+            self._subscribed = asyncio.create_task(_subscribe(client, self._topic))
+        topic = self._topic
+        if self._subscribed is not None:
+            try:
+                # Several requests wait for one subscription; the end of one is not that of it.
+                await asyncio.shield(self._subscribed)
+            except ClientError:
+                self.clear()
+                raise
+        return topic
+
+
+async def _subscribe(client: MQTTClient, topic: str) -> None:
+    codes, _ = await client._request("subscribe", [(topic, _OPTIONS)], None)
+    if codes[0] >= _FIRST_FAILURE:
+        msg = f"The broker refuses the subscription to the response topic '{topic}'"
+        raise ClientError(msg)
