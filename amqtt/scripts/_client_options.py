@@ -1,4 +1,4 @@
-"""The options that `amqtt_pub` and `amqtt_sub` share, and the client that they describe."""
+"""The client that the options of `amqtt_pub` and `amqtt_sub` describe."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
 
 import typer
+from typing_extensions import Self
 
 from amqtt._hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
 from amqtt.errors import ClientError, PluginError, PluginLoadError
 from amqtt.mqtt.constants import QOS_0, QOS_2
 from amqtt.scripts._common import explain, fail, load_config
+from amqtt.scripts._properties import properties_of
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient
@@ -28,50 +31,15 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CONFIG_FILE = Path(__file__).with_name("default_client.yaml")
 
-REQUIRED: Any = ...
-"""The default of an option that has none."""
+PROTOCOL_VERSIONS = {
+    **dict.fromkeys(("3", "31", "3.1", "mqttv31"), 3),
+    **dict.fromkeys(("4", "311", "3.1.1", "mqttv311"), 4),
+    **dict.fromkeys(("5", "5.0", "mqttv5"), 5),
+}
+"""The texts of the option `-V` and the protocol version that each means."""
 
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--url", help="Broker, as [mqtt(s)|ws(s)]://<username:password>@HOST:port; else configured."
-    ),
-]
-ClientIdOption = Annotated[
-    str | None,
-    typer.Option(
-        "-i",
-        "--client-id",
-        help="Client id; else tool, pid and host name, and the session ends with the connection.",
-    ),
-]
-QosOption = Annotated[int, typer.Option("-q", "--qos", help="Quality of service: 0, 1 or 2.")]
-KeepAliveOption = Annotated[
-    int | None, typer.Option("-k", min=0, max=65535, help="Keep-alive in seconds.")
-]
-CleanSessionOption = Annotated[
-    bool,
-    typer.Option("--clean-session", help="Begin with a new session, which ends with the command."),
-]
-CaFileOption = Annotated[
-    str | None, typer.Option("--ca-file", help="File of certificates to trust.")
-]
-CaPathOption = Annotated[
-    str | None, typer.Option("--ca-path", help="Folder of certificates to trust.")
-]
-CaDataOption = Annotated[
-    str | None, typer.Option("--ca-data", help="Certificates to trust, in PEM form.")
-]
-WillTopicOption = Annotated[str | None, typer.Option("--will-topic", help="Topic of the will.")]
-WillMessageOption = Annotated[
-    str | None, typer.Option("--will-message", help="Payload of the will.")
-]
-WillQosOption = Annotated[int, typer.Option("--will-qos", help="Quality of service of the will.")]
-WillRetainOption = Annotated[bool, typer.Option("--will-retain", help="Retain the will.")]
-ExtraHeadersOption = Annotated[
-    str | None,
-    typer.Option("--extra-headers", help="Headers of the WebSocket handshake, a JSON object."),
-]
+VERSION_5 = 5
+_NEVER = 0xFFFFFFFF
 
 
 @dataclass
@@ -94,6 +62,17 @@ class ClientOptions:
         will_qos: quality of service of the will.
         will_retain: retain flag of the will.
         extra_headers_json: headers of the WebSocket handshake, a JSON object.
+        protocol_version: one of `PROTOCOL_VERSIONS`; None means the configured one.
+        properties: the options `-D`, see `_properties`.
+        session_expiry: seconds that the broker keeps the session after the end, in MQTT 5.0.
+        unix: path of the Unix socket of the broker, in the place of `url`.
+        username: user name, in the place of the one in `url`.
+        password: password, in the place of the one in `url`.
+        cert_file: file of the certificate that the client shows.
+        key_file: file of the key of that certificate.
+        insecure: whether any name in the certificate of the broker will do.
+        tls_alpn: protocol to name in the TLS handshake.
+        proxy: URL of the proxy to connect through; an empty one means none.
 
     """
 
@@ -111,6 +90,34 @@ class ClientOptions:
     will_qos: int = QOS_0
     will_retain: bool = False
     extra_headers_json: str | None = None
+    protocol_version: str | None = None
+    properties: list[str] = field(default_factory=list)
+    session_expiry: int | None = None
+    unix: str | None = None
+    username: str | None = None
+    password: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    insecure: bool = False
+    tls_alpn: str | None = None
+    proxy: str | None = None
+
+    @classmethod
+    def of(cls, tool: str, context: typer.Context) -> Self:
+        """Take the options from the parameters of a running command.
+
+        Args:
+            tool: name of the command.
+            context: its context.
+
+        Returns:
+            The options.
+
+        """
+        names = {each.name for each in fields(cls)}
+        given = {name: value for name, value in context.params.items() if name in names}
+        given["properties"] = list(given.get("properties") or ())
+        return cls(tool=tool, **given)
 
     def load_config(self) -> ClientConfig:
         """Check the will, read the configuration file and put the options into the configuration.
@@ -128,7 +135,93 @@ class ClientOptions:
             config.keep_alive = self.keep_alive
         if will is not None:
             config.will = will
-        return config
+        changes = {**self._connection_changes(config), **self._protocol_changes(config)}
+        if not changes:
+            return config
+        try:
+            # `broker` is the former name of `connection`, which has its values already.
+            return replace(config, broker=None, **changes)
+        except ConfigValueError as error:
+            fail(f"'{error.path}': {error.problem}")
+
+    def properties_of(self, command: str) -> dict[str, dict[str, Any]]:
+        """Return the argument that gives the properties to a method of the client.
+
+        Args:
+            command: `publish`, `subscribe`, `unsubscribe` or `disconnect`.
+
+        Returns:
+            The argument `properties`; nothing when there are none.
+
+        """
+        properties = properties_of(command, self.properties)
+        return {"properties": properties} if properties else {}
+
+    def _protocol_changes(self, config: ClientConfig) -> dict[str, Any]:
+        """Return what the options change in the fields of the configuration."""
+        changes: dict[str, Any] = {}
+        if self.protocol_version is not None:
+            changes["protocol_version"] = PROTOCOL_VERSIONS[self.protocol_version]
+        if changes.get("protocol_version", protocol_version_of(config)) != VERSION_5:
+            if self.properties or self.session_expiry is not None:
+                fail("Properties ('-D') and '-x' need MQTT 5.0: give '-V 5'.")
+            return changes
+        properties = dict(getattr(config, "connect_properties", None) or {})
+        if self.client_id and not self.clean_session:
+            # As in MQTT 3: a session that has a name stays.
+            properties.setdefault("session_expiry_interval", _NEVER)
+        if self.session_expiry is not None:
+            properties["session_expiry_interval"] = self.session_expiry
+        properties.update(properties_of("connect", self.properties))
+        if properties:
+            changes["connect_properties"] = properties
+        if of_will := properties_of("will", self.properties):
+            if config.will is None:
+                fail("Properties of the will need '--will-topic' and '--will-message'.")
+            with_properties: dict[str, Any] = {"properties": of_will}
+            changes["will"] = replace(config.will, **with_properties)
+        return changes
+
+    def _connection_changes(self, config: ClientConfig) -> dict[str, Any]:
+        """Return what the options change in how the client connects."""
+        if bool(self.cert_file) != bool(self.key_file):
+            fail("'--cert' and '--key' are both needed for a certificate of the client.")
+        if self.unix is not None and self.url is not None:
+            fail("'--url' and '--unix' exclude each other.")
+        options = {
+            "certfile": self.cert_file,
+            "keyfile": self.key_file,
+            "alpn": self.tls_alpn,
+            "proxy": self.proxy,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        changes: dict[str, Any] = {"check_hostname": False} if self.insecure else {}
+        if given:
+            changes["connection"] = replace(config.connection, **given)
+        return changes
+
+    def uri(self, config: ClientConfig) -> str | None:
+        """Return where to connect to.
+
+        Args:
+            config: the configuration, for what the options leave open.
+
+        Returns:
+            The URI; None when it is the configured one.
+
+        """
+        url = None if self.unix is None else f"unix://{quote(str(Path(self.unix).absolute()))}"
+        url = url or self.url
+        if self.username is None and self.password is None:
+            return url
+        parts = urlsplit(url or config.connection.uri or "")
+        before, _, host = parts.netloc.rpartition("@")
+        user, _, password = before.partition(":")
+        if self.username is not None:
+            user = quote(self.username, safe="")
+        if self.password is not None:
+            password = quote(self.password, safe="")
+        return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
     def _will(self) -> WillConfig | None:
         if bool(self.will_topic) != bool(self.will_message):
@@ -156,11 +249,11 @@ class ClientOptions:
 
         """
         client = self._make_client(config)
-        url = self.url or config.connection.uri
+        uri = self.uri(config)
         logger.info("%s Connecting to broker", client.client_id)
         try:
             await client.connect(
-                uri=self.url,
+                uri=uri,
                 cleansession=self.clean_session or not self.client_id,
                 cafile=self.ca_file,
                 capath=self.ca_path,
@@ -170,12 +263,13 @@ class ClientOptions:
         except asyncio.CancelledError:  # what a cancelled connect raises is a ConnectError too
             raise
         except (ClientError, ValueError, OSError, asyncio.TimeoutError) as error:
-            logger.critical("Connection to '%s' failed: %r", url, error)
+            shown = self.unix or self.url or config.connection.uri
+            logger.critical("Connection to '%s' failed: %r", shown, error)
             fail(f"Connection failed: {explain(error)}")
         try:
             yield client
         finally:
-            await client.disconnect()
+            await client.disconnect(**self.properties_of("disconnect"))
             logger.info("%s Disconnected from broker", client.client_id)
 
     def _make_client(self, config: ClientConfig) -> MQTTClient:
@@ -188,6 +282,20 @@ class ClientOptions:
         except (PluginError, PluginLoadError) as error:
             source = self.config_file or DEFAULT_CONFIG_FILE
             fail(f"Client failed to start: {explain(error)} (configured in {source})")
+
+
+def protocol_version_of(config: ClientConfig) -> int:
+    """Return the protocol version of a configuration.
+
+    Args:
+        config: the configuration.
+
+    Returns:
+        3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0.
+
+    """
+    version: int = getattr(config, "protocol_version", 4)
+    return version
 
 
 def check_qos(option: str, qos: int) -> None:

@@ -25,6 +25,9 @@ DEBUG_LOG_FORMAT = "[%(asctime)s] %(name)s:%(lineno)d :: %(levelname)s - %(messa
 SAME_REQUEST_TIME = 1.0
 """Seconds after a signal in which another one is the same request to stop."""
 
+TIMED_OUT = 27
+"""Exit status when the time of the option `-W` is over, which is also that of mosquitto_sub."""
+
 _C = TypeVar("_C", covariant=True)
 
 
@@ -55,18 +58,19 @@ VersionOption = Annotated[
 ]
 
 
-def fail(message: str) -> NoReturn:
-    """Print an error and end the command with status 1.
+def fail(message: str, status: int = 1) -> NoReturn:
+    """Print an error and end the command.
 
     Args:
         message: what went wrong.
+        status: exit status.
 
     Raises:
         typer.Exit: always.
 
     """
     typer.echo(f"❌ {message}", err=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 def explain(error: BaseException) -> str:

@@ -100,6 +100,24 @@ async def single(data: bytes) -> AsyncIterator[bytes]:
     yield data
 
 
+async def repeated(data: bytes, count: int, delay: float) -> AsyncIterator[bytes]:
+    """Make the same message several times.
+
+    Args:
+        data: the payload.
+        count: how often.
+        delay: seconds between two of them.
+
+    Yields:
+        The payload.
+
+    """
+    for number in range(count):
+        if number and delay:
+            await asyncio.sleep(delay)
+        yield data
+
+
 def _append(message: bytearray, part: bytes) -> None:
     message += part
     if len(message) > _MAX_PAYLOAD:

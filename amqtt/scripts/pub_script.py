@@ -5,24 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from amqtt.errors import ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
-from amqtt.scripts import _client_options as options
+from amqtt.scripts import _options as options
+from amqtt.scripts._client_options import (
+    VERSION_5,
+    ClientOptions,
+    check_qos,
+    protocol_version_of,
+)
 from amqtt.scripts._common import (
+    TIMED_OUT,
     DebugOption,
     VersionOption,
     configure_logging,
+    explain,
     fail,
     make_app,
     run_until_signal,
 )
-from amqtt.scripts._message_source import read_lines, read_lines_of, read_whole, single
+from amqtt.scripts._message_format import MessageFormat
+from amqtt.scripts._message_source import (
+    read_lines,
+    read_lines_of,
+    read_whole,
+    repeated,
+    single,
+)
+from amqtt.scripts._progress import Progress
+from amqtt.scripts._properties import PropertyCommand
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient
@@ -49,6 +68,8 @@ class MessageInput:
         stdin: all of the standard input is one message.
         lines: each line of the standard input is a message.
         no_message: one empty message.
+        repeat: how often to publish the message.
+        repeat_delay: seconds between two times.
 
     """
 
@@ -57,6 +78,8 @@ class MessageInput:
     stdin: bool | None = False
     lines: bool | None = False
     no_message: bool | None = False
+    repeat: int = 1
+    repeat_delay: float = 0.0
 
     def check(self) -> None:
         """End the command unless there is exactly one source, which can be read.
@@ -71,7 +94,9 @@ class MessageInput:
                 "You must provide exactly one of "
                 "--message, --file, --stdin, --lines or --no-message"
             )
-        if self.file:
+        if self.repeat > 1 and not (self.message_str or self.no_message):
+            fail("'--repeat' is for '--message' and '--no-message'.")
+        if self.file and self.file != "-":
             try:
                 Path(self.file).stat()
             except OSError as error:
@@ -83,14 +108,19 @@ class MessageInput:
         """Return the payloads, read as they are needed."""
         if self.message_str:
             # Arguments that are not UTF-8 come as surrogates; their bytes are what was meant.
-            return single(self.message_str.encode("utf-8", "surrogateescape"))
-        if self.file:
+            return self._repeated(self.message_str.encode("utf-8", "surrogateescape"))
+        if self.file and self.file != "-":
             return read_lines_of(self.file)
         if self.stdin:
             return read_whole()
-        if self.lines:
+        if self.lines or self.file:
             return read_lines()
-        return single(b"")
+        return self._repeated(b"")
+
+    def _repeated(self, data: bytes) -> AsyncIterator[bytes]:
+        if self.repeat > 1:
+            return repeated(data, self.repeat, self.repeat_delay)
+        return single(data)
 
 
 class Publisher:
@@ -101,12 +131,15 @@ class Publisher:
         topic: topic name.
         qos: quality of service.
         retain: the retain flag.
+        more: further arguments of `MQTTClient.publish`.
 
     """
 
-    def __init__(self, client: MQTTClient, topic: str, qos: int, retain: bool) -> None:
+    def __init__(self, client: MQTTClient, topic: str, qos: int, retain: bool, **more: Any) -> None:
         """Make a publisher that has published nothing."""
         self._client = client
+        self._more = more
+        self._progress = Progress()
         self._topic = topic
         self._qos = qos
         self._retain = retain
@@ -125,15 +158,8 @@ class Publisher:
 
         """
         try:
-            async for data in messages:
-                await self._slots.acquire()
-                if self._failed:
-                    break
-                task = asyncio.ensure_future(self._publish(data))
-                self._pending.add(task)
-                task.add_done_callback(self._done)
-            if self._pending:
-                await asyncio.wait(self._pending)
+            async with self._progress:
+                await self._publish_all(messages)
         except (OSError, ValueError) as error:
             logger.error("Cannot read the messages: %s", error)
             self._failed = True
@@ -144,9 +170,21 @@ class Publisher:
             await asyncio.gather(*unfinished, return_exceptions=True)
         return not self._failed
 
+    async def _publish_all(self, messages: AsyncIterator[bytes]) -> None:
+        async for data in messages:
+            await self._slots.acquire()
+            if self._failed:
+                break
+            task = asyncio.ensure_future(self._publish(data))
+            self._pending.add(task)
+            task.add_done_callback(self._done)
+        if self._pending:
+            await asyncio.wait(self._pending)
+
     async def _publish(self, data: bytes) -> None:
         try:
-            await self._client.publish(self._topic, data, self._qos, self._retain)
+            await self._client.publish(self._topic, data, self._qos, self._retain, **self._more)
+            self._progress.count += 1
         except Exception as error:
             if not self._failed:
                 logger.error("Publishing to '%s' failed: %r", self._topic, error)
@@ -157,8 +195,58 @@ class Publisher:
         self._slots.release()
 
 
-@app.command(name="amqtt_pub", help="Publish messages to an MQTT broker.")
+@dataclass
+class Requests:
+    """Send each message as a request and print the response.
+
+    Attributes:
+        topic: topic name of the requests.
+        qos: quality of service.
+        timeout: seconds to wait for each response; None means without end.
+        message_format: how to print a response; None means its payload and a newline.
+        properties: properties of the requests.
+
+    """
+
+    topic: str
+    qos: int = QOS_0
+    timeout: float | None = None
+    message_format: MessageFormat | None = None
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    async def send(self, client: MQTTClient, messages: AsyncIterator[bytes]) -> None:
+        """Send them one after the other.
+
+        Args:
+            client: a connected client.
+            messages: the payloads.
+
+        Raises:
+            typer.Exit: no response came in time, or a request was refused; the error is printed.
+
+        """
+        async for data in messages:
+            try:
+                response = await client.request(  # type: ignore[attr-defined,unused-ignore]
+                    self.topic,
+                    data,
+                    qos=self.qos,
+                    timeout=self.timeout,
+                    properties=self.properties or None,
+                )
+            except asyncio.TimeoutError:
+                fail(f"No response in {self.timeout:g} seconds.", TIMED_OUT)
+            except (ClientError, MQTTError, OSError, ValueError) as error:
+                fail(f"The request failed: {explain(error)}")
+            output = self.message_format
+            printed = bytes(response.data) if output is None else output(response)
+            sys.stdout.buffer.write(printed + b"\n")
+            sys.stdout.buffer.flush()
+
+
+@app.command(name="amqtt_pub", help="Publish messages to an MQTT broker.", cls=PropertyCommand)
 def publisher_main(
+    context: typer.Context,
     url: options.UrlOption = None,
     config_file: Annotated[
         str | None,
@@ -174,7 +262,7 @@ def publisher_main(
         str | None, typer.Option("-m", "--message", help="Publish this message.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option("-f", "--file", help="Publish each line of a file.")
+        str | None, typer.Option("-f", "--file", help="Publish each line of a file; '-' is -l.")
     ] = None,
     stdin: Annotated[
         bool, typer.Option("-s", "--stdin", help="Publish all of the standard input.")
@@ -185,6 +273,29 @@ def publisher_main(
     no_message: Annotated[
         bool, typer.Option("-n", "--no-message", help="Publish an empty message.")
     ] = False,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, help="Publish the message so often.")
+    ] = 1,
+    repeat_delay: Annotated[
+        float, typer.Option("--repeat-delay", min=0, help="Seconds between the repetitions.")
+    ] = 0.0,
+    request: Annotated[
+        bool, typer.Option("--request", help="Wait for a response and print it; needs MQTT 5.0.")
+    ] = False,
+    response_topic: Annotated[
+        str | None,
+        typer.Option("-e", "--response-topic", help="Topic for the response; needs MQTT 5.0."),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "-W",
+            "--timeout",
+            min=0.001,
+            help="Seconds to wait for each response; then the command ends with status 27.",
+        ),
+    ] = None,
+    message_format: options.FormatOption = None,
     keep_alive: options.KeepAliveOption = None,
     clean_session: options.CleanSessionOption = False,
     ca_file: options.CaFileOption = None,
@@ -195,41 +306,51 @@ def publisher_main(
     will_qos: options.WillQosOption = QOS_0,
     will_retain: options.WillRetainOption = False,
     extra_headers_json: options.ExtraHeadersOption = None,
+    protocol_version: options.ProtocolVersionOption = None,
+    properties: options.PropertyOption = None,
+    session_expiry: options.SessionExpiryOption = None,
+    unix: options.UnixOption = None,
+    username: options.UsernameOption = None,
+    password: options.PasswordOption = None,
+    cert_file: options.CertOption = None,
+    key_file: options.KeyOption = None,
+    insecure: options.InsecureOption = False,
+    tls_alpn: options.TlsAlpnOption = None,
+    proxy: options.ProxyOption = None,
     debug: DebugOption = False,
-    version: VersionOption = False,  # noqa: ARG001  # its callback ends the command
+    version: VersionOption = False,
 ) -> None:
     """Publish messages; the parameters are the options of the command line.
 
     Raises:
-        typer.Exit: an option is wrong, or connecting or publishing failed (status 1).
+        typer.Exit: an option is wrong, or connecting or publishing failed (status 1), or no
+            response came in time (status 27).
 
     """
     configure_logging(debug)
-    source = MessageInput(message, file, stdin, lines, no_message)
+    source = MessageInput(message, file, stdin, lines, no_message, repeat, repeat_delay)
     source.check()
-    options.check_qos("qos", qos)
-    client_options = options.ClientOptions(
-        tool="amqtt_pub",
-        config_file=config_file,
-        client_id=client_id,
-        keep_alive=keep_alive,
-        url=url,
-        clean_session=clean_session,
-        ca_file=ca_file,
-        ca_path=ca_path,
-        ca_data=ca_data,
-        will_topic=will_topic,
-        will_message=will_message,
-        will_qos=will_qos,
-        will_retain=will_retain,
-        extra_headers_json=extra_headers_json,
-    )
+    check_qos("qos", qos)
+    output = options.read_format(message_format)
+    client_options = ClientOptions.of("amqtt_pub", context)
     config = client_options.load_config()
+    more = client_options.properties_of("publish")
+    if response_topic is not None:
+        more.setdefault("properties", {})["response_topic"] = response_topic
+    if (request or more) and protocol_version_of(config) != VERSION_5:
+        fail("'--request' and '--response-topic' need MQTT 5.0: give '-V 5'.")
+    if request and retain:
+        fail("A request ('--request') cannot be retained ('-r').")
+    requests = Requests(topic, qos, timeout, output, more.get("properties", {}))
 
     async def publish() -> None:
         async with client_options.connected(config) as client:
             logger.info("%s Publishing to '%s'", client.client_id, topic)
-            succeeded = await Publisher(client, topic, qos, retain).publish(source.messages())
+            if request:
+                await requests.send(client, source.messages())
+                return
+            publisher = Publisher(client, topic, qos, retain, **more)
+            succeeded = await publisher.publish(source.messages())
         if not succeeded:
             fail("Publishing failed")
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import stat
 import sys
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
 from amqtt.errors import AMQTTError, ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
-from amqtt.scripts import _client_options as options
+from amqtt.scripts import _options as options
+from amqtt.scripts._client_options import (
+    VERSION_5,
+    ClientOptions,
+    check_qos,
+    protocol_version_of,
+)
 from amqtt.scripts._common import (
+    TIMED_OUT,
     DebugOption,
     VersionOption,
     configure_logging,
@@ -24,6 +28,9 @@ from amqtt.scripts._common import (
     make_app,
     run_until_signal,
 )
+from amqtt.scripts._output import Output
+from amqtt.scripts._properties import PropertyCommand
+from amqtt.scripts._received import Received, Responder
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REFUSED = 0x80
-_FLUSH_SIZE = 64 * 1024
+_RETAIN_HANDLING = {"always": 0, "new": 1, "never": 2}
 
 app = make_app()
 
@@ -41,110 +48,19 @@ def main() -> None:
     app(prog_name="amqtt_sub")
 
 
-class Output:
-    """Write payloads, each with a newline; one flush for what arrives together.
-
-    Must be made inside the task that writes, which is cancelled when the output fails between two
-    writes.
-
-    Args:
-        stream: a binary stream that has a file descriptor.
-
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        """Make an output that holds nothing."""
-        self._stream = stream
-        self._writer = asyncio.current_task()
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._flush_handle: asyncio.Handle | None = None
-        self._watched: int | None = None
-        self.error: OSError | None = None
-        self._watch_reader()
-
-    def write(self, payload: bytes) -> None:
-        """Write a payload and a newline, at the latest when the event loop goes on.
-
-        Args:
-            payload: the bytes.
-
-        Raises:
-            OSError: the output cannot be written.
-
-        """
-        self._parts += (payload, b"\n")
-        self._size += len(payload)
-        if self._size >= _FLUSH_SIZE:
-            self.flush()
-        elif self._flush_handle is None:
-            self._flush_handle = asyncio.get_running_loop().call_soon(self._flush_later)
-
-    def flush(self) -> None:
-        """Hand everything that was written to the system.
-
-        Raises:
-            OSError: the output cannot be written, now or before.
-
-        """
-        if self.error is not None:
-            raise self.error
-        data = b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
-        try:
-            self._stream.write(data)
-            self._stream.flush()
-        except OSError as error:
-            self._fail(error)
-            raise
-
-    def close(self) -> None:
-        """Stop watching the reader; what was written is not flushed."""
-        if self._watched is not None:
-            asyncio.get_running_loop().remove_reader(self._watched)
-            self._watched = None
-
-    def _watch_reader(self) -> None:
-        """Notice the end of a pipe's reader without a message to write."""
-        with contextlib.suppress(OSError, NotImplementedError):
-            descriptor = self._stream.fileno()
-            if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
-                # The write end of a pipe becomes readable by an error only: nobody reads any more.
-                asyncio.get_running_loop().add_reader(descriptor, self._reader_went_away)
-                self._watched = descriptor
-
-    def _reader_went_away(self) -> None:
-        self._fail(BrokenPipeError())
-        self._cancel_writer()
-
-    def _flush_later(self) -> None:
-        self._flush_handle = None
-        try:
-            self.flush()
-        except OSError:
-            self._cancel_writer()
-
-    def _cancel_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.cancel()
-
-    def _fail(self, error: OSError) -> None:
-        self.error = error
-        self.close()
-        # The interpreter flushes what is left in its buffer when it exits.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._stream.fileno())
-        os.close(null)
-
-
-async def print_messages(client: MQTTClient, max_count: int | None, stream: BinaryIO) -> bool:
+async def print_messages(
+    client: MQTTClient,
+    max_count: int | None,
+    stream: BinaryIO,
+    received: Received | None = None,
+) -> bool:
     """Print what arrives; stop after a number of messages, or when the output fails.
 
     Args:
         client: a client with subscriptions.
         max_count: number of messages; None means without end.
         stream: where to print them.
+        received: what to print of them; None means the payloads.
 
     Returns:
         Whether the end was asked for: False when the connection was lost.
@@ -153,9 +69,10 @@ async def print_messages(client: MQTTClient, max_count: int | None, stream: Bina
         OSError: the output cannot be written; a reader that went away is no error.
 
     """
-    output = Output(stream)
+    received = received or Received()
+    output = Output(stream, received.end)
     try:
-        complete = await _copy_messages(client, output, max_count)
+        complete = await _copy_messages(client, output, max_count, received)
         output.flush()
     except (OSError, asyncio.CancelledError):
         if output.error is None:
@@ -169,67 +86,157 @@ async def print_messages(client: MQTTClient, max_count: int | None, stream: Bina
     return True
 
 
-async def _copy_messages(client: MQTTClient, output: Output, max_count: int | None) -> bool:
+async def _copy_messages(
+    client: MQTTClient, output: Output, max_count: int | None, received: Received
+) -> bool:
     count = 0
     while max_count is None or count < max_count:
         message = await client.deliver_message()
         if message is None:
             return False
-        if message.data:
-            output.write(bytes(message.data))
+        if received.is_end(message):
+            return True
+        printed = received.print(message)
+        if printed is not None:
+            output.write(printed)
             count += 1
+        if received.is_to_be_removed(message):
+            await client.publish(message.topic, b"", QOS_0, True)
+        if received.responder is not None:
+            await received.responder.respond(client, message)
     return True
 
 
-async def subscribe(client: MQTTClient, topics: list[str], qos: int) -> None:
+async def subscribe(client: MQTTClient, topics: list[Any], qos: int, **more: Any) -> None:
     """Subscribe to all filters; only log those that the broker refuses.
 
     Args:
         client: a connected client.
-        topics: topic filters.
-        qos: quality of service.
+        topics: topic filters, or the `Subscription` of a filter.
+        qos: quality of service, for filters.
+        more: further arguments of `MQTTClient.subscribe`.
 
     """
-    codes = await client.subscribe([(topic, qos) for topic in topics])
-    for topic, code in zip(topics, codes, strict=False):
+    filters = [(topic, qos) if isinstance(topic, str) else topic for topic in topics]
+    codes = await client.subscribe(filters, **more)
+    for wanted, code in zip(filters, codes, strict=False):
+        topic = wanted[0] if isinstance(wanted, tuple) else wanted.filter
         if code >= _REFUSED:
             logger.warning("The broker refused the subscription to '%s'", topic)
         else:
             logger.info("%s Subscribed to '%s'", client.client_id, topic)
 
 
-async def keep_subscribed(client: MQTTClient, topics: list[str], qos: int) -> None:
+async def keep_subscribed(client: MQTTClient, topics: list[Any], qos: int, **more: Any) -> None:
     """Subscribe, and again whenever the client comes back to a broker without its session.
 
     Args:
         client: a connected client.
-        topics: topic filters.
-        qos: quality of service.
+        topics: topic filters, or the `Subscription` of a filter.
+        qos: quality of service, for filters.
+        more: further arguments of `MQTTClient.subscribe`.
 
     """
 
     async def reconnected(session_present: bool) -> None:
         if not session_present:
-            await subscribe(client, topics, qos)
+            await subscribe(client, topics, qos, **more)
 
-    await subscribe(client, topics, qos)
+    await subscribe(client, topics, qos, **more)
     client.reconnected = reconnected
 
 
-@app.command(name="amqtt_sub", help="Subscribe at an MQTT broker and print what arrives.")
+def _subscriptions(
+    topics: list[str], qos: int, no_local: bool, as_published: bool, handling: str | None
+) -> list[Any]:
+    """Return what to subscribe to: filters, or with options of MQTT 5.0 what holds those."""
+    if not (no_local or as_published or handling):
+        return list(topics)
+    from amqtt.client import Subscription  # type: ignore[attr-defined,unused-ignore]
+
+    number = _RETAIN_HANDLING[handling or "always"]
+    return [Subscription(topic, qos, no_local, as_published, number) for topic in topics]
+
+
+def _check_retain_handling(value: str | None) -> str | None:
+    if value is not None and value not in _RETAIN_HANDLING:
+        msg = f"'{value}' is none of {', '.join(_RETAIN_HANDLING)}."
+        raise typer.BadParameter(msg)
+    return value
+
+
+@app.command(
+    name="amqtt_sub",
+    help="Subscribe at an MQTT broker and print what arrives.",
+    cls=PropertyCommand,
+)
 def subscribe_main(
+    context: typer.Context,
     url: options.UrlOption = None,
     config_file: Annotated[
         str | None, typer.Option("-c", help="Configuration file of the client (YAML).")
     ] = None,
     client_id: options.ClientIdOption = None,
     max_count: Annotated[
-        int | None, typer.Option("-n", min=1, help="Stop after this number of messages.")
+        int | None, typer.Option("-n", "-C", min=1, help="Stop after this number of messages.")
     ] = None,
     qos: options.QosOption = QOS_0,
     topics: Annotated[
         list[str], typer.Option("-t", help="Topic filter; may be given several times.")
     ] = options.REQUIRED,
+    filter_out: Annotated[
+        list[str] | None,
+        typer.Option("-T", "--filter-out", help="Print nothing of the topics of this filter."),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "-W",
+            "--timeout",
+            min=0.001,
+            help="End after this number of seconds, with status 27.",
+        ),
+    ] = None,
+    exit_after_subscribe: Annotated[
+        bool, typer.Option("-E", help="End as soon as the broker has answered the subscriptions.")
+    ] = False,
+    message_format: options.FormatOption = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print the topic before the payload.")
+    ] = False,
+    no_newline: Annotated[
+        bool, typer.Option("-N", help="Print no newline behind a message.")
+    ] = False,
+    no_retained: Annotated[
+        bool, typer.Option("-R", help="Print no messages that were retained.")
+    ] = False,
+    retained_only: Annotated[
+        bool,
+        typer.Option("--retained-only", help="End at the first message that was not retained."),
+    ] = False,
+    remove_retained: Annotated[
+        bool,
+        typer.Option("--remove-retained", help="Let the broker forget retained messages."),
+    ] = False,
+    retain_as_published: Annotated[
+        bool,
+        typer.Option("--retain-as-published", help="Keep the retain flag; needs MQTT 5.0."),
+    ] = False,
+    retain_handling: Annotated[
+        str | None,
+        typer.Option(
+            "--retain-handling",
+            callback=_check_retain_handling,
+            help="When to get retained messages: always, new or never; needs MQTT 5.0.",
+        ),
+    ] = None,
+    no_local: Annotated[
+        bool, typer.Option("--no-local", help="Get no messages of this client; needs MQTT 5.0.")
+    ] = False,
+    respond: Annotated[
+        str | None,
+        typer.Option("--respond", help="Answer requests, with this format; needs MQTT 5.0."),
+    ] = None,
     keep_alive: options.KeepAliveOption = None,
     clean_session: options.CleanSessionOption = False,
     ca_file: options.CaFileOption = None,
@@ -240,47 +247,69 @@ def subscribe_main(
     will_qos: options.WillQosOption = QOS_0,
     will_retain: options.WillRetainOption = False,
     extra_headers_json: options.ExtraHeadersOption = None,
+    protocol_version: options.ProtocolVersionOption = None,
+    properties: options.PropertyOption = None,
+    session_expiry: options.SessionExpiryOption = None,
+    unix: options.UnixOption = None,
+    username: options.UsernameOption = None,
+    password: options.PasswordOption = None,
+    cert_file: options.CertOption = None,
+    key_file: options.KeyOption = None,
+    insecure: options.InsecureOption = False,
+    tls_alpn: options.TlsAlpnOption = None,
+    proxy: options.ProxyOption = None,
     debug: DebugOption = False,
-    version: VersionOption = False,  # noqa: ARG001  # its callback ends the command
+    version: VersionOption = False,
 ) -> None:
     """Print messages; the parameters are the options of the command line.
 
     Raises:
         typer.Exit: an option is wrong, connecting or subscribing failed, or the connection was
-            lost (status 1).
+            lost (status 1), or the time of `-W` is over (status 27).
 
     """
     configure_logging(debug)
-    client_options = options.ClientOptions(
-        tool="amqtt_sub",
-        config_file=config_file,
-        client_id=client_id,
-        keep_alive=keep_alive,
-        url=url,
-        clean_session=clean_session,
-        ca_file=ca_file,
-        ca_path=ca_path,
-        ca_data=ca_data,
-        will_topic=will_topic,
-        will_message=will_message,
-        will_qos=will_qos,
-        will_retain=will_retain,
-        extra_headers_json=extra_headers_json,
+    received = Received(
+        output_format=options.read_format(message_format),
+        verbose=verbose,
+        end=b"" if no_newline else b"\n",
+        filter_out=tuple(filter_out or ()),
+        no_retained=no_retained,
+        retained_only=retained_only,
+        remove_retained=remove_retained,
     )
+    if (response := options.read_format(respond)) is not None:
+        received.responder = Responder(response, qos)
+    client_options = ClientOptions.of("amqtt_sub", context)
     config = client_options.load_config()
-    options.check_qos("qos", qos)
+    check_qos("qos", qos)
+    of_version_5 = (retain_as_published, retain_handling, no_local, respond is not None)
+    if any(of_version_5) and protocol_version_of(config) != VERSION_5:
+        fail(
+            "'--retain-as-published', '--retain-handling', '--no-local' and '--respond' need "
+            "MQTT 5.0: give '-V 5'."
+        )
+    more = client_options.properties_of("subscribe")
 
-    async def receive() -> None:
+    async def receive(client: MQTTClient) -> bool:
+        wanted = _subscriptions(topics, qos, no_local, retain_as_published, retain_handling)
+        await keep_subscribed(client, wanted, qos, **more)
+        if exit_after_subscribe:
+            return True
+        return await print_messages(client, max_count, sys.stdout.buffer, received)
+
+    async def connect_and_receive() -> None:
         async with client_options.connected(config) as client:
             try:
-                await keep_subscribed(client, topics, qos)
-                complete = await print_messages(client, max_count, sys.stdout.buffer)
+                complete = await asyncio.wait_for(receive(client), timeout)
+            except asyncio.TimeoutError:
+                raise typer.Exit(TIMED_OUT) from None
             except (ClientError, MQTTError, AMQTTError, OSError, ValueError) as error:
                 fail(explain(error))
         if not complete:
             fail("Connection lost")
 
-    run_until_signal(receive)
+    run_until_signal(connect_and_receive)
 
 
 if __name__ == "__main__":

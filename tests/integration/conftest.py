@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 from support.certificates import have_openssl
+from support.commands import Shell
 from support.endpoints import Endpoints, Trust, running_endpoints
-from support.process import broker_kind
+from support.process import BrokerProcess, broker_kind
 from support.wire import DISCONNECT
 
 
@@ -33,3 +34,17 @@ def every(shared_endpoints: Endpoints) -> Iterator[Endpoints]:
     yield shared_endpoints
     with shared_endpoints.open("tcp", "afterwards") as peer:
         peer.send(DISCONNECT)
+
+
+@pytest.fixture
+def shell(broker: BrokerProcess) -> Iterator[Shell]:
+    shell = Shell(broker)
+    yield shell
+    shell.close()
+
+
+@pytest.fixture
+def no_broker() -> Iterator[Shell]:
+    shell = Shell()
+    yield shell
+    shell.close()

@@ -364,10 +364,10 @@ def test_commands_reference(command: str, tmp_path: Path) -> None:
     if command != "amqtt":
         text += section("commands.md", "Options of `amqtt_pub` and `amqtt_sub`")
     cells = re.findall(r"^\| (`-[^|]+) \|", text, re.MULTILINE)
-    described = set(re.findall(r"`(--?[a-z-]+)", " ".join(cells)))
+    described = set(re.findall(r"`(--?[a-zA-Z-]+)", " ".join(cells)))
     usage = run([*module(command), "--help"], tmp_path).stdout
     lines = re.findall(r"^  (-[^<\n]*?)(?: <|  |$)", usage, re.MULTILINE)
-    assert described == set(re.findall(r"--?[a-z-]+", " ".join(lines)))
+    assert described == set(re.findall(r"--?[a-zA-Z-]+", " ".join(lines)))
 
 
 @pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from amqtt.errors import ClientError
-from amqtt.scripts import sub_script
+from amqtt.scripts import _output, sub_script
 from amqtt.session import IncomingApplicationMessage
 
 
@@ -160,7 +160,7 @@ async def test_messages_that_arrive_together_are_written_together(client: QueueC
 async def test_much_output_is_not_collected(
     client: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sub_script, "_FLUSH_SIZE", 10)
+    monkeypatch.setattr(_output, "_FLUSH_SIZE", 10)
     stream = Mock(fileno=no_descriptor)
     for _ in range(100):
         client.queue.put_nowait(b"12345")
