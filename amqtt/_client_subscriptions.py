@@ -102,6 +102,8 @@ def engine_filters(
         if one.has_options and not has_options:
             msg = f"Options of the subscription to '{one.topic}' need protocol_version 5"
             raise ClientError(msg)
+        if has_options and one.topic.startswith("$share/"):
+            _check_share(one.topic)
         if one.no_local and one.topic.startswith("$share/"):
             msg = f"[MQTT-3.8.3-4] '{one.topic}' is a shared subscription: no_local is not for it"
             raise ClientError(msg)
@@ -111,6 +113,14 @@ def engine_filters(
         msg = "[MQTT-3.8.3-3] subscribe() needs at least one topic filter"
         raise ClientError(msg)
     return filters
+
+
+def _check_share(topic_filter: str) -> None:
+    """Refuse a shared subscription without the name of its group, or without a filter."""
+    _, name, *rest = topic_filter.split("/", 2)
+    if not name or not rest or not rest[0] or "+" in name or "#" in name:
+        msg = f"[MQTT-4.8.2-1] '{topic_filter}' is none of the form $share/name/filter"
+        raise ClientError(msg)
 
 
 def check_filter_text(topic_filter: str) -> None:

@@ -224,6 +224,7 @@ async def test_publish(version: int) -> None:
 @versions
 async def test_what_cannot_be_published(version: int) -> None:
     """3.1.1:MQTT-3.3.2-2@client 3.1.1:MQTT-4.7.1-1@client 3.1.1:MQTT-4.7.3-1@client
+    5.0:MQTT-4.7.1-1@client
     3.1.1:MQTT-4.7.3-3@client 5.0:MQTT-3.3.2-2@client 5.0:MQTT-3.3.2-14@client
     5.0:MQTT-4.7.0-1@client 5.0:MQTT-4.7.3-1@client 5.0:MQTT-4.7.3-3@client
     """  # a list
@@ -336,6 +337,10 @@ async def test_subscribe_and_unsubscribe(version: int) -> None:
         if version == V5:
             with pytest.raises(ClientError, match=r"MQTT-3\.8\.3-4"):
                 await one.subscribe([Subscription("$share/g/t", no_local=True)])
+            # 5.0:MQTT-4.8.2-1@client 5.0:MQTT-4.8.2-2@client
+            for shared in ("$share/", "$share//t", "$share/g", "$share/g/", "$share/+/t"):
+                with pytest.raises(ClientError, match=r"MQTT-4\.8\.2-1"):
+                    await one.subscribe([(shared, 0)])
         pending = asyncio.ensure_future(one.subscribe([("a/+", 1), ("é/#", 2)]))
         filters = text("a/+") + b"\x01" + text("é/#") + b"\x02"
         assert await peer.packet() == packet(0x82, b"\x00\x01" + props(version) + filters)

@@ -281,6 +281,10 @@ TEST_F(client_connection_v5_test, keeps_servers_to_its_receive_maximum) {
 }
 
 // 5.0:MQTT-4.3.2-4@client 5.0:MQTT-4.3.3-8@client 5.0:MQTT-4.3.3-11@client 5.0:MQTT-4.5.0-2@client
+// The client puts no properties into acknowledgements, whatever Maximum Packet Size there is:
+// 5.0:MQTT-3.4.2-2@client 5.0:MQTT-3.4.2-3@client 5.0:MQTT-3.5.2-2@client
+// 5.0:MQTT-3.5.2-3@client 5.0:MQTT-3.6.2-2@client 5.0:MQTT-3.6.2-3@client
+// 5.0:MQTT-3.7.2-2@client 5.0:MQTT-3.7.2-3@client
 TEST_F(client_connection_v5_test, acknowledges_what_it_does_not_know_with_a_reason) {
     open_to("");
     expect_silent(pubrel(7));
@@ -340,7 +344,9 @@ TEST_F(client_connection_v5_test, withdraws_what_nobody_waits_for) {
 // -- enhanced authentication
 
 // 5.0:MQTT-4.12.0-3@client 5.0:MQTT-4.12.1-1@client 5.0:MQTT-4.12.1-2@client
-// 5.0:MQTT-3.1.2-30@client
+// 5.0:MQTT-3.1.2-30@client 5.0:MQTT-3.15.1-1@client
+// AUTH has neither Reason String nor User Properties: 5.0:MQTT-3.15.2-2@client
+// 5.0:MQTT-3.15.2-3@client
 TEST_F(client_connection_v5_test, authenticates_with_its_method) {
     properties own;
     own.add(property_id::authentication_method, "m");
@@ -378,13 +384,14 @@ TEST_F(client_connection_v5_test, reports_disconnect) {
     expect_violation(wire("e0 00"), reason_code::protocol_error);  // before CONNACK
 }
 
-// 5.0:MQTT-3.14.2-3@client 5.0:MQTT-3.14.1-1@client
+// 5.0:MQTT-3.14.2-3@client 5.0:MQTT-3.14.2-4@client 5.0:MQTT-3.14.1-1@client
 TEST_F(client_connection_v5_test, disconnects_with_a_reason_that_fits) {
     disconnect_packet packet{reason_code::disconnect_with_will, {}};
     packet.props.add(property_id::reason_string, "0123456789");
+    packet.props.add("k", "v");
     open_to("");
     connection_->disconnect(packet);
-    EXPECT_EQ(sent(), wire("e0 0f 04 0d 1f 00 0a '0123456789'"));
+    EXPECT_EQ(sent(), wire("e0 16 04 14 1f 00 0a '0123456789' 26 00 01 'k' 00 01 'v'"));
     open_to("27 00 00 00 10");
     connection_->disconnect(packet);
     EXPECT_EQ(sent(), wire("e0 01 04"));
