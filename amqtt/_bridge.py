@@ -222,6 +222,10 @@ class ClientReactor:
         self._clients[handle] = client
         return handle
 
+    def flush_soon(self) -> None:
+        """Let the messages that this turn of the loop publishes leave together."""
+        self.loop.call_soon(self.engine.flush)
+
     def ticket(self, handle: int) -> tuple[int, asyncio.Future[Any]]:
         """Make a ticket for a command of a client and the future of its answer."""
         number = next(self._tickets)

@@ -91,7 +91,8 @@ class ClientCommands:
             connection = self._connection_lost
             number, answer = reactor.ticket(self._handle)
             try:
-                getattr(reactor.engine, command)(self._handle, number, *arguments)
+                if getattr(reactor.engine, command)(self._handle, number, *arguments):
+                    reactor.flush_soon()
             except (ValueError, OverflowError) as error:
                 reactor.drop(number)
                 raise ClientError(str(error)) from error

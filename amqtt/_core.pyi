@@ -112,7 +112,8 @@ class ClientEngine:
         qos: int,
         retain: bool,
         properties: dict[str, Any] | None = None,
-    ) -> None: ...
+    ) -> bool: ...
+    def flush(self) -> None: ...
     def subscribe(
         self,
         client: int,

@@ -312,7 +312,10 @@ class MQTTClient(ClientConnection):
         ):
             reactor = self._require_reactor()
             try:
-                reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain, properties)
+                if reactor.engine.publish(
+                    self._handle, 0, topic, message, QOS_0, retain, properties
+                ):
+                    reactor.flush_soon()
             except (ValueError, OverflowError) as error:
                 raise ClientError(str(error)) from error
             return

@@ -96,18 +96,17 @@ py::tuple take_events(client_engine& engine, std::size_t most) {
     return py::make_tuple(all, more);
 }
 
-void send_publish(client_engine& engine, client_handle client, std::uint64_t ticket,
-                  std::string_view topic, const py::object& payload, int level, bool retain,
-                  const py::object& by_name) {
+bool gather_publish(client_engine& engine, client_handle client, std::uint64_t ticket,
+                    std::string_view topic, const py::object& payload, int level, bool retain,
+                    const py::object& by_name) {
     if (by_name.is_none()) {
-        engine.send({client, client_publish_command{
-                                 ticket, to_message(topic, payload, to_qos(level), retain)}});
-        return;
+        return engine.gather(
+            {client,
+             client_publish_command{ticket, to_message(topic, payload, to_qos(level), retain)}});
     }
     const encoded_properties encoded = to_encoded_properties(by_name, property_scope::publish);
     if (encoded.empty()) {
-        send_publish(engine, client, ticket, topic, payload, level, retain, py::none());
-        return;
+        return gather_publish(engine, client, ticket, topic, payload, level, retain, py::none());
     }
     reader in(encoded);
     const properties all = value_or_throw(properties::decode(in, property_scope::publish));
@@ -121,8 +120,9 @@ void send_publish(client_engine& engine, client_handle client, std::uint64_t tic
     std::vector<std::uint8_t> on_wire;
     for (const property& p : all.all())
         encode_property(p, on_wire);
-    engine.send({client, client_publish_command{
-                             ticket, to_message(topic, payload, to_qos(level), retain, on_wire)}});
+    return engine.gather(
+        {client, client_publish_command{
+                     ticket, to_message(topic, payload, to_qos(level), retain, on_wire)}});
 }
 
 subscription_options to_options(const std::tuple<int, bool, bool, int>& values) {
@@ -159,7 +159,7 @@ auto sender() {
 }
 
 void register_commands(py::class_<client_engine>& type) {
-    type.def("publish", &send_publish, py::arg("client"), py::arg("ticket"), py::arg("topic"),
+    type.def("publish", &gather_publish, py::arg("client"), py::arg("ticket"), py::arg("topic"),
              py::arg("payload"), py::arg("qos"), py::arg("retain"),
              py::arg("properties") = py::none())
         .def("subscribe", &send_subscribe, py::arg("client"), py::arg("ticket"), py::arg("filters"),
@@ -226,6 +226,7 @@ void register_client(py::module_& module) {
                                    "The thread that does the I/O of all clients of an event loop.");
     type.def(py::init<>())
         .def("open", &client_engine::open)
+        .def("flush", &client_engine::flush)
         .def("stop", &client_engine::stop, py::call_guard<py::gil_scoped_release>())
         .def("fileno", &client_engine::event_fd)
         .def("take_events", &take_events, py::arg("most"))

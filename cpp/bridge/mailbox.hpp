@@ -31,6 +31,20 @@ class mailbox {
     // Accepts the item whatever the bounds say: for what is bounded elsewhere or must not be lost.
     void push_unbounded(Item item, std::size_t bytes = 0) { put(std::move(item), bytes, false); }
 
+    // The same for many at once, which are moved from.
+    void push_all_unbounded(std::vector<Item>& items) {
+        if (items.empty()) return;
+        bool was_empty = false;
+        {
+            const std::lock_guard guard(mutex_);
+            was_empty = items_.empty();
+            for (Item& item : items)
+                items_.push_back(std::move(item));
+        }
+        items.clear();
+        if (was_empty) wake_();
+    }
+
     // Moves at most `most` items to the end of `into`; true when more are there. before_refill
     // runs before new items are looked for, so that a wake-up that comes later is not lost.
     template <class BeforeRefill>

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <limits>
+#include <mutex>
 #include <stdexcept>
 #include <unistd.h>
 #include <utility>
@@ -17,6 +18,9 @@ namespace amqtt {
 namespace {
 
 constexpr auto tick_time = std::chrono::milliseconds(100);
+
+// Commands that are worth waking the thread for, so that it works while Python makes more.
+constexpr std::size_t gathered_at_most = 128;
 
 std::size_t size_of(const client_event& event) {
     if (const auto* shown = std::get_if<client_packet_event>(&event.what))
@@ -46,6 +50,8 @@ struct client_engine::parts {
     block_pool pool;
     reactor loop;
     mailbox<client_command> commands;
+    std::mutex gathering;
+    std::vector<client_command> gathered;
     asio::steady_timer tick;
     boost::unordered_flat_map<client_handle, std::shared_ptr<client_link>> links;
     std::vector<client_command> taken;  // scratch of run_commands()
@@ -132,7 +138,26 @@ client_handle client_engine::open() {
 }
 
 void client_engine::send(client_command command) {
-    checked().commands.push_unbounded(std::move(command));
+    parts& p = checked();
+    const std::lock_guard guard(p.gathering);
+    p.gathered.push_back(std::move(command));
+    p.commands.push_all_unbounded(p.gathered);
+}
+
+bool client_engine::gather(client_command command) {
+    parts& p = checked();
+    const std::lock_guard guard(p.gathering);
+    const bool was_empty = p.gathered.empty();
+    p.gathered.push_back(std::move(command));
+    if (p.gathered.size() < gathered_at_most) return was_empty;
+    p.commands.push_all_unbounded(p.gathered);
+    return false;
+}
+
+void client_engine::flush() {
+    parts& p = checked();
+    const std::lock_guard guard(p.gathering);
+    p.commands.push_all_unbounded(p.gathered);
 }
 
 void client_engine::stop() {

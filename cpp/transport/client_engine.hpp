@@ -20,7 +20,12 @@ class client_engine {
 
     // A handle for one client; it is valid until forget_command.
     client_handle open();
+    // Takes effect at once, after those that were gathered.
     void send(client_command command);
+    // For commands of which there are many: takes effect with flush() or the next send(), or when
+    // enough have come together. True when flush() is to be called in a while.
+    bool gather(client_command command);
+    void flush();
     // Closes every connection without DISCONNECT and ends the thread.
     void stop();
 

@@ -205,7 +205,8 @@ class ProtocolHandler(Generic[C]):
         reactor = await self._engine()
         number, answer = reactor.ticket(self._handle)
         try:
-            getattr(reactor.engine, command)(self._handle, number, *arguments)
+            if getattr(reactor.engine, command)(self._handle, number, *arguments):
+                reactor.flush_soon()
         except (ValueError, OverflowError) as error:
             reactor.drop(number)
             raise AMQTTError(str(error)) from error

@@ -51,6 +51,20 @@ TEST_F(Mailbox, WakesOnceABatch) {
     EXPECT_EQ(wakes, 2);
 }
 
+TEST_F(Mailbox, WakesOnceForManyAtOnce) {
+    std::vector<int> many;
+    box.push_all_unbounded(many);
+    EXPECT_EQ(wakes, 0);
+    many = {1, 2};
+    box.push_all_unbounded(many);
+    EXPECT_THAT(many, IsEmpty());
+    many = {3};
+    box.push_all_unbounded(many);
+    EXPECT_EQ(wakes, 1);
+    EXPECT_FALSE(take(all));
+    EXPECT_THAT(into, ElementsAre(1, 2, 3));
+}
+
 TEST_F(Mailbox, TakesNoMoreThanAsked) {
     for (const int item : {1, 2, 3, 4})
         box.push(item);
