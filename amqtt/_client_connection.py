@@ -211,7 +211,8 @@ class ClientConnection(ClientCommands):
             raise ConnectError(msg) from (cause or error.as_os_error())
         if return_code != CONNECTION_ACCEPTED:
             msg = "Connection rejected by broker"
-            refused = ConnectError(msg, properties=properties)
+            reason = (properties or {}).get("reason_string")
+            refused = ConnectError(f"{msg}: {reason}" if reason else msg, properties=properties)
             refused.return_code = return_code
             raise refused
         await self._finish_authentication(properties)

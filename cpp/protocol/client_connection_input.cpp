@@ -128,8 +128,8 @@ void client_connection::resume(bool session_present) {
             decided_.push_back(client_refused{entry.ticket, *problem});
             done.push_back(entry.packet_id);
         } else if (is_released || (waiting_.empty() && unacknowledged_ < limits_.receive_maximum)) {
-            // PUBREL does not wait (5.0: MQTT-3.3.4-8).
-            send_entry(entry, std::exchange(entry.counts, false));
+            // PUBREL does not wait (5.0: MQTT-3.3.4-8), and stays marked as sent again.
+            send_entry(entry, is_released ? false : std::exchange(entry.counts, false));
         } else {
             waiting_.push_back(entry.packet_id);
         }
@@ -167,6 +167,9 @@ std::optional<client_action> client_connection::handle_disconnect(const frame& p
     if (!has_properties(version_)) return protocol_error("packet type a server must not send");
     auto decoded = decode_disconnect(packet.body, version_);
     if (!decoded) return decoded.error();
+    if (decoded->props.contains(property_id::session_expiry_interval)) {  // (section 3.14.2.2.2)
+        return protocol_error("Session Expiry Interval in a DISCONNECT of the server");
+    }
     return client_action(std::move(*decoded));
 }
 
@@ -260,6 +263,7 @@ std::optional<client_action> client_connection::handle_pubrec(const ack_packet& 
     if (entry) {
         state_.inflight.release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
+        entry->pubrec_code = to_byte(received.code);
     }
     send_ack(packet_type::pubrel, received.packet_id,
              entry ? reason_code::success : reason_code::packet_identifier_not_found);
@@ -268,6 +272,12 @@ std::optional<client_action> client_connection::handle_pubrec(const ack_packet& 
 
 client_action client_connection::complete(inflight_entry& entry, ack_packet&& last) {
     client_completed done{entry.ticket, last.packet_id, last.code, std::move(last.props)};
+    // To a PUBREL that was sent again: the server has released the message before, and PUBCOMP was
+    // lost with a connection.
+    const bool is_old = entry.counts && last.code == reason_code::packet_identifier_not_found;
+    if (last.type == packet_type::pubcomp && (is_old || last.code == reason_code::success)) {
+        done.code = static_cast<reason_code>(entry.pubrec_code);
+    }
     state_.inflight.remove(last.packet_id);
     --unacknowledged_;
     send_waiting();

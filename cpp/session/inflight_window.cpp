@@ -46,6 +46,7 @@ inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message
     entry.share.reset();
     entry.sent = false;
     entry.counts = false;
+    entry.pubrec_code = 0;
     entry.ticket = 0;
     if (last_ != 0) find(last_)->next = packet_id;
     if (first_ == 0) first_ = packet_id;

@@ -31,6 +31,7 @@ struct inflight_entry {
     // The owner's business: it went out on the present connection, as a PUBLISH there.
     bool sent = false;
     bool counts = false;
+    std::uint8_t pubrec_code = 0;  // Reason Code of the PUBREC that has come
 };
 
 // Packet identifiers are handed out in turn from 1 to 65,535, skipping those in use; SUBSCRIBE
