@@ -175,7 +175,7 @@ class TestReport:
 
     def test_aim(self, rows: list[Row]) -> None:
         text = report.Report([{**row, "aim": 3.1} for row in rows]).render()
-        assert f"(2.00-2.00) | 3.1x | 8.0x | yes |" in text
+        assert "(2.00-2.00) | 3.1x | 8.0x | yes |" in text
         of_other = report.Report([{**row, "aim": 3.1} for row in rows], base="floor").render()
         assert "3.1x" not in of_other
 
