@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
-from amqtt.scripts._unavailable import exit_unavailable
+import logging
+from typing import Annotated
+
+import typer
+
+from amqtt.scripts._common import make_app
+from amqtt.scripts._credentials import (
+    CountryOption,
+    ForceOption,
+    OrganisationOption,
+    OutputOption,
+    new_files,
+    run,
+)
+
+logger = logging.getLogger(__name__)
+
+app = make_app()
+
+
+@app.command()
+def ca_creds(
+    country: CountryOption,
+    state: Annotated[str, typer.Option("--state", help="State or province.")],
+    locality: Annotated[str, typer.Option("--locality", help="Town.")],
+    org_name: OrganisationOption,
+    cn: Annotated[str, typer.Option("--cn", help="Common name of the authority.")],
+    output_dir: OutputOption = ".",
+    force: ForceOption = False,
+) -> None:
+    """Make the key and the certificate of a certification authority: ca.key and ca.crt.
+
+    The certificate is valid for ten years, its RSA key has 4,096 bits.
+    """
+    # Imported here: the help does not need the packages of the extra.
+    from amqtt.contrib import cert
+
+    folder = new_files(output_dir, "ca", force=force)
+    key, certificate = cert.generate_root_creds(country, state, locality, org_name, cn)
+    cert.write_key_and_crt(key, certificate, "ca", folder)
 
 
 def main() -> None:
     """Run the command."""
-    exit_unavailable("ca_creds")
+    run(app, "ca_creds")
 
 
 if __name__ == "__main__":

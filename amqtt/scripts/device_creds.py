@@ -2,12 +2,61 @@
 
 from __future__ import annotations
 
-from amqtt.scripts._unavailable import exit_unavailable
+import logging
+from typing import Annotated
+
+import typer
+
+from amqtt.scripts._common import make_app
+from amqtt.scripts._credentials import (
+    CaCertificateOption,
+    CaKeyOption,
+    CountryOption,
+    ForceOption,
+    OrganisationOption,
+    OutputOption,
+    new_files,
+    run,
+)
+
+logger = logging.getLogger(__name__)
+
+app = make_app()
+
+
+@app.command()
+def device_creds(
+    country: CountryOption,
+    org_name: OrganisationOption,
+    device_id: Annotated[
+        str, typer.Option("--device-id", help="Identifier of the device: its client identifier.")
+    ],
+    uri: Annotated[str, typer.Option("--uri", help="Domain: `uri_domain` of the plugin.")],
+    output_dir: OutputOption = ".",
+    ca_key_fn: CaKeyOption = "ca.key",
+    ca_crt_fn: CaCertificateOption = "ca.crt",
+    force: ForceOption = False,
+) -> None:
+    """Make the key and the certificate of a device: files with its identifier as name.
+
+    The certificate is valid for one year, its RSA key has 2,048 bits. It is for the URI
+    spiffe://URI/device/DEVICE_ID.
+    """
+    # Imported here: the help does not need the packages of the extra.
+    from amqtt.contrib import cert
+
+    ca_key, ca_cert = cert.load_ca(ca_key_fn, ca_crt_fn)
+    folder = new_files(output_dir, device_id, force=force)
+    key, request = cert.generate_device_csr(
+        country, org_name, device_id, cert.device_uri(uri, device_id), f"{device_id}.local"
+    )
+    cert.write_key_and_crt(key, cert.sign_csr(request, ca_key, ca_cert), device_id, folder)
+    logger.info("✅ Created: %s.crt and %s.key", device_id, device_id)
 
 
 def main() -> None:
     """Run the command."""
-    exit_unavailable("device_creds")
+    run(app, "device_creds")
 
 
 if __name__ == "__main__":

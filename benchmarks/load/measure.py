@@ -68,6 +68,7 @@ def run_once(program: Path, scenario: Scenario, peer: Peer, plan: Plan, rep: int
         args=" ".join(scenario.args),
         kind=scenario.kind,
         lossy=scenario.lossy,
+        aim=scenario.aim,
         is_broker=peer.spec.is_broker,
         broker_alive=peer.alive,
     )

@@ -213,20 +213,33 @@ class Report:
         """Return one line a scenario with the two ratios that matter."""
         lines = [
             f"| scenario | throughput, {self.ours} / {self.base} "
-            f"| broker CPU, {self.base} / {self.ours} | every message |",
-            "|---|---|---|---|",
+            f"| broker CPU, {self.base} / {self.ours} | aim | {self.base} / floor "
+            "| every message |",
+            "|---|---|---|---|---|---|",
         ]
         for key, group in self.groups.items():
             rows = [row for n in group for row in group[n] if row.get("is_broker", True)]
-            cells = {"throughput": MISSING, "cpu": MISSING}
+            ratios = {"throughput": MISSING, "cpu": MISSING}
             if self.comparable:
                 ours, theirs = group.get(self.ours, []), group.get(self.base, [])
                 for metric in metrics_for(next(iter(group.values()))[0]):
                     if metric.headline:
-                        cells[metric.headline] = ratio_cell(metric, ours, theirs)
+                        ratios[metric.headline] = ratio_cell(metric, ours, theirs)
             every = "yes" if _whole(rows) == len(rows) else f"{_whole(rows)} of {len(rows)} runs"
-            lines.append(f"| {key} | {cells['throughput']} | {cells['cpu']} | {every} |")
+            cells = [key, ratios["throughput"], ratios["cpu"], *self._bounds(group), every]
+            lines.append(f"| {' | '.join(cells)} |")
         return lines
+
+    def _bounds(self, group: dict[str, list[Row]]) -> tuple[str, str]:
+        """Return what the ratio of CPU is to be, and what it is for the frame forwarder."""
+        sample = next(iter(group.values()))[0]
+        aim = sample.get("aim")
+        cpu = next((m for m in metrics_for(sample) if m.headline == "cpu"), None)
+        floor = cpu and median_ratio(cpu, group.get("floor", []), group.get(self.base, []))
+        return (
+            MISSING if aim is None or self.base != "mosquitto" else f"{aim:g}x",
+            f"{floor:.1f}x" if floor else MISSING,
+        )
 
     def render(self) -> str:
         """Return the whole report as Markdown."""

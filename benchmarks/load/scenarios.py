@@ -22,6 +22,7 @@ class Scenario:
     key: str
     args: tuple[str, ...]
     flags: frozenset[str] = frozenset()
+    aim: float | None = None  # how many times less CPU than mosquitto it is to need
 
     @property
     def kind(self) -> str:
@@ -58,12 +59,10 @@ def parse(text: str) -> list[Scenario]:
         if not line:
             continue
         key, colon, rest = line.partition(":")
-        args, _, flags = rest.partition("@")
-        scenario = Scenario(
-            key.strip(),
-            tuple(args.split()),
-            frozenset(f.strip() for f in flags.split(",") if f.strip()),
-        )
+        args, _, marks = rest.partition("@")
+        words = [word.strip() for word in marks.split(",") if word.strip()]
+        flags = frozenset(word for word in words if not word.startswith("aim="))
+        scenario = Scenario(key.strip(), tuple(args.split()), flags, _aim(number, words))
         if not colon or not scenario.args:
             raise ScenarioError(f"line {number}: expected 'key: arguments', got {raw!r}")
         if unknown := scenario.flags - FLAGS:
@@ -72,6 +71,17 @@ def parse(text: str) -> list[Scenario]:
             raise ScenarioError(f"line {number}: {scenario.key} is there twice")
         found[scenario.key] = scenario
     return list(found.values())
+
+
+def _aim(line: int, words: list[str]) -> float | None:
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "aim":
+            try:
+                return float(value)
+            except ValueError:
+                raise ScenarioError(f"line {line}: expected aim=NUMBER, got {word!r}") from None
+    return None
 
 
 def load(path: Path = SCENARIO_FILE) -> list[Scenario]:

@@ -73,9 +73,12 @@ class TestScenarios:
             "# c\n\na: pairs --P 1 @ floor, lossy  # why\nb: idle --count 7\n"
         )
         assert (one.floor, one.lossy, one.args) == (True, True, ("pairs", "--P", "1"))
+        assert (one.aim, scenarios.parse("a: pairs @ floor, aim=3.5")[0].aim) == (None, 3.5)
         assert (two.floor, two.option("--count", "1"), two.option("--P", "3")) == (False, "7", "3")
 
-    @pytest.mark.parametrize("text", ["a pairs", "a:", "a: pairs @ fast", "a: idle\na: idle"])
+    @pytest.mark.parametrize(
+        "text", ["a pairs", "a:", "a: pairs @ fast", "a: pairs @ aim=x", "a: idle\na: idle"]
+    )
     def test_bad_lines(self, text: str) -> None:
         with pytest.raises(scenarios.ScenarioError):
             scenarios.parse(text)
@@ -165,9 +168,16 @@ class TestReport:
         found = report.Report(rows)
         text = found.render()
         assert found.labels == ["amqtt", "mosquitto", "floor"]
-        assert "| p1_q0 | 2.00x (2.00-2.00) | 2.00x (2.00-2.00) | yes |" in text
+        ratios = "| p1_q0 | 2.00x (2.00-2.00) | 2.00x (2.00-2.00) |"
+        assert f"{ratios} - | 8.0x | yes |" in text
         assert "| runs with every message accounted for | 3 of 3 | 3 of 3 | 3 of 3 |" in text
         assert not found.failures()
+
+    def test_aim(self, rows: list[Row]) -> None:
+        text = report.Report([{**row, "aim": 3.1} for row in rows]).render()
+        assert "(2.00-2.00) | 3.1x | 8.0x | yes |" in text
+        of_other = report.Report([{**row, "aim": 3.1} for row in rows], base="floor").render()
+        assert "3.1x" not in of_other
 
     def test_loss_is_a_failure(self, rows: list[Row]) -> None:
         rows.append(flow_row("amqtt", 3, 200, 4.0, ok=0, lost=7))
