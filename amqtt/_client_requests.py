@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from amqtt.client import MQTTClient
     from amqtt.session import ApplicationMessage
 
@@ -26,6 +30,7 @@ class Requests:
         """Begin without a topic."""
         self._topic: str | None = None
         self._subscribed: asyncio.Task[None] | None = None
+        self._wanted: Counter[str] = Counter()  # requests by the topic they want responses from
         # By Correlation Data.
         self._waiting: dict[bytes, asyncio.Future[ApplicationMessage]] = {}
 
@@ -48,33 +53,56 @@ class Requests:
         properties: dict[str, Any],
     ) -> ApplicationMessage:
         """Publish a request and wait for its response."""
-        response_topic = await self._subscribe(client)
-        correlation = secrets.token_bytes(_CORRELATION_SIZE)
+        correlation = properties.get("correlation_data") or secrets.token_bytes(_CORRELATION_SIZE)
+        if correlation in self._waiting:
+            msg = f"Another request waits for a response with the correlation data {correlation!r}"
+            raise ClientError(msg)
         answer: asyncio.Future[ApplicationMessage] = asyncio.get_running_loop().create_future()
         self._waiting[correlation] = answer
-        own = {"response_topic": response_topic, "correlation_data": correlation}
         try:
-            await client.publish(topic, payload, qos, False, properties={**properties, **own})
-            return await answer
+            async with self._response_topic(client, properties.get("response_topic")) as chosen:
+                own = {"response_topic": chosen, "correlation_data": correlation}
+                await client.publish(topic, payload, qos, False, properties={**properties, **own})
+                return await answer
         finally:
             del self._waiting[correlation]
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen: publish() may have raised first
 
+    @asynccontextmanager
+    async def _response_topic(self, client: MQTTClient, wanted: str | None) -> AsyncIterator[str]:
+        """Give a topic that responses come from: the client's own, or the one that is wanted."""
+        if wanted is None:
+            yield await self._subscribe(client)
+            return
+        self._wanted[wanted] += 1
+        try:
+            await _subscribe(client, wanted)
+            yield wanted
+        finally:
+            self._wanted[wanted] -= 1
+            if not self._wanted[wanted]:
+                del self._wanted[wanted]
+                if client._connected_state.is_set():
+                    with suppress(ClientError):
+                        await client.unsubscribe([wanted])
+
     def has_claimed(self, message: ApplicationMessage) -> bool:
         """Tell whether a message is a response; late ones are dropped."""
-        if message.topic != self._topic:
+        is_own = message.topic == self._topic
+        if not is_own and message.topic not in self._wanted:
             return False
         correlation = (message.properties or {}).get("correlation_data", b"")
         answer = self._waiting.get(correlation)
         if answer is not None and not answer.done():
             answer.set_result(message)
-        return True
+            return True
+        return is_own  # a topic that the application chose may have other messages
 
     async def subscribe_again(self, client: MQTTClient) -> None:
         """Subscribe on a new session, if requests were made on the old one."""
-        if self._topic is not None:
-            await _subscribe(client, self._topic)
+        for topic in filter(None, (self._topic, *self._wanted)):
+            await _subscribe(client, topic)
 
     async def _subscribe(self, client: MQTTClient) -> str:
         if self._topic is None:

@@ -509,14 +509,16 @@ class MQTTClient(ClientConnection):
             payload: its payload.
             qos: its quality of service, and the highest of the response.
             timeout: seconds to wait for the response; None means without end.
-            properties: further properties of the request.
+            properties: further properties of the request. `response_topic` is the topic to
+                respond to in place of the client's own, `correlation_data` what to tell the
+                response by.
 
         Returns:
             The first response.
 
         Raises:
-            ClientError: the protocol is not MQTT 5.0, or the client is not connected and does not
-                try to be.
+            ClientError: the protocol is not MQTT 5.0, the client is not connected and does not try
+                to be, or another request waits with the same `correlation_data`.
             PublishError: the broker has refused the request.
             asyncio.TimeoutError: no response came in time.
 

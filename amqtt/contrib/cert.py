@@ -47,6 +47,7 @@ _ROOT_DAYS = 3650
 _ROOT_KEY_BITS = 4096
 _KEY_BITS = 2048
 _PUBLIC_EXPONENT = 65537
+_COUNTRY_LETTERS = 2
 
 
 def device_uri(domain: str, device_id: str) -> str:
@@ -139,6 +140,9 @@ def _new_key(bits: int) -> rsa.RSAPrivateKey:
 
 def _subject(**parts: str) -> x509.Name:
     """Make a distinguished name of what is given, by the names of `NameOID`."""
+    if len(parts["COUNTRY_NAME"]) != _COUNTRY_LETTERS:
+        msg = f"the country must be two letters, as 'DE', not '{parts['COUNTRY_NAME']}'"
+        raise ValueError(msg)
     return x509.Name([x509.NameAttribute(getattr(NameOID, k), v) for k, v in parts.items()])
 
 

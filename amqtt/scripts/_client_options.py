@@ -144,7 +144,7 @@ class ClientOptions:
         except ConfigValueError as error:
             fail(f"'{error.path}': {error.problem}")
 
-    def properties_of(self, command: str) -> dict[str, dict[str, Any]]:
+    def properties_of(self, command: str) -> dict[str, Any]:
         """Return the argument that gives the properties to a method of the client.
 
         Args:

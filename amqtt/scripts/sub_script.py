@@ -120,7 +120,7 @@ async def subscribe(client: MQTTClient, topics: list[Any], qos: int, **more: Any
     filters = [(topic, qos) if isinstance(topic, str) else topic for topic in topics]
     codes = await client.subscribe(filters, **more)
     for wanted, code in zip(filters, codes, strict=False):
-        topic = wanted[0] if isinstance(wanted, tuple) else wanted.filter
+        topic = wanted[0] if isinstance(wanted, tuple) else wanted.topic
         if code >= _REFUSED:
             logger.warning("The broker refused the subscription to '%s'", topic)
         else:

@@ -102,6 +102,8 @@ async def test_every_qos(running: RunningBroker, version: int, unique: str) -> N
             message = await next_message(client)
             assert (message.topic, message.qos, message.data) == (f"{unique}/{qos}", qos, b"x")
         await client.unsubscribe([f"{unique}/{qos}/#" for qos in levels])
+        if running.kind.program == "nats-server":
+            return  # it takes its time to forget a subscription, UNSUBACK or not
         for qos in levels:
             await asyncio.wait_for(client.publish(f"{unique}/{qos}", b"x", qos), LIMIT)
         await asyncio.wait_for(client.ping(), LIMIT)

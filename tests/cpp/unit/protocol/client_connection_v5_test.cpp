@@ -236,7 +236,8 @@ TEST_F(client_connection_v5_test, uses_no_alias_without_leave_or_of_another_conn
     for (int i = 0; i < 3; ++i)
         (void)publish_message(0, 0, "long/topic");
     for (const bytes& one : split_packets(sent())) {
-        if (!one.empty()) EXPECT_EQ(one, packet(0x30, string_field("long/topic") + wire("00")));
+        if (one.empty()) continue;
+        EXPECT_EQ(one, packet(0x30, string_field("long/topic") + wire("00")));
     }
 }
 
