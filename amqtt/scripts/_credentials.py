@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FORMAT = "%(message)s"
+
+REQUIRED: Any = ...
+"""Default of an option that has to be given, as Typer has it."""
 
 CountryOption = Annotated[str, typer.Option("--country", help="Country: two letters.")]
 OrganisationOption = Annotated[str, typer.Option("--org-name", help="Organisation.")]

@@ -9,6 +9,7 @@ import typer
 
 from amqtt.scripts._common import make_app
 from amqtt.scripts._credentials import (
+    REQUIRED,
     CountryOption,
     ForceOption,
     OrganisationOption,
@@ -24,11 +25,11 @@ app = make_app()
 
 @app.command()
 def ca_creds(
-    country: CountryOption,
-    state: Annotated[str, typer.Option("--state", help="State or province.")],
-    locality: Annotated[str, typer.Option("--locality", help="Town.")],
-    org_name: OrganisationOption,
-    cn: Annotated[str, typer.Option("--cn", help="Common name of the authority.")],
+    country: CountryOption = REQUIRED,
+    state: Annotated[str, typer.Option("--state", help="State or province.")] = REQUIRED,
+    locality: Annotated[str, typer.Option("--locality", help="Town.")] = REQUIRED,
+    org_name: OrganisationOption = REQUIRED,
+    cn: Annotated[str, typer.Option("--cn", help="Common name of the authority.")] = REQUIRED,
     output_dir: OutputOption = ".",
     force: ForceOption = False,
 ) -> None:

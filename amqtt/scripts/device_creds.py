@@ -9,6 +9,7 @@ import typer
 
 from amqtt.scripts._common import make_app
 from amqtt.scripts._credentials import (
+    REQUIRED,
     CaCertificateOption,
     CaKeyOption,
     CountryOption,
@@ -26,12 +27,14 @@ app = make_app()
 
 @app.command()
 def device_creds(
-    country: CountryOption,
-    org_name: OrganisationOption,
+    country: CountryOption = REQUIRED,
+    org_name: OrganisationOption = REQUIRED,
     device_id: Annotated[
         str, typer.Option("--device-id", help="Identifier of the device: its client identifier.")
-    ],
-    uri: Annotated[str, typer.Option("--uri", help="Domain: `uri_domain` of the plugin.")],
+    ] = REQUIRED,
+    uri: Annotated[
+        str, typer.Option("--uri", help="Domain: `uri_domain` of the plugin.")
+    ] = REQUIRED,
     output_dir: OutputOption = ".",
     ca_key_fn: CaKeyOption = "ca.key",
     ca_crt_fn: CaCertificateOption = "ca.crt",

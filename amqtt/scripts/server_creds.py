@@ -9,6 +9,7 @@ import typer
 
 from amqtt.scripts._common import make_app
 from amqtt.scripts._credentials import (
+    REQUIRED,
     CaCertificateOption,
     CaKeyOption,
     CountryOption,
@@ -26,9 +27,9 @@ app = make_app()
 
 @app.command()
 def server_creds(
-    country: CountryOption,
-    org_name: OrganisationOption,
-    cn: Annotated[str, typer.Option("--cn", help="Host name of the broker.")],
+    country: CountryOption = REQUIRED,
+    org_name: OrganisationOption = REQUIRED,
+    cn: Annotated[str, typer.Option("--cn", help="Host name of the broker.")] = REQUIRED,
     output_dir: OutputOption = ".",
     ca_key_fn: CaKeyOption = "ca.key",
     ca_crt_fn: CaCertificateOption = "ca.crt",

@@ -19,8 +19,7 @@ import pytest
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from support.embedded import port_of
-from support.scripted import until
+from support.embedded import port_of, until
 
 from amqtt.broker import Broker
 from amqtt.client import ConnectError, MQTTClient
