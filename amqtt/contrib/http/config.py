@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
+
+from amqtt.contrib._compat import StrEnum
 
 __all__ = ["ACLError", "HttpConfig", "ParamsMode", "RequestMethod", "ResponseMode"]
 
 
-class _TextEnum(str, Enum):
-    """An enumeration whose members are their own text."""
-
-    def __str__(self) -> str:
-        return str(self.value)
-
-
-class RequestMethod(_TextEnum):
+class RequestMethod(StrEnum):
     """The method of the requests."""
 
     GET = "get"
@@ -25,14 +19,14 @@ class RequestMethod(_TextEnum):
     PUT = "put"
 
 
-class ParamsMode(_TextEnum):
+class ParamsMode(StrEnum):
     """How a request carries what it asks about."""
 
     JSON = "json"
     FORM = "form"
 
 
-class ResponseMode(_TextEnum):
+class ResponseMode(StrEnum):
     """Where a response has its answer."""
 
     STATUS = "status"
