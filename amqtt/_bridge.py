@@ -41,7 +41,8 @@ _ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
     AUTHENTICATION_ENDED,
     EXTERNAL_ENDED,
     PSK_KEY,
-) = range(16)
+    STATE_CHANGES,
+) = range(17)
 
 
 class _Engine(Protocol):

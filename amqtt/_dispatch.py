@@ -25,6 +25,7 @@ from amqtt._bridge import (
     PACKET_EVENT,
     PSK_KEY,
     SESSION_ENDED,
+    STATE_CHANGES,
     call_if_alive,
 )
 from amqtt._broker_messages import LazyMessage, retained_message
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amqtt._bridge import EventPump
+    from amqtt._storage import StateKeeper
     from amqtt.plugins.manager import PluginManager
     from amqtt.session import Session
 
@@ -80,6 +82,7 @@ class BrokerDispatch:
         self.native = self.calls.native
         self._engine: _core.BrokerEngine | None = None
         self._pump: EventPump | None = None
+        self.keeper: StateKeeper | None = None
         self._tracks = False
         self._sent_events: tuple[int, int] | None = None
         self._level_timer: asyncio.TimerHandle | None = None
@@ -110,6 +113,7 @@ class BrokerDispatch:
             LOCAL_MESSAGE: self._local_message,
             EXTERNAL_ENDED: self.externals.ended,
             PSK_KEY: self._psk_key,
+            STATE_CHANGES: self._state_changes,
         }
 
     @property
@@ -119,8 +123,11 @@ class BrokerDispatch:
 
     # -- life
 
-    def attach(self, engine: _core.BrokerEngine, pump: EventPump) -> None:
-        """Serve an engine that is about to start."""
+    def attach(
+        self, engine: _core.BrokerEngine, pump: EventPump, keeper: StateKeeper | None = None
+    ) -> None:
+        """Serve an engine that is about to start, whose state a plugin may keep."""
+        self.keeper = keeper
         self._engine = engine
         self._pump = pump
         self._sent_events = None
@@ -132,6 +139,7 @@ class BrokerDispatch:
         """Forget the engine, which has ended; its events have been handled."""
         self._engine = None
         self._pump = None
+        self.keeper = None
         if self._level_timer is not None:
             self._level_timer.cancel()
             self._level_timer = None
@@ -243,6 +251,10 @@ class BrokerDispatch:
             self._fire(event, packet=packet)
         else:
             self._fire(event, packet=packet, session=self.registry.of_event(client_id))
+
+    def _state_changes(self, changes: dict[str, Any]) -> None:
+        if self.keeper is not None:
+            self.keeper.changed(changes)
 
     # -- subscribers in this process
 

@@ -21,6 +21,7 @@ from amqtt._listening import (
     split_bind,
 )
 from amqtt._states import BrokerTransitions
+from amqtt._storage import StateKeeper, find_storage
 from amqtt.contexts import (
     Action,
     BaseContext,
@@ -229,7 +230,12 @@ class Broker(BrokerOperations):
 
     async def _start_engine(self) -> None:
         self.check_listeners()
+        storage = find_storage(self.plugins_manager.plugins)
         engine = self._new_engine()
+        keeper = None
+        if storage is not None:
+            keeper = StateKeeper(storage, engine)
+            await keeper.restore()
         addresses = {}
         for name, listener in self.listeners_config.items():
             if listener.bind is None:
@@ -252,7 +258,7 @@ class Broker(BrokerOperations):
                     listener.max_connections,
                 )
         pump = EventPump(self._loop, engine, self._dispatch.handle)
-        self._dispatch.attach(engine, pump)
+        self._dispatch.attach(engine, pump, keeper)
         engine.start()
         self._addresses = addresses
         # Runs when this object goes and also when the interpreter exits.
@@ -316,6 +322,8 @@ class Broker(BrokerOperations):
                 events, more = engine.take_events(1000)
                 self._dispatch.handle(events)
             await self._dispatch.externals.wait_closed()
+            if self._dispatch.keeper is not None:
+                await self._dispatch.keeper.finish(_LIFECYCLE_LIMIT)
         await self._dispatch.calls.wait_for_handlers(_LIFECYCLE_LIMIT)
         self._dispatch.detach()
         self._addresses = {}

@@ -20,6 +20,7 @@ from amqtt.events import BrokerEvents, ClientEvents, Events, MQTTEvents
 from amqtt.plugins.base import BaseAuthPlugin as BaseAuthPlugin
 from amqtt.plugins.base import BasePlugin as BasePlugin
 from amqtt.plugins.base import BaseTopicPlugin as BaseTopicPlugin
+from amqtt.plugins.storage import BaseStoragePlugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, MutableMapping
@@ -141,6 +142,8 @@ class PluginManager(Generic[C]):
         return plugin
 
     def _add_handler(self, plugin: Any, event: Events) -> None:
+        if isinstance(plugin, BaseStoragePlugin) and event in plugin.stored_events:
+            return
         method = getattr(plugin, f"on_{event}", None)
         if method is None:
             return

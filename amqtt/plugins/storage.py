@@ -133,12 +133,16 @@ class MessageRow(NamedTuple):
 
 
 class DeliveryState(IntEnum):
-    """How far a message for a subscriber has come."""
+    """How far a message for a subscriber has come.
+
+    While it is `UNDECIDED` whether the subscriber may have it, a topic plugin is to answer.
+    """
 
     QUEUED = 0
     AWAITING_PUBACK = 1
     AWAITING_PUBREC = 2
     AWAITING_PUBCOMP = 3
+    UNDECIDED = 4
 
 
 class DeliveryRow(NamedTuple):
@@ -210,8 +214,8 @@ class StateChanges(StoredState):
     """Hold a batch of changes, to be stored as a whole or not at all.
 
     `sessions` and `subscriptions` are new or replace rows; `messages`, `deliveries`, `received` and
-    `retained` are new. What is removed is removed last, but `removed_received` first. Ids of removed
-    rows that are not there are to be ignored.
+    `retained` are new. What is removed is removed last, but `removed_received` first. There may be
+    no row with an id that is to be removed or changed.
 
     Attributes:
         number: of the batch, counted from 1 since the broker started.

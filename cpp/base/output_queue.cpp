@@ -85,6 +85,21 @@ void output_queue::consume(std::size_t n) {
     }
 }
 
+void output_queue::move_to(output_queue& other, std::size_t n) {
+    assert(n <= size_);
+    while (n > 0) {
+        const segment& first = segments_[head_];
+        const std::size_t part = std::min(n, first.size);
+        if (first.owner) {
+            other.append_shared(first.owner, {first.data, part});
+        } else {
+            other.append({first.data, part});
+        }
+        consume(part);
+        n -= part;
+    }
+}
+
 void output_queue::clear() {
     while (head_ < segments_.size())
         pop_front();

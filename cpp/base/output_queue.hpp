@@ -47,6 +47,8 @@ class output_queue {
     std::size_t gather(std::span<bytes_view> slices) const noexcept;
     // Forgets the first n bytes, which were sent.
     void consume(std::size_t n);
+    // Appends the first n bytes to another queue and forgets them here.
+    void move_to(output_queue& other, std::size_t n);
     void clear();
 
   private:

@@ -6,6 +6,7 @@
 
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
+#include "bindings/state_rows.hpp"
 #include "bridge/property_list.hpp"
 
 namespace amqtt {
@@ -28,6 +29,7 @@ constexpr int authentication_step_kind = 12;
 constexpr int authentication_ended_kind = 13;
 constexpr int external_ended_kind = 14;
 constexpr int key_kind = 15;
+constexpr int state_changes_kind = 16;
 
 py::object value_of(const property_value& value) {
     struct convert {
@@ -76,6 +78,11 @@ py::object lenient_text(const std::string& text) {
 }
 
 struct to_tuple {
+    instant now;
+
+    py::object operator()(state_changes_event& e) const {
+        return py::make_tuple(state_changes_kind, to_python(*e.batch, now));
+    }
     py::object operator()(log_record& e) const {
         return py::make_tuple(log_kind, static_cast<int>(e.level), e.logger, lenient_text(e.text));
     }
@@ -129,8 +136,8 @@ struct to_tuple {
 
 }  // namespace
 
-py::object to_python(broker_event& event) {
-    return std::visit(to_tuple(), event);
+py::object to_python(broker_event& event, instant now) {
+    return std::visit(to_tuple{now}, event);
 }
 
 py::dict to_python(const session_facts& facts) {

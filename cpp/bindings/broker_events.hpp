@@ -9,7 +9,8 @@
 namespace amqtt {
 
 // A tuple whose first item is the kind of event, as in amqtt/_bridge.py.
-pybind11::object to_python(broker_event& event);
+// now: the engine's.
+pybind11::object to_python(broker_event& event, instant now);
 pybind11::dict to_python(const session_facts& facts);
 pybind11::dict to_python(const engine_status& status);
 

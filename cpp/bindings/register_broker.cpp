@@ -14,6 +14,7 @@
 #include "bindings/broker_options.hpp"
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
+#include "bindings/state_rows.hpp"
 #include "transport/broker_engine.hpp"
 
 namespace amqtt {
@@ -37,8 +38,9 @@ py::tuple take_events(broker_engine& engine, std::size_t most) {
     std::vector<broker_event> events;
     const bool more = engine.take_events(events, most);
     py::list all;
+    const instant now = engine.now();
     for (broker_event& event : events)
-        all.append(to_python(event));
+        all.append(to_python(event, now));
     return py::make_tuple(all, more);
 }
 
@@ -167,6 +169,12 @@ void register_commands(py::class_<broker_engine>& engine) {
             },
             py::arg("ticket"), py::arg("key"))
         .def(
+            "committed",
+            [](broker_engine& self, std::uint64_t number) {
+                self.execute(committed_command{number});
+            },
+            py::arg("number"))
+        .def(
             "set_events",
             [](broker_engine& self, std::uint32_t python, std::uint32_t logged) {
                 self.execute(hooks_command{python, logged});
@@ -264,6 +272,29 @@ void register_queries(py::class_<broker_engine>& engine) {
             py::arg("subscriber"), py::arg("filter"), py::arg("qos"));
 }
 
+void register_storage(py::class_<broker_engine>& engine) {
+    engine
+        .def(
+            "keep_state",
+            [](broker_engine& self, bool durable, double commit_delay) {
+                self.keep_state(durable, to_duration(commit_delay));
+            },
+            py::kw_only(), py::arg("durable"), py::arg("commit_delay"))
+        .def(
+            "restore",
+            [](broker_engine& self, const py::object& part) {
+                stored_state state = to_stored_state(part, self.now());
+                unlocked([&] { self.restore(std::move(state)); });
+            },
+            py::arg("part"))
+        .def("finish_restore", &broker_engine::finish_restore,
+             py::call_guard<py::gil_scoped_release>())
+        .def("take_changes", [](broker_engine& self) -> py::object {
+            const auto rest = unlocked([&] { return self.take_changes(); });
+            return rest ? py::object(to_python(*rest, self.now())) : py::none();
+        });
+}
+
 }  // namespace
 
 void register_broker(py::module_& module) {
@@ -311,6 +342,7 @@ void register_broker(py::module_& module) {
         .def("take_events", &take_events, py::arg("most"));
     register_commands(engine);
     register_queries(engine);
+    register_storage(engine);
     register_message(module);
 }
 

@@ -12,6 +12,7 @@
 #include "base/message.hpp"
 #include "base/qos.hpp"
 #include "base/reason_code.hpp"
+#include "base/state_changes.hpp"
 #include "base/time.hpp"
 #include "codec/protocol_version.hpp"
 
@@ -128,11 +129,17 @@ struct external_ended_event {
     std::uint64_t number;
 };
 
+// A batch to be stored; wants a committed_command.
+struct state_changes_event {
+    std::unique_ptr<state_changes> batch;
+};
+
 using broker_event =
     std::variant<log_record, authenticate_event, authentication_step_event,
                  authentication_ended_event, topic_event, connected_event, disconnected_event,
                  refused_event, session_ended_event, subscription_event, broker_message_event,
-                 packet_event, local_message_event, external_ended_event, key_event>;
+                 packet_event, local_message_event, external_ended_event, key_event,
+                 state_changes_event>;
 
 // -- to the engine
 
@@ -185,10 +192,14 @@ struct forget_verdicts_command {
 struct unsubscribe_local_command {
     std::uint64_t subscriber;
 };
+struct committed_command {
+    std::uint64_t number;  // of the batch
+};
 
 using broker_command =
     std::variant<publish_command, authenticated_command, authentication_reply_command,
                  topic_decided_command, retain_command, hooks_command, disconnect_client_command,
-                 forget_verdicts_command, unsubscribe_local_command, key_command>;
+                 forget_verdicts_command, unsubscribe_local_command, key_command,
+                 committed_command>;
 
 }  // namespace amqtt

@@ -6,6 +6,8 @@
 #include <variant>
 #include <vector>
 
+#include "broker/restored_state.hpp"
+
 namespace amqtt {
 namespace {
 
@@ -52,8 +54,10 @@ bool broker::receive(client& c, bytes_view input, instant now) {
         c.connection.pause();
         return false;
     }
+    const std::uint64_t before = position();
     if (!process(c)) return false;
-    c.throttled = hooks_.is_congested();
+    c.throttled =
+        hooks_.is_congested() || (journal_ && position() != before && journal_->is_full());
     return !c.throttled;
 }
 
@@ -98,6 +102,7 @@ void broker::go_on(client& c) {
 
 void broker::closed(client& c, instant now) {
     now_ = now;
+    if (journal_) journal_->forget(c);
     end(c, reason_code::unspecified_error, will_action::publish);
 }
 
@@ -130,6 +135,7 @@ void broker::timer_fired(timer& t) {
         auto& s = *static_cast<session*>(t.owner);
         const auto will = std::exchange(s.delayed_will, std::nullopt);
         publish_will(s, *will);
+        session_changed(s);
         return;
     }
     client& c = *static_cast<client*>(t.owner);
@@ -257,10 +263,15 @@ void broker::distribute_to_group(shared_group& group, publication& p) {
 
 void broker::store_retained(publication& p) {
     bool changed = true;
+    // What the broker says of itself is said again soon.
+    const bool keeps = journal_ && !p.topic().starts_with("$SYS/");
+    const message_ptr before = keeps ? router_.retained().find(p.topic()) : nullptr;
     if (p.payload().empty()) {
         changed = router_.retained().remove(p.topic());
+        if (keeps) journal_->retained_changed(before, nullptr);
     } else if (may_retain(p)) {
         router_.retained().store(p.share());
+        if (keeps) journal_->retained_changed(before, p.share());
     } else {
         count_not_retained(p);
     }
@@ -304,8 +315,9 @@ void broker::publish_will(session& publisher, const will_message& will) {
 
 // -- the end of connections and sessions
 
-void broker::end(client& c, reason_code reason, will_action action) {
+void broker::end(client& c, reason_code reason, will_action action, bool with_commit) {
     if (c.phase == client_phase::closing) return;
+    const std::uint64_t before = position();
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
     end_exchange(c);
@@ -325,6 +337,13 @@ void broker::end(client& c, reason_code reason, will_action action) {
     }
     count_packets(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
+    const std::uint64_t until = with_commit ? since(before) : 0;
+    if (until != 0) {
+        journal_->close_after(c, until, reason);
+        return;
+    }
+    if (journal_) journal_->forget(c);
+    c.connection.gate().drop_waiting();
     c.network->close_soon(reason);
 }
 
@@ -350,15 +369,21 @@ void broker::leave(client& c, session& s, std::optional<will_message> will, reas
     } else if (will) {
         publish_will(s, *will);
     }
+    s.disconnected_at = now_;
+    session_changed(s);
     if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
-    if (expiry != duration::max()) {
-        s.expiry.kind = session_expiry;
-        timers_.set(s.expiry, now_ + expiry);
-    }
+    set_expiry_timer(s, expiry);
+}
+
+void broker::set_expiry_timer(session& s, duration left) {
+    if (left == duration::max()) return;
+    s.expiry.kind = session_expiry;
+    timers_.set(s.expiry, now_ + left);
 }
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
     forget_gate(s);
+    if (journal_) journal_->session_ended(s);
     hand_over_shared(s);
     router_.unsubscribe_all(s);
     // The session is no member of a shared subscription any more that could be chosen for its will.

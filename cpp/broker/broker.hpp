@@ -16,6 +16,7 @@
 #include "base/timer_wheel.hpp"
 #include "broker/client.hpp"
 #include "broker/hooks.hpp"
+#include "broker/journal.hpp"
 #include "broker/outbox.hpp"
 #include "broker/router.hpp"
 #include "broker/session_registry.hpp"
@@ -23,6 +24,8 @@
 #include "broker/stats.hpp"
 
 namespace amqtt {
+
+struct restored_state;
 
 class broker {
   public:
@@ -66,6 +69,22 @@ class broker {
     // granted. The topic must be valid; it may start with '$'.
     void publish(std::string_view topic, bytes_view payload, std::optional<qos> level, bool retain,
                  instant now);
+
+    // -- what is kept beyond the process, see broker_restore.cpp
+
+    // Keeps sessions and retained messages in a store, which must outlive the broker; before the
+    // first client.
+    void keep_in(state_store& store, const journal_settings& settings);
+    // Takes what the store has, part by part, and then begins with it.
+    void restore(stored_state part, instant now);
+    void finish_restore(instant now);
+    // Hands changes to the store, as state_store::changed() asks for. Returns when to call it
+    // again, if it is too early now.
+    std::optional<instant> settle(instant now);
+    // The batch with that number is stored.
+    void committed(std::uint64_t number, instant now);
+    // What was not handed to the store yet; null: nothing.
+    std::unique_ptr<state_changes> take_changes();
 
     // -- what the application does, see broker_admin.cpp
 
@@ -140,8 +159,9 @@ class broker {
     void pubrec_received(client& c, const ack_packet& packet);
     void pubrel_received(client& c, std::uint16_t packet_id);
     void pubcomp_received(session& s, std::uint16_t packet_id);
+    // until: what a PUBACK waits for; a PUBREC waits for everything.
     void acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
-                     std::string_view reason = {});
+                     std::string_view reason = {}, std::uint64_t until = 0);
     void publish_from(client& c, const publish_packet& packet);
     void publish_checked(client& c, publication& p, std::uint16_t packet_id);
     void publish_allowed(client& c, publication& p, std::uint16_t packet_id);
@@ -202,13 +222,30 @@ class broker {
     void watch_packets(client& c);
 
     // Ends the client's part in the broker: session, will, hooks. The transport closes later.
-    void end(client& c, reason_code reason, will_action action);
+    // with_commit: the connection closes when what that changes is stored.
+    void end(client& c, reason_code reason, will_action action, bool with_commit = false);
     void leave(client& c, session& s, std::optional<will_message> will, reason_code reason);
     // Ends a session that is not connected; its delayed will is published.
     // leaving: the client whose connection has ended just now, and why.
     void drop_session(session& s, const client* leaving = nullptr,
                       reason_code reason = reason_code::success);
     void hand_over_shared(session& s);
+    void set_expiry_timer(session& s, duration left);
+    // Of the journal, if there is one.
+    std::uint64_t position() const noexcept { return journal_ ? journal_->position() : 0; }
+    std::uint64_t since(std::uint64_t position) const noexcept {
+        return journal_ ? journal_->since(position) : 0;
+    }
+    void session_changed(session& s) {
+        if (journal_) journal_->session_changed(s);
+    }
+    void forget_retained(const message_ptr& m);
+    void restore_session(session_row& row);
+    void restore_subscription(const subscription_row& row);
+    void restore_delivery(const delivery_row& row);
+    void restore_retained(const message_row& row);
+    void deliver_restored(const delivery_row& row);
+    void begin_again(session& s, bool was_connected);
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
     void count_drop(const session& s);
@@ -223,6 +260,8 @@ class broker {
     router router_;
     session_registry sessions_;
     outbox outbox_;
+    std::unique_ptr<journal> journal_;          // null: nothing is kept
+    std::unique_ptr<restored_state> restored_;  // while it comes
     boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
     boost::unordered_flat_map<std::uint64_t, client*> decisions_;
     boost::unordered_flat_map<std::uint64_t, question> questions_;

@@ -65,10 +65,9 @@ session* broker::create_session(std::string_view client_id) {
     if (sessions_.find(client_id)) return nullptr;
     session& created = sessions_.create(std::string(client_id));
     created.expiry_interval = never_expires;
-    if (settings_.session_expiry) {
-        created.expiry.kind = session_expiry;
-        timers_.set(created.expiry, now_ + *settings_.session_expiry);
-    }
+    created.disconnected_at = now_;
+    set_expiry_timer(created, expiry_of(created));
+    session_changed(created);
     return &created;
 }
 
@@ -82,8 +81,7 @@ reason_code broker::add_subscription(session& s, std::string_view filter, qos le
 
 bool broker::enqueue(session& s, message_ptr content) {
     const qos level = content->level();
-    if (!s.queue().push({std::move(content), level, false, nullptr, nullptr})) {
-        ++stats_.publish_dropped;
+    if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) {
         count_drop(s);
         return false;
     }

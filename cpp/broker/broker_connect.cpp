@@ -166,6 +166,7 @@ void broker::admit(client& c, std::string_view authentication_data) {
         return;
     }
     c.connection.set_own_limits(c.limits.max_packet_size, c.limits.topic_alias_maximum);
+    const std::uint64_t before = position();
     bool present = false;
     session& s = session_for(c, present);
     s.expiry.cancel();
@@ -178,6 +179,7 @@ void broker::admit(client& c, std::string_view authentication_data) {
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
+    session_changed(s);
     if (request.version == protocol_version::v5_0) {
         c.receive_quota = c.limits.receive_maximum + s.received_qos2().size();
     }
@@ -190,7 +192,11 @@ void broker::admit(client& c, std::string_view authentication_data) {
     ++stats_.connections;
     ++stats_.clients_connected;
     stats_.clients_maximum = std::max(stats_.clients_maximum, stats_.clients_connected);
-    c.connection.send_connack(present, reason_code::success, props);
+    {
+        // That a session is new, and none is left of before, is told when it will stay so.
+        const held_back until(journal_.get(), c, present ? 0 : since(before));
+        c.connection.send_connack(present, reason_code::success, props);
+    }
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c, present);
     if (!present) return;

@@ -135,7 +135,17 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     if (made.answer == verdict::allow) ticket = 0;
     behind.bytes += size;
     behind.waiting.push_back(
-        {ticket, to, share, p.share(), p.level(), p.expiry_interval(), retained});
+        {ticket, to, share, p.share(), p.level(), p.expiry_interval(), retained, 0});
+    if (journal_) {
+        // Its publisher may be told that it has arrived.
+        delivery_row row;
+        row.level = p.level_for(to.granted);
+        row.retain = retained || (to.retain_as_published && p.retain());
+        row.identifiers = to.ids;
+        row.share = share;
+        row.state = delivery_state::undecided;
+        behind.waiting.back().record = journal_->delivery_added(s, p.share(), row);
+    }
     if (ticket != 0) ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
     return false;
 }
@@ -150,6 +160,7 @@ void broker::answer_receive(std::uint64_t ticket, session& to, const decision& m
         if (made.answer != verdict::allow) {
             log_refusal(to, topic_action::receive, it->content->topic());
             gate->second.bytes -= it->content->size();
+            if (journal_) journal_->delivery_removed(it->record, it->content.get());
             waiting.erase(it);
         }
         break;
@@ -164,13 +175,20 @@ void broker::drain_gate(session& to) {
         gated_message next = std::move(waiting.front());
         waiting.pop_front();
         gate->second.bytes -= next.content->size();
-        if (next.content->is_expired(now_)) continue;
+        // What is delivered has a place of its own there.
+        const message_ptr content = next.content;
+        const std::uint64_t record = next.record;
+        if (next.content->is_expired(now_)) {
+            if (journal_) journal_->delivery_removed(record, content.get());
+            continue;
+        }
         if (next.retained) {
             outbox_.deliver_retained(next.to, std::move(next.content));
         } else {
             publication p(std::move(next.content), next.level, next.expiry_interval);
             deliver_now(next.to, p, next.share);
         }
+        if (journal_) journal_->delivery_removed(record, content.get());
     }
     if (waiting.empty()) gates_.erase(gate);
     deliver_retained(to);
@@ -179,8 +197,10 @@ void broker::drain_gate(session& to) {
 void broker::forget_gate(session& s) {
     const auto gate = gates_.find(&s);
     if (gate == gates_.end()) return;
-    for (const gated_message& m : gate->second.waiting)
+    for (const gated_message& m : gate->second.waiting) {
         questions_.erase(m.ticket);
+        if (journal_) journal_->delivery_removed(m.record, m.content.get());
+    }
     gates_.erase(gate);
 }
 

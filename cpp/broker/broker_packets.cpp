@@ -39,20 +39,24 @@ void broker::handle(client& c, const publish_packet& packet) {
             return;
         }
         received.insert(packet.packet_id);
+        if (journal_) journal_->received_added(*c.state, packet.packet_id);
     }
     publish_from(c, packet);
 }
 
 void broker::acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
-                         std::string_view reason) {
+                         std::string_view reason, std::uint64_t until) {
     if (level == qos::at_least_once) {
+        const held_back stored(journal_.get(), c, until);
         c.connection.send_ack(packet_type::puback, packet_id, code, reason);
     } else if (level == qos::exactly_once) {
         // A refused message ends with its PUBREC: its identifier is free (5.0: MQTT-4.3.3-9).
         // MQTT 3 cannot refuse, so there the exchange goes on.
         if (is_failure(code) && has_properties(c.connection.version())) {
             c.state->received_qos2().erase(packet_id);
+            if (journal_) journal_->received_removed(*c.state, packet_id);
         }
+        const held_back stored(journal_.get(), c);
         c.connection.send_ack(packet_type::pubrec, packet_id, code, reason);
     }
 }
@@ -115,9 +119,11 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
     if (hooks_.wants(hook::message_broadcast)) {
         hooks_.message_broadcast(*c.state, p.share(), packet_id);
     }
+    const std::uint64_t before = position();
     const bool wanted = distribute(p);
     acknowledge(c, level, packet_id,
-                wanted ? reason_code::success : reason_code::no_matching_subscribers);
+                wanted ? reason_code::success : reason_code::no_matching_subscribers, {},
+                since(before));
 }
 
 void broker::publish_refused(client& c, const publication& p, std::uint16_t packet_id,
@@ -156,10 +162,17 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
         return;
     }
     if (entry) {
+        if (journal_) {
+            if (entry->content) journal_->content_released(entry->ticket, *entry->content);
+            journal_->delivery_changed(entry->ticket, packet.packet_id,
+                                       delivery_state::awaiting_pubcomp);
+        }
         c.state->inflight().release_content(*entry);
         entry->state = inflight_state::awaiting_pubcomp;
         entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
+    // Its receiver forgets the message with PUBREL, so it must not be sent again.
+    const held_back stored(journal_.get(), c);
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
                           entry ? reason_code::success : reason_code::packet_identifier_not_found);
@@ -167,6 +180,9 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
 
 void broker::pubrel_received(client& c, std::uint16_t packet_id) {
     const bool known = c.state->received_qos2().erase(packet_id) != 0;
+    if (known && journal_) journal_->received_removed(*c.state, packet_id);
+    // The client is free to use the identifier for another message.
+    const held_back stored(journal_.get(), c);
     c.connection.send_ack(packet_type::pubcomp, packet_id,
                           known ? reason_code::success : reason_code::packet_identifier_not_found);
 }
@@ -240,6 +256,7 @@ void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::ui
                               std::vector<reason_code> codes, std::string_view reason) {
     // The QoS as well: a later request for the same filter may have changed the subscription.
     std::vector<std::pair<std::string_view, qos>> with_retained;
+    const std::uint64_t before = position();
     for (std::size_t i = 0; i < codes.size(); ++i) {
         if (is_failure(codes[i])) continue;
         bool wants_retained = false;
@@ -248,9 +265,12 @@ void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::ui
             with_retained.emplace_back(packet.requests[i].filter, static_cast<qos>(codes[i]));
         }
     }
-    if (!c.connection.send_suback(packet.packet_id, codes, reason)) {
-        handle(c, no_room_for_answer());
-        return;
+    {
+        const held_back stored(journal_.get(), c, since(before));
+        if (!c.connection.send_suback(packet.packet_id, codes, reason)) {
+            handle(c, no_room_for_answer());
+            return;
+        }
     }
     for (std::size_t i = 0; i < codes.size(); ++i) {
         if (is_failure(codes[i]) || !hooks_.wants(hook::client_subscribed)) continue;
@@ -282,6 +302,7 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
+    if (journal_) journal_->subscribed(*s.find_subscription(request.filter));
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
     wants_retained =
         filter->share.empty() && (granted.retained == retain_handling::send ||
@@ -317,7 +338,7 @@ void broker::deliver_retained(const subscription& to, qos granted) {
     router_.retained().match(to.filter, found);
     for (message_ptr& m : found) {
         if (m->is_expired(now_)) {
-            router_.retained().remove(m->topic());
+            forget_retained(m);
         } else {
             route way = route_of(to);
             way.granted = granted;
@@ -329,14 +350,25 @@ void broker::deliver_retained(const subscription& to, qos granted) {
     }
 }
 
+void broker::forget_retained(const message_ptr& m) {
+    router_.retained().remove(m->topic());
+    if (journal_) journal_->retained_changed(m, nullptr);
+}
+
 void broker::handle(client& c, const unsubscribe_packet& packet) {
+    const std::uint64_t before = position();
     std::vector<reason_code> codes;
     codes.reserve(packet.filters.size());
     for (const std::string_view filter : packet.filters) {
+        if (journal_) {
+            const subscription* s = c.state->find_subscription(filter);
+            if (s) journal_->unsubscribed(*s);
+        }
         const bool existed = router_.unsubscribe(*c.state, filter);
         if (hooks_.wants(hook::client_unsubscribed)) hooks_.client_unsubscribed(*c.state, filter);
         codes.push_back(existed ? reason_code::success : reason_code::no_subscription_existed);
     }
+    const held_back stored(journal_.get(), c, since(before));
     if (!c.connection.send_unsuback(packet.packet_id, codes)) handle(c, no_room_for_answer());
 }
 
@@ -358,7 +390,7 @@ void broker::handle(client& c, const disconnect_packet& packet) {
     }
     // Only a normal disconnection removes the will (5.0: MQTT-3.14.4-3).
     end(c, packet.code,
-        packet.code == reason_code::success ? will_action::discard : will_action::publish);
+        packet.code == reason_code::success ? will_action::discard : will_action::publish, true);
 }
 
 void broker::handle(client& c, const protocol_violation& violation) {

@@ -64,7 +64,7 @@ struct client
 
     // Messages held back by the size of the output may go on.
     bool has_room(const broker_settings& settings) const noexcept {
-        return connection.output().size() < settings.output_high_water;
+        return connection.gate().size() < settings.output_high_water;
     }
 
     // The peer does not take the answers to its packets, so no more of those are looked at.
@@ -85,7 +85,10 @@ struct client
     std::unique_ptr<held_packet> held;
     std::unique_ptr<packet_watcher> watcher;
     bool throttled = false;  // observers do not keep up, so it is not read from
-    timer idle;              // connect time-out, decision deadline, keep alive
+    // Closed when the store has committed that batch; 0: not waiting for any.
+    std::uint64_t close_after = 0;
+    reason_code close_reason = reason_code::success;
+    timer idle;  // connect time-out, decision deadline, keep alive
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
     // QoS 2 messages that may be in flight from it, those of earlier connections included.
     std::size_t receive_quota = UINT16_MAX;

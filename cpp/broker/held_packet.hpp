@@ -47,7 +47,8 @@ struct gated_message {
     message_ptr content;
     std::optional<qos> level;
     std::optional<std::uint32_t> expiry_interval;
-    bool retained = false;  // for a new subscription
+    bool retained = false;     // for a new subscription
+    std::uint64_t record = 0;  // of the delivery in the store, while it is undecided
 };
 
 // The messages of one subscriber in their order, bounded like its queue.

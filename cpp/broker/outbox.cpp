@@ -65,9 +65,48 @@ delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
     const bool waits =
         to.connection || (granted != qos::at_most_once && !to.ends_with_connection());
     if (!waits) return delivery_result::not_wanted;
-    if (to.queue().push(std::move(m))) return delivery_result::queued;
-    ++stats_.publish_dropped;
-    return delivery_result::dropped;
+    return push(to, std::move(m)) ? delivery_result::queued : delivery_result::dropped;
+}
+
+bool outbox::push(session& to, queued_message m) {
+    if (!to.queue().push(std::move(m))) {
+        ++stats_.publish_dropped;
+        return false;
+    }
+    if (journal_) record_queued(to);
+    return true;
+}
+
+void outbox::record_queued(session& to) {
+    queued_message& m = to.queue().back();
+    delivery_row row;
+    row.level = m.level;
+    row.retain = m.retain;
+    row.identifiers = m.ids;
+    row.share = m.share;
+    m.record = journal_->delivery_added(to, m.content, row);
+}
+
+void outbox::dropped(const queued_message& m) {
+    if (journal_) journal_->delivery_removed(m.record, m.content.get());
+}
+
+void outbox::record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level) {
+    const auto state = level == qos::exactly_once ? delivery_state::awaiting_pubrec
+                                                  : delivery_state::awaiting_puback;
+    entry.ticket = queued_as;
+    if (queued_as != 0) {
+        journal_->delivery_changed(queued_as, entry.packet_id, state);
+        return;
+    }
+    delivery_row row;
+    row.level = level;
+    row.retain = entry.retain;
+    row.identifiers = entry.ids;
+    row.share = entry.share;
+    row.packet_id = entry.packet_id;
+    row.state = state;
+    entry.ticket = journal_->delivery_added(to, entry.content, row);
 }
 
 void outbox::deliver_retained(const route& to, message_ptr m) {
@@ -78,12 +117,14 @@ void outbox::deliver_retained(const route& to, message_ptr m) {
         send(s, std::move(queued));
     } else {
         s.queue().push_unbounded(std::move(queued));
+        if (journal_) record_queued(s);
     }
 }
 
 delivery_result outbox::redeliver(const subscription& member, queued_message m) {
     if (m.content->is_expired(now_)) return delivery_result::not_wanted;
     session& s = *member.subscriber;
+    m.record = 0;
     m.level = lower_of(m.content->level(), member.options.level);
     m.retain = member.options.retain_as_published && m.content->retain();
     m.ids = route_of(member).ids;
@@ -118,7 +159,10 @@ outgoing_publish outbox::packet_of(const message& m, qos level, bool retain,
 void outbox::send(session& to, queued_message m) {
     client& c = *to.connection;
     const outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
-    if (!c.connection.accepts(packet)) return;
+    if (!c.connection.accepts(packet)) {
+        dropped(m);
+        return;
+    }
     if (m.level == qos::at_most_once) {
         c.connection.send_publish(packet, m.content);
     } else {
@@ -128,6 +172,7 @@ void outbox::send(session& to, queued_message m) {
         entry.ids = std::move(m.ids);
         entry.share = std::move(m.share);
         ++to.quota_used;
+        if (journal_) record_sent(to, entry, m.record, m.level);
         send_in_flight(c, entry, false);
     }
     ++stats_.publish_sent;
@@ -142,6 +187,9 @@ void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
     outgoing_publish packet = packet_of(*entry.content, level, entry.retain, entry.ids);
     packet.dup = dup;
     packet.packet_id = entry.packet_id;
+    // Were a QoS 2 message sent before it is stored under its identifier, a crash could make the
+    // broker send it again under another.
+    const held_back until(journal_, c, level == qos::exactly_once);
     c.connection.send_publish(packet, entry.content);
     request_flush(c);
 }
@@ -154,6 +202,7 @@ void outbox::resume(session& to) {
         entry.counts = false;
         entry.sent = entry.state == inflight_state::awaiting_pubcomp;
         if (!entry.sent) return;
+        const held_back until(journal_, c);
         c.connection.send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
         request_flush(c);
     });
@@ -180,15 +229,24 @@ void outbox::resend(session& to) {
         }
     });
     for (const std::uint16_t packet_id : not_for_peer)
-        to.inflight().remove(packet_id);
+        remove(to, packet_id);
     to.resend_pending = !all_sent;
 }
 
 void outbox::finish(session& to, std::uint16_t packet_id) {
     const inflight_entry* entry = to.inflight().find(packet_id);
     if (entry && entry->counts) --to.quota_used;
-    to.inflight().remove(packet_id);
+    remove(to, packet_id);
     pump(to);
+}
+
+void outbox::remove(session& to, std::uint16_t packet_id) {
+    if (journal_) {
+        if (const inflight_entry* entry = to.inflight().find(packet_id)) {
+            journal_->delivery_removed(entry->ticket, entry->content.get());
+        }
+    }
+    to.inflight().remove(packet_id);
 }
 
 void outbox::pump(session& to) {
@@ -196,7 +254,11 @@ void outbox::pump(session& to) {
     // What was sent before comes first.
     while (!to.resend_pending && !to.queue().empty() && may_send(to, to.queue().front().level)) {
         queued_message next = to.queue().pop_front();
-        if (!next.content->is_expired(now_)) send(to, std::move(next));
+        if (next.content->is_expired(now_)) {
+            dropped(next);
+        } else {
+            send(to, std::move(next));
+        }
     }
 }
 

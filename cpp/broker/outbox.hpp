@@ -6,6 +6,7 @@
 
 #include "base/qos.hpp"
 #include "broker/client.hpp"
+#include "broker/journal.hpp"
 #include "broker/publication.hpp"
 #include "broker/router.hpp"
 #include "broker/settings.hpp"
@@ -27,6 +28,9 @@ class outbox {
     outbox(const broker_settings& settings, broker_stats& stats, const instant& now) noexcept
         : settings_(settings), stats_(stats), now_(now) {}
 
+    // What is queued and in flight is to be kept in a store.
+    void keep_in(journal& j) noexcept { journal_ = &j; }
+
     // A message for an established subscription: RETAIN is 0 unless Retain As Published is set
     // (3.1.1: MQTT-3.3.1-9, 5.0: MQTT-3.3.1-12, -13).
     // share: the shared subscription whose chosen member that is.
@@ -41,6 +45,10 @@ class outbox {
     void resume(session& to);
     // The flow of a message is complete.
     void finish(session& to, std::uint16_t packet_id);
+    // Queues a message that a session is to get, if there is room for it.
+    bool push(session& to, queued_message m);
+    // The queue forgets m, whose place in the store goes with it.
+    void dropped(const queued_message& m);
     // Sends as far as window and output allow.
     void pump(session& to);
 
@@ -59,9 +67,12 @@ class outbox {
     std::size_t window_of(const session& to) const noexcept;
     delivery_result deliver_to(session& to, publication& p, qos granted, const options& how);
     delivery_result enqueue(session& to, queued_message m, qos granted);
+    void record_queued(session& to);
+    void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
     void send(session& to, queued_message m);
     void send_in_flight(client& c, inflight_entry& entry, bool dup);
     void resend(session& to);
+    void remove(session& to, std::uint16_t packet_id);
     outgoing_publish packet_of(const message& m, qos level, bool retain,
                                const subscription_ids& ids) const noexcept;
     std::optional<std::uint32_t> seconds_left(const message& m) const noexcept;
@@ -69,6 +80,7 @@ class outbox {
     const broker_settings& settings_;
     broker_stats& stats_;
     const instant& now_;
+    journal* journal_ = nullptr;  // null: nothing is kept
 };
 
 }  // namespace amqtt

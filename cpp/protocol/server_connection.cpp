@@ -44,7 +44,7 @@ server_event server_connection::next() {
             (packet.has_shortest_length || !has_properties(version_))) {
             static constexpr std::uint8_t pingresp[] = {first_byte(packet_type::pingresp), 0};
             const answer_count counted(*this);
-            output_.append(pingresp);
+            output_.place(send_class::control).append(pingresp);
             count_sent(pingresp);
             continue;
         }
@@ -146,14 +146,14 @@ void server_connection::send_publish(const outgoing_publish& packet, const messa
         choice = sent_aliases_.choose(packet.topic);
     }
     if (choice.alias == 0) {
-        append_publish(output_, version_, packet, owner);
+        append_publish(output_.place(send_class::publish), version_, packet, owner);
         show_publish(packet);
         return;
     }
     outgoing_publish aliased = packet;
     aliased.topic_alias = choice.alias;
     if (choice.known) aliased.topic = {};
-    append_publish(output_, version_, aliased, owner);
+    append_publish(output_.place(send_class::publish), version_, aliased, owner);
     show_publish(aliased);
 }
 
@@ -171,26 +171,27 @@ void server_connection::count_sent(bytes_view packet) {
     if (watcher_) watcher_->packet_sent(packet);
 }
 
-bool server_connection::append(const std::vector<std::uint8_t>& packet) {
+bool server_connection::append(send_class what, const std::vector<std::uint8_t>& packet) {
     if (packet.size() > max_sent_size_) return false;
-    output_.append(packet);
+    output_.place(what).append(packet);
     count_sent(packet);
     return true;
 }
 
 // (5.0: MQTT-3.2.2-19, MQTT-3.14.2-3, MQTT-3.15.2-2.)
 template <class Packet>
-bool server_connection::append_with_reason(Packet& packet, std::string_view reason) {
+bool server_connection::append_with_reason(send_class what, Packet& packet,
+                                           std::string_view reason) {
     std::vector<std::uint8_t> out;
     if (!reason.empty() && has_properties(version_)) {
         Packet full = packet;
         full.props.add(property_id::reason_string, reason);
         encode(full, version_, out);
-        if (append(out)) return true;
+        if (append(what, out)) return true;
         out.clear();
     }
     encode(packet, version_, out);
-    return append(out);
+    return append(what, out);
 }
 
 void server_connection::send_ack(packet_type type, std::uint16_t packet_id, reason_code code,
@@ -205,11 +206,11 @@ void server_connection::send_ack(packet_type type, std::uint16_t packet_id, reas
         with_reason(reason).encode(body);
         std::vector<std::uint8_t> out;
         write_packet(out, type, body);
-        if (append(out)) return;
+        if (append(send_class::acknowledgement, out)) return;
     }
     std::uint8_t encoded[ack_size_max];
     const std::size_t size = write_ack(encoded, type, packet_id, code, version_);
-    std::memcpy(output_.allocate(size), encoded, size);
+    std::memcpy(output_.place(send_class::acknowledgement).allocate(size), encoded, size);
     count_sent({encoded, size});
 }
 
@@ -232,13 +233,13 @@ void server_connection::send_connack(bool session_present, reason_code code,
     packet.code = code;
     packet.props = props;
     // An accepting CONNACK was found to fit; one that refuses and does not is left out.
-    (void)append_with_reason(packet, reason);
+    (void)append_with_reason(send_class::connack, packet, reason);
 }
 
 bool server_connection::send_auth(reason_code code, const properties& props) {
     std::vector<std::uint8_t> out;
     encode(auth_packet{code, props}, version_, out);
-    return append(out);
+    return append(send_class::control, out);
 }
 
 bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,
@@ -249,18 +250,18 @@ bool server_connection::send_suback(std::uint16_t packet_id, std::span<const rea
     if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
         encode_suback({packet_id, {codes.begin(), codes.end()}, with_reason(reason)}, version_,
                       out);
-        if (append(out)) return true;
+        if (append(send_class::answer, out)) return true;
         out.clear();
     }
     encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    return append(out);
+    return append(send_class::answer, out);
 }
 
 bool server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
     const answer_count counted(*this);
     std::vector<std::uint8_t> out;
     encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    return append(out);
+    return append(send_class::answer, out);
 }
 
 void server_connection::send_disconnect(reason_code code, std::string_view reason,
@@ -270,7 +271,7 @@ void server_connection::send_disconnect(reason_code code, std::string_view reaso
     if (!server_reference.empty()) {
         packet.props.add(property_id::server_reference, server_reference);
     }
-    (void)append_with_reason(packet, reason);
+    (void)append_with_reason(send_class::control, packet, reason);
 }
 
 }  // namespace amqtt

@@ -12,7 +12,6 @@
 
 #include "base/bytes.hpp"
 #include "base/message.hpp"
-#include "base/output_queue.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "codec/auth.hpp"
@@ -20,6 +19,7 @@
 #include "codec/disconnect.hpp"
 #include "codec/publish.hpp"
 #include "codec/subscribe.hpp"
+#include "protocol/gated_output.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
 #include "protocol/packet_watcher.hpp"
@@ -93,8 +93,11 @@ class server_connection {
     void send_disconnect(reason_code code, std::string_view reason = {},
                          std::string_view server_reference = {});
 
-    output_queue& output() noexcept { return output_; }
-    const output_queue& output() const noexcept { return output_; }
+    output_queue& output() noexcept { return output_.ready(); }
+    const output_queue& output() const noexcept { return output_.ready(); }
+    // What may leave now or later; see gated_output.
+    gated_output& gate() noexcept { return output_; }
+    const gated_output& gate() const noexcept { return output_; }
     protocol_version version() const noexcept { return version_; }
     bool is_connected() const noexcept { return phase_ == phase::connected; }
     // A CONNECT has come, which may be wrong but for its version.
@@ -139,14 +142,14 @@ class server_connection {
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
     server_event decode_with_alias(const frame& packet);
-    [[nodiscard]] bool append(const std::vector<std::uint8_t>& packet);
+    [[nodiscard]] bool append(send_class what, const std::vector<std::uint8_t>& packet);
     template <class Packet>
-    [[nodiscard]] bool append_with_reason(Packet& packet, std::string_view reason);
+    [[nodiscard]] bool append_with_reason(send_class what, Packet& packet, std::string_view reason);
     void count_sent(bytes_view packet);
     void show_publish(const outgoing_publish& packet);
 
     packet_feed feed_;
-    output_queue output_;
+    gated_output output_;
     tolerances borne_;
     std::size_t answers_ = 0;  // bytes appended as such since the output was last shorter
     instant last_received_{0};

@@ -18,6 +18,7 @@ struct queued_message {
     bool retain = false;            // the RETAIN flag to deliver it with
     subscription_ids ids = nullptr;
     share_name share = nullptr;
+    std::uint64_t record = 0;  // of the delivery in the store; 0: it is not kept there
 };
 
 struct queue_limits {
@@ -39,6 +40,14 @@ class message_queue {
     std::size_t bytes() const noexcept { return bytes_; }
     const queued_message& front() const { return waiting_.front(); }
     queued_message pop_front();
+    // The one that was pushed last.
+    queued_message& back() { return waiting_.back(); }
+    // Calls visit(queued_message&) in the order of delivery.
+    template <class Visit>
+    void for_each(Visit&& visit) {
+        for (queued_message& m : waiting_)
+            visit(m);
+    }
     void clear();
 
   private:

@@ -90,6 +90,10 @@ class session {
     // Clean Session 1 and for ever otherwise.
     std::uint32_t expiry_interval = 0;
     bool ends_with_connection() const noexcept { return expiry_interval == 0; }
+    // When its last connection ended.
+    instant disconnected_at{0};
+    // By which the store knows it; 0: it is not kept there.
+    std::uint64_t record = 0;
     // Fires when a disconnected session has expired.
     timer expiry;
     // The will of a connection that is gone, while its delay lasts, and the timer of that.

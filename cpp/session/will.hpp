@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/qos.hpp"
+#include "base/state_changes.hpp"
 #include "codec/connect.hpp"
 #include "codec/publish.hpp"
 
@@ -25,13 +27,29 @@ struct will_message {
         }
     }
 
+    // One that was stored.
+    static will_message restored(will_row row) {
+        will_message will;
+        will.topic = std::move(row.topic);
+        will.payload = std::move(row.payload);
+        will.level = row.level;
+        will.retain = row.retain;
+        will.delay = row.delay;
+        will.forwarded = std::move(row.properties);
+        will.expiry_interval = row.expiry_interval;
+        return will;
+    }
+
     std::string topic;
     std::string payload;
-    qos level;
-    bool retain;
-    std::uint32_t delay;  // seconds between the end of the connection and publishing
+    qos level = qos::at_most_once;
+    bool retain = false;
+    std::uint32_t delay = 0;  // seconds between the end of the connection and publishing
     std::vector<std::uint8_t> forwarded;
     std::optional<std::uint32_t> expiry_interval;  // seconds, from publishing on
+
+  private:
+    will_message() = default;
 };
 
 }  // namespace amqtt

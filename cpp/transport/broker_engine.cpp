@@ -30,14 +30,15 @@ verdict verdict_of(bool allowed) noexcept {
 
 }  // namespace
 
-struct broker_engine::parts {
+struct broker_engine::parts : private state_store {
     parts(const broker_settings& settings, policy_settings policy_options, python_decisions python)
         : events([this] { readable.notify(); }),
           commands([this] { loop.post([this] { run_commands(); }); }),
           policy(std::move(policy_options), std::move(python), events),
           core(settings, policy),
           tick(loop.context()),
-          file_check(loop.context()) {}
+          file_check(loop.context()),
+          commit_time(loop.context()) {}
 
     void start_on_thread();
     void stop_on_thread();
@@ -50,6 +51,14 @@ struct broker_engine::parts {
     void ask_for_key(std::weak_ptr<broker_connection> asking, const peer_info& peer,
                      std::string_view identity);
     void log_problem(const peer_info& peer, const std::string& problem);
+    void keep_state(const journal_settings& how) { core.keep_in(*this, how); }
+    void changed() override {
+        loop.post([this] { settle(); });
+    }
+    void commit(std::unique_ptr<state_changes> batch) override {
+        events.push_unbounded(state_changes_event{std::move(batch)});
+    }
+    void settle();
     void run_commands();
     void run(publish_command& what);
     void run(authenticated_command& what);
@@ -62,6 +71,7 @@ struct broker_engine::parts {
         core.disconnect_client(what.client_id, what.code, loop.now());
     }
     void run(forget_verdicts_command& what);
+    void run(committed_command& what) { core.committed(what.number, loop.now()); }
     void run(unsubscribe_local_command& what) { core.unsubscribe_local(what.subscriber); }
 
     notifier readable;
@@ -72,6 +82,7 @@ struct broker_engine::parts {
     broker core;
     asio::steady_timer tick;
     asio::steady_timer file_check;
+    asio::steady_timer commit_time;
     std::vector<std::shared_ptr<listener>> listeners;
     boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections;
     // Connections that wait for a pre-shared key.
@@ -113,6 +124,15 @@ void broker_engine::parts::next_tick() {
         if (cancelled || stopping) return;
         core.advance(loop.now());
         next_tick();
+    });
+}
+
+void broker_engine::parts::settle() {
+    const std::optional<instant> due = core.settle(loop.now());
+    if (!due || stopping) return;
+    commit_time.expires_after(*due - loop.now());
+    commit_time.async_wait([this](const error_code& cancelled) {
+        if (!cancelled && !stopping) settle();
     });
 }
 
@@ -177,6 +197,7 @@ void broker_engine::parts::stop_on_thread() {
     stopping = true;
     tick.cancel();
     file_check.cancel();
+    commit_time.cancel();
     for (const auto& each : listeners)
         each->close();
     core.shutdown(loop.now());
@@ -265,6 +286,31 @@ broker_engine::parts& broker_engine::checked() const {
     return *parts_;
 }
 
+void broker_engine::keep_state(bool durable, duration commit_delay) {
+    parts& p = checked();
+    if (p.started) throw std::logic_error("keep_state() must come before start()");
+    journal_settings how;
+    how.durable = durable;
+    how.commit_delay = commit_delay;
+    p.keep_state(how);
+}
+
+void broker_engine::restore(stored_state part) {
+    parts& p = checked();
+    if (p.started) throw std::logic_error("restore() must come before start()");
+    p.core.restore(std::move(part), p.loop.now());
+}
+
+void broker_engine::finish_restore() {
+    parts& p = checked();
+    if (p.started) throw std::logic_error("finish_restore() must come before start()");
+    p.core.finish_restore(p.loop.now());
+}
+
+instant broker_engine::now() {
+    return checked().loop.now();
+}
+
 std::vector<bound_address> broker_engine::listen(const listener_settings& settings) {
     parts& p = checked();
     if (p.started) throw std::logic_error("listen() must come before start()");
@@ -320,6 +366,10 @@ auto broker_engine::call(F f) {
     std::promise<decltype(f(p))> answer;
     p.loop.post([&] { answer.set_value(f(p)); });
     return answer.get_future().get();
+}
+
+std::unique_ptr<state_changes> broker_engine::take_changes() {
+    return call([](parts& p) { return p.core.take_changes(); });
 }
 
 engine_status broker_engine::status() {

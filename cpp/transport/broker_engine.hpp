@@ -46,6 +46,17 @@ class broker_engine {
     broker_engine(const broker_engine&) = delete;
     broker_engine& operator=(const broker_engine&) = delete;
 
+    // Keeps sessions and retained messages beyond the process: state_changes_event tells what
+    // changes. Then restore() with what was kept before, part by part, and finish_restore(). To be
+    // called before start().
+    void keep_state(bool durable, duration commit_delay);
+    void restore(stored_state part);
+    void finish_restore();
+    // After stop(): changes that no event has told. Null: none.
+    std::unique_ptr<state_changes> take_changes();
+    // The present moment in the terms of what is stored.
+    instant now();
+
     // Binds a listener, unless it is external; it accepts after start(). Throws std::system_error
     // and tls_settings_error.
     std::vector<bound_address> listen(const listener_settings& settings);

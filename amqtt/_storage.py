@@ -1,0 +1,157 @@
+"""Bring what changes in a broker to its storage plugin, and what is stored back to the broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any, Protocol
+
+from amqtt.plugins.storage import BaseStoragePlugin, StateChanges, StoredState
+
+logger = logging.getLogger("amqtt.broker")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+# Seconds between two log records about a store that cannot be reached.
+_REPEATED = 30.0
+# Rows between two log records about a restore.
+_PROGRESS = 250_000
+
+
+class _Engine(Protocol):
+    def keep_state(self, *, durable: bool, commit_delay: float) -> None: ...
+    def restore(self, part: object) -> None: ...
+    def finish_restore(self) -> None: ...
+    def committed(self, number: int) -> None: ...
+    def take_changes(self) -> dict[str, Any] | None: ...
+
+
+def find_storage(plugins: list[Any]) -> BaseStoragePlugin | None:
+    """Return the storage plugin among the plugins of a broker; None if there is none.
+
+    Raises:
+        ValueError: there are several.
+
+    """
+    found = [each for each in plugins if isinstance(each, BaseStoragePlugin)]
+    if len(found) > 1:
+        names = ", ".join(type(each).__name__ for each in found)
+        msg = f"a broker keeps its state in one place, but has several storage plugins: {names}"
+        raise ValueError(msg)
+    return found[0] if found else None
+
+
+class StateKeeper:
+    """Stand between a broker's engine and its storage plugin.
+
+    Args:
+        plugin: the plugin.
+        engine: an engine that is not started yet.
+
+    """
+
+    def __init__(self, plugin: BaseStoragePlugin, engine: _Engine) -> None:
+        """Tell the engine to keep its state."""
+        self._plugin = plugin
+        self._engine = engine
+        self._waiting: deque[StateChanges] = deque()
+        self._task: asyncio.Task[None] | None = None
+        engine.keep_state(durable=plugin.durable, commit_delay=plugin.commit_delay)
+
+    async def restore(self) -> None:
+        """Give the engine what is stored.
+
+        Raises:
+            Exception: what the plugin raises, or what is wrong with its rows.
+
+        """
+        rows = reported = 0
+        async for part in self._plugin.restore():
+            self._engine.restore(part)
+            rows += _count(part)
+            if rows - reported >= _PROGRESS:
+                reported = rows
+                logger.info("Restoring: %d rows so far", rows)
+            await asyncio.sleep(0)
+        self._engine.finish_restore()
+        if rows:
+            logger.info("Restored %d rows of sessions and retained messages", rows)
+
+    def changed(self, changes: dict[str, Any]) -> None:
+        """Commit a batch of the engine soon."""
+        self._waiting.append(StateChanges(**changes))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._commit_waiting())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            logger.critical("Changes can be stored no more", exc_info=task.exception())
+
+    async def _commit_waiting(self) -> None:
+        while self._waiting:
+            changes = self._waiting[0]
+            await self._commit(changes)
+            self._waiting.popleft()
+            self._engine.committed(changes.number)
+
+    async def _commit(self, changes: StateChanges) -> None:
+        pause, logged = _FIRST_PAUSE, None
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._plugin.commit(changes)
+            except Exception as error:  # whatever it is, the batch must not be lost
+                if logged is None or loop.time() - logged >= _REPEATED:
+                    logger.error(
+                        "%s cannot store changes, clients wait for their acknowledgements: %r",
+                        type(self._plugin).__name__,
+                        error,
+                        exc_info=logged is None,
+                    )
+                    logged = loop.time()
+            else:
+                if logged is not None:
+                    logger.warning("%s stores changes again", type(self._plugin).__name__)
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def finish(self, timeout: float) -> None:
+        """Store what is left, after the engine has stopped and its events were handled.
+
+        Args:
+            timeout: seconds for all of it; then what is left is lost, and that is logged.
+
+        """
+        rest = self._engine.take_changes()
+        if rest is not None:
+            self.changed(rest)
+        task = self._task
+        if task is None:
+            return
+        done, _ = await asyncio.wait([task], timeout=timeout)
+        if not done:
+            task.cancel()
+            logger.critical(
+                "%s could not store the last changes within %d s: %d batches are lost",
+                type(self._plugin).__name__,
+                timeout,
+                len(self._waiting),
+            )
+
+
+def _count(part: StoredState) -> int:
+    return sum(
+        len(rows)
+        for rows in (
+            part.sessions,
+            part.subscriptions,
+            part.messages,
+            part.deliveries,
+            part.received,
+            part.retained,
+        )
+    )
