@@ -199,7 +199,36 @@ void broker_bed::settle() {
         busy = false;
         for (auto& [name, each] : peers_)
             busy = each->perform_wishes() || busy;
+        if (!busy && store_ && std::exchange(store_->is_changed, false)) {
+            core.settle(now);
+            busy = true;
+        }
     }
+}
+
+void broker_bed::keep_in(memory_store& store, const journal_settings& how) {
+    store_ = &store;
+    store.is_changed = false;
+    store.handed_over.reset();
+    core.keep_in(store, how);
+    core.restore(store.content(), now);
+    core.finish_restore(now);
+    settle();
+}
+
+void broker_bed::commit() {
+    if (!store_->handed_over) return;
+    core.committed(store_->write(), now);
+    settle();
+}
+
+void broker_bed::commit_all() {
+    do {
+        commit();
+        now += std::chrono::seconds(1);
+        core.settle(now);
+        settle();
+    } while (store_->handed_over);
 }
 
 void broker_bed::advance(duration time, bool coarse) {
@@ -208,6 +237,7 @@ void broker_bed::advance(duration time, bool coarse) {
     while (now < until) {
         now = std::min(now + step, until);
         core.advance(now);
+        if (store_) core.settle(now);
         settle();
     }
 }

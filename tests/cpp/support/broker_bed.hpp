@@ -20,6 +20,7 @@
 
 #include "broker/broker.hpp"
 #include "support/fakes.hpp"
+#include "support/memory_store.hpp"
 #include "support/wire.hpp"
 
 namespace amqtt::test {
@@ -114,6 +115,13 @@ class broker_bed {
     peer& reopen(const std::string& name);
     // Lets time pass in ticks; in few large steps when coarse.
     void advance(duration time, bool coarse = false);
+    // Begins with what a store has and keeps everything in it from now on. It has to outlive the
+    // bed.
+    void keep_in(memory_store& store, const journal_settings& how = {});
+    // Lets the store write what it was handed, and tells the broker.
+    void commit();
+    // The same again and again until nothing is left to be stored.
+    void commit_all();
     // Answers the question about the client that asked n-th.
     void decide(std::size_t n, bool allowed);
     // Replies to the n-th step, of enhanced authentication.
@@ -141,6 +149,7 @@ class broker_bed {
     void settle();
 
     std::map<std::string, std::unique_ptr<peer>> peers_;
+    memory_store* store_ = nullptr;
 };
 
 }  // namespace amqtt::test

@@ -1,0 +1,351 @@
+// What is handed to the store, what is spared it, and what waits for it.
+#include "broker/journal.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/broker_bed.hpp"
+
+namespace amqtt::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+const connect_spec keeper{.client_id = "s", .clean = false};
+
+struct durable_bed : testing::Test {
+    durable_bed() { start(); }
+
+    void start(const journal_settings& how = {}, const broker_settings& settings = {}) {
+        bed.reset();
+        bed = std::make_unique<broker_bed>(settings);
+        bed->keep_in(store, how);
+    }
+    // The process ends here and now, and another one begins.
+    void crash() { start(); }
+    peer& at(const std::string& name) { return (*bed)[name]; }
+    // A session with a subscription, which is away.
+    void leave_subscriber(unsigned level = 2) {
+        at("s").send(connect(keeper)).send(subscribe(9, {{"t/#", level}}));
+        bed->commit_all();
+        at("s").send(disconnect()).take();
+        bed->commit_all();
+    }
+
+    memory_store store;
+    std::unique_ptr<broker_bed> bed;
+};
+
+TEST_F(durable_bed, tells_that_a_session_is_new_when_that_is_stored) {
+    at("s").send(connect(keeper)).expect_nothing();
+    bed->commit_all();
+    at("s").expect(connack());
+    EXPECT_EQ(store.sessions.size(), 1U);
+}
+
+TEST_F(durable_bed, does_not_keep_a_session_that_ends_with_its_connection) {
+    at("s").login({.client_id = "s"}).subscribe("t", 1);
+    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 1, .packet_id = 1}));
+    at("p").expect(puback(1));
+    EXPECT_EQ(store.batches, 0U);
+}
+
+TEST_F(durable_bed, answers_subscribe_when_that_is_stored) {
+    at("s").send(connect(keeper));
+    bed->commit_all();
+    at("s").expect(connack()).send(subscribe(9, {{"t", 1}})).expect_nothing();
+    bed->commit_all();
+    at("s").expect(suback(9, {1})).send(unsubscribe(10, {"t"})).expect_nothing();
+    EXPECT_EQ(store.subscriptions.size(), 1U);
+    bed->commit_all();
+    at("s").expect(unsuback(10));
+    EXPECT_TRUE(store.subscriptions.empty());
+}
+
+TEST_F(durable_bed, acknowledges_a_message_when_it_is_stored) {
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    at("p").send(publish({.topic = "t/1", .payload = "x", .level = 1, .packet_id = 7}));
+    at("p").send(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 8}));
+    at("p").expect_nothing();
+    bed->commit_all();
+    at("p").expect(puback(7)).expect(pubrec(8));
+    EXPECT_EQ(store.messages.size(), 2U);
+    EXPECT_EQ(store.deliveries.size(), 2U);
+}
+
+TEST_F(durable_bed, answers_pings_while_the_store_is_slow) {
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    at("p").send(publish({.topic = "t", .level = 1, .packet_id = 7})).send(pingreq());
+    at("p").expect(pingresp()).expect_nothing();
+}
+
+TEST_F(durable_bed, needs_no_store_for_what_is_acknowledged_meanwhile) {
+    at("s").send(connect(keeper)).send(subscribe(9, {{"t", 1}}));
+    bed->commit_all();
+    at("s").take();
+    const std::size_t before = store.batches;
+    at("p").login({.client_id = "p"});
+    at("p").send(publish({.topic = "t", .level = 1, .packet_id = 7})).expect_nothing();
+    at("s").expect(publish({.topic = "t", .level = 1, .packet_id = 1})).send(puback(1));
+    at("p").expect(puback(7));
+    EXPECT_EQ(store.batches, before);
+}
+
+TEST_F(durable_bed, sends_a_qos_2_message_when_it_is_stored) {
+    at("s").send(connect(keeper)).send(subscribe(9, {{"t", 2}}));
+    bed->commit_all();
+    at("s").take();
+    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 2, .packet_id = 7}));
+    at("s").expect_nothing();
+    bed->commit_all();
+    at("s").expect(publish({.topic = "t", .level = 2, .packet_id = 1})).send(pubrec(1));
+    at("s").expect_nothing();
+    bed->commit_all();
+    at("s").expect(pubrel(1)).send(pubcomp(1));
+    at("p").expect(pubrec(7)).send(pubrel(7)).expect_nothing();
+    bed->commit_all();
+    at("p").expect(pubcomp(7));
+    EXPECT_TRUE(store.deliveries.empty());
+    EXPECT_TRUE(store.messages.empty());
+    EXPECT_TRUE(store.received.empty());
+}
+
+TEST_F(durable_bed, waits_for_nothing_when_it_is_not_to_be_durable) {
+    start({.durable = false});
+    at("s").login(keeper).subscribe("t", 2);
+    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 2, .packet_id = 7}));
+    at("p").expect(pubrec(7));
+    at("s").expect(publish({.topic = "t", .level = 2, .packet_id = 1}));
+    bed->commit_all();
+    EXPECT_EQ(store.deliveries.size(), 1U);
+}
+
+TEST_F(durable_bed, closes_after_disconnect_when_its_consequences_are_stored) {
+    at("s").send(connect({.client_id = "s", .clean = false, .will = {{"t", "w"}}}));
+    bed->commit_all();
+    at("s").take();
+    EXPECT_TRUE(store.sessions.begin()->second.will);
+    at("s").send(disconnect()).expect_open();
+    bed->commit_all();
+    at("s").expect_closed();
+    EXPECT_FALSE(store.sessions.begin()->second.will);
+}
+
+TEST_F(durable_bed, is_not_hurt_by_a_peer_that_closes_first) {
+    at("s").send(connect(keeper));
+    bed->commit_all();
+    at("s").take();
+    at("s").send(disconnect());
+    at("s").abort();
+    at("q").send(connect({.client_id = "q", .clean = false}));
+    at("q").abort();
+    bed->commit_all();
+    EXPECT_EQ(store.sessions.size(), 2U);
+}
+
+TEST_F(durable_bed, collects_changes_for_one_batch) {
+    leave_subscriber();
+    const std::size_t before = store.batches;
+    at("p").login({.client_id = "p"});
+    for (unsigned id = 1; id <= 100; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    bed->advance(100ms);
+    EXPECT_EQ(store.batches, before + 1);
+    EXPECT_EQ(store.handed_over->deliveries.size(), 100U);
+}
+
+TEST_F(durable_bed, stores_a_message_once_for_all_its_subscribers) {
+    for (const std::string name : {"a", "b", "c"}) {
+        at(name).send(connect({.client_id = name, .clean = false}));
+        at(name).send(subscribe(9, {{"t", 1}})).send(disconnect());
+    }
+    bed->publish("t", "x", qos::at_least_once);
+    bed->commit_all();
+    EXPECT_EQ(store.messages.size(), 1U);
+    EXPECT_EQ(store.deliveries.size(), 3U);
+}
+
+TEST_F(durable_bed, slows_those_who_publish_while_the_store_does_not_follow) {
+    start({.most_changes = 10});
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    for (unsigned id = 1; id <= 100; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    EXPECT_LT(bed->queued("s"), 30U);
+    at("s").send(connect(keeper)).expect_nothing();  // it was handed over before
+    bed->commit_all();
+    EXPECT_EQ(bed->queued("s") + bed->session_of("s")->inflight().size(), 100U);
+    for (unsigned id = 1; id <= 100; ++id)
+        at("p").expect(puback(id));
+}
+
+// -- after a crash
+
+TEST_F(durable_bed, has_what_it_had) {
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    at("p").send(publish({.topic = "t/1", .payload = "x", .level = 1, .packet_id = 7}));
+    at("p").send(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 8}));
+    at("p").send(
+        publish({.topic = "t/3", .payload = "z", .level = 1, .packet_id = 9, .retain = true}));
+    bed->commit_all();
+    crash();
+    at("s").login(keeper, true);
+    at("s").expect(publish({.topic = "t/1", .payload = "x", .level = 1, .packet_id = 1}));
+    bed->commit_all();
+    at("s").expect(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 2}));
+    at("s").expect(publish({.topic = "t/3", .payload = "z", .level = 1, .packet_id = 3}));
+    at("n").login({.client_id = "n"}).subscribe("t/+", 0);
+    at("n").expect(publish({.topic = "t/3", .payload = "z", .retain = true})).expect_nothing();
+}
+
+TEST_F(durable_bed, goes_on_with_packet_identifiers_and_states) {
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    at("p").send(publish({.topic = "t/1", .payload = "x", .level = 2, .packet_id = 7}));
+    at("p").send(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 8}));
+    bed->commit_all();
+    bed->reopen("s").login(keeper, true);
+    bed->commit_all();
+    at("s").take();
+    at("s").send(pubrec(1));
+    bed->commit_all();
+    at("s").expect(pubrel(1));
+    crash();
+    at("s").login(keeper, true).expect(pubrel(1));
+    at("s").expect(
+        publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 2, .dup = true}));
+    at("s").send(pubcomp(1)).send(pubrec(2));
+    bed->commit_all();
+    at("s").expect(pubrel(2)).send(pubcomp(2));
+    bed->commit_all();
+    EXPECT_TRUE(store.deliveries.empty());
+    EXPECT_TRUE(store.messages.empty());
+}
+
+TEST_F(durable_bed, knows_the_messages_that_a_client_has_not_released) {
+    leave_subscriber();
+    const connect_spec sender{.client_id = "p", .clean = false};
+    at("p").send(connect(sender));
+    bed->commit_all();
+    at("p").take();
+    at("p").send(publish({.topic = "t", .payload = "x", .level = 2, .packet_id = 7}));
+    bed->commit_all();
+    crash();
+    at("p").login(sender, true);
+    at("p").send(publish({.topic = "t", .payload = "x", .level = 2, .packet_id = 7, .dup = true}));
+    bed->commit_all();
+    at("p").expect(pubrec(7));
+    EXPECT_EQ(bed->queued("s"), 1U);
+}
+
+TEST_F(durable_bed, forgets_what_was_not_stored) {
+    leave_subscriber();
+    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 1, .packet_id = 7}));
+    at("p").expect_nothing();
+    crash();
+    EXPECT_EQ(bed->queued("s"), 0U);
+}
+
+TEST_F(durable_bed, keeps_nothing_of_a_session_that_has_ended) {
+    leave_subscriber();
+    bed->publish("t/1", "x", qos::at_least_once);
+    bed->commit_all();
+    bed->reopen("s").login(keeper, true);
+    at("s").send(disconnect());
+    at("s2").send(connect({.client_id = "s"}));  // Clean Session
+    bed->commit_all();
+    EXPECT_TRUE(store.sessions.empty());
+    EXPECT_TRUE(store.subscriptions.empty());
+    EXPECT_TRUE(store.messages.empty());
+    EXPECT_TRUE(store.deliveries.empty());
+    crash();
+    EXPECT_EQ(bed->core.sessions().size(), 0U);
+}
+
+TEST_F(durable_bed, drops_a_session_whose_time_is_over) {
+    broker_settings settings;
+    settings.session_expiry = 60s;
+    start({}, settings);
+    leave_subscriber();
+    bed->advance(30s);
+    const instant then = bed->now;
+    start({}, settings);
+    bed->now = then;
+    bed->advance(25s);
+    EXPECT_NE(bed->session_of("s"), nullptr);
+    bed->advance(10s);
+    EXPECT_EQ(bed->session_of("s"), nullptr);
+    bed->commit_all();
+    EXPECT_TRUE(store.sessions.empty());
+}
+
+// 5.0 section 3.1.2.5: after a failure of the server
+TEST_F(durable_bed, publishes_the_wills_of_those_who_were_connected) {
+    leave_subscriber();
+    at("w").send(connect({.client_id = "w", .will = {{"t/will", "gone", 1}}}));
+    bed->commit_all();
+    at("w").take();
+    crash();
+    EXPECT_EQ(bed->queued("s"), 1U);
+    bed->commit_all();
+    EXPECT_EQ(store.sessions.size(), 1U);
+    crash();
+    EXPECT_EQ(bed->queued("s"), 1U);
+}
+
+TEST_F(durable_bed, replaces_and_removes_retained_messages) {
+    at("p").login({.client_id = "p"});
+    at("p").send(
+        publish({.topic = "r/1", .payload = "a", .level = 1, .packet_id = 1, .retain = true}));
+    at("p").send(
+        publish({.topic = "r/2", .payload = "b", .level = 1, .packet_id = 2, .retain = true}));
+    bed->commit_all();
+    at("p").send(
+        publish({.topic = "r/1", .payload = "c", .level = 1, .packet_id = 3, .retain = true}));
+    at("p").send(publish({.topic = "r/2", .level = 1, .packet_id = 4, .retain = true}));
+    at("p").take();
+    at("p").expect_nothing();
+    bed->commit_all();
+    at("p").expect(puback(3)).expect(puback(4));
+    ASSERT_EQ(store.retained.size(), 1U);
+    EXPECT_EQ(as_text(store.retained.begin()->second.content->payload()), "c");
+    crash();
+    EXPECT_EQ(bed->core.routes().retained().size(), 1U);
+}
+
+TEST_F(durable_bed, hands_shared_messages_of_an_ended_member_to_another) {
+    for (const std::string name : {"a", "b"}) {
+        at(name).send(connect({.client_id = name, .clean = false}));
+        at(name).send(subscribe(9, {{"$share/g/t", 1}})).send(disconnect());
+    }
+    for (int i = 0; i < 4; ++i)
+        bed->publish("t", "x", qos::at_least_once);
+    bed->commit_all();
+    at("a2").send(connect({.client_id = "a"}));
+    bed->commit_all();
+    crash();
+    EXPECT_EQ(bed->queued("b"), 4U);
+}
+
+TEST_F(durable_bed, asks_again_about_what_was_undecided) {
+    leave_subscriber();
+    bed->hooks.want({hook::check_receive});
+    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 1, .packet_id = 7}));
+    bed->commit_all();
+    at("p").expect(puback(7));
+    bed.reset();
+    bed = std::make_unique<broker_bed>();
+    bed->hooks.want({hook::check_receive});
+    bed->keep_in(store);
+    ASSERT_EQ(bed->hooks.topic_tickets.size(), 1U);
+    EXPECT_EQ(bed->queued("s"), 0U);
+    bed->core.decide_topic(bed->hooks.topic_tickets[0], {verdict::allow}, bed->now);
+    EXPECT_EQ(bed->queued("s"), 1U);
+    bed->commit_all();
+    EXPECT_EQ(store.deliveries.size(), 1U);
+}
+
+}  // namespace
+}  // namespace amqtt::test
