@@ -225,8 +225,21 @@ class ServerWriter:
     def _name(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
 
+    def _check_driver(self) -> None:
+        if self._engine.driver != "aiomysql":
+            return
+        from aiomysql import connection
+
+        if not callable(connection.escape_bytes_prefixed):
+            msg = (
+                "this version of aiomysql cannot pass bytes to the database with this version of"
+                " PyMySQL; pip install 'PyMySQL<1.2'"
+            )
+            raise PluginError(msg)
+
     async def open(self) -> None:
         """Connect, with patience for a server that has not noticed the end of a broker yet."""
+        self._check_driver()
         deadline = asyncio.get_running_loop().time() + _LOCK_PATIENCE
         while True:
             try:
