@@ -1,0 +1,192 @@
+"""A broker that is killed at random moments, with traffic at QoS 1 and 2: nothing is lost.
+
+The short form kills it a few times on each database. `./dev crash` does so for an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.client import make_client
+from support.numbered import Received, receive
+from support.restarting import RestartingBroker
+
+from amqtt.client import MQTTClient
+
+KILLS = int(os.environ.get("AMQTT_CRASH_KILLS", "0"))
+SECONDS = float(os.environ.get("AMQTT_CRASH_SECONDS", "0"))
+SEED = int(os.environ.get("AMQTT_CRASH_SEED", str(time.time_ns() % 1_000_000)))
+# Of the short form; a server that was not stopped takes its time to give the lock back.
+SHORT = {"sqlite": 5, "postgresql": 3, "mysql": 3}
+IN_FLIGHT = 20
+RETAINED_TOPICS = 5
+LIMIT = 100 + SECONDS * 2 + KILLS * 20
+
+
+@pytest.fixture
+def broker(url: str, tmp_path: Path) -> Iterator[RestartingBroker]:
+    """A broker that keeps its sessions in a database."""
+    options = {"connection": url, "clear_on_shutdown": False}
+    started = RestartingBroker(tmp_path, {"amqtt.contrib.persistence.SessionDBPlugin": options})
+    started.start()
+    yield started
+    started.kill()
+
+
+class Traffic:
+    """Publish numbers until told to stop."""
+
+    def __init__(self, client: MQTTClient, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self.acknowledged = 0
+        self.is_over = False
+        self.progress = asyncio.Event()
+        self.retained = [-1] * RETAINED_TOPICS
+
+    async def publish(self, qos: int) -> int:
+        """Publish at a QoS, several at a time; return how many."""
+        room = asyncio.Semaphore(IN_FLIGHT)
+        pending: set[asyncio.Task[Any]] = set()
+
+        def done(task: asyncio.Task[Any]) -> None:
+            pending.discard(task)
+            room.release()
+            self._note()
+
+        count = 0
+        while not self.is_over:
+            await room.acquire()
+            payload = str(count).encode() + b" " * (count * 37 % 200)
+            task = asyncio.ensure_future(
+                self._client.publish(f"{self._prefix}/m/{qos}", payload, qos=qos)
+            )
+            pending.add(task)
+            task.add_done_callback(done)
+            count += 1
+        await asyncio.gather(*pending)
+        return count
+
+    async def retain(self) -> int:
+        """Publish retained messages, one after the other."""
+        count = 0
+        while not self.is_over:
+            topic = count % RETAINED_TOPICS
+            await self._client.publish(
+                f"{self._prefix}/r/{topic}", str(count).encode(), qos=2, retain=True
+            )
+            self.retained[topic] = count
+            count += 1
+            self._note()
+        return count
+
+    def _note(self) -> None:
+        self.acknowledged += 1
+        self.progress.set()
+
+    async def wait_for(self, more: int) -> None:
+        """Wait until that many more messages were acknowledged."""
+        goal = self.acknowledged + more
+        while self.acknowledged < goal:
+            self.progress.clear()
+            await self.progress.wait()
+
+
+def persistent(name: str) -> MQTTClient:
+    client = make_client(4, name, auto_reconnect=True, cleansession=False, reconnect_retries=-1)
+    client.config.reconnect_max_interval = 0.05  # type: ignore[assignment]  # seconds are long
+    return client
+
+
+async def kill_again_and_again(
+    broker: RestartingBroker, traffic: Traffic, dice: random.Random, kills: int
+) -> None:
+    until = time.monotonic() + SECONDS
+    while broker.starts <= kills or time.monotonic() < until:
+        await traffic.wait_for(dice.randint(1, 400))
+        broker.kill()
+        await asyncio.to_thread(broker.start)
+    await traffic.wait_for(50)
+    traffic.is_over = True
+
+
+async def all_arrived(received: Received, topics: dict[str, int]) -> None:
+    while any(len(received.seen[topic]) < count for topic, count in topics.items()):
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.timeout(LIMIT + 30)
+async def test_nothing_acknowledged_is_lost(
+    broker: RestartingBroker, url: str, unique: str
+) -> None:
+    """5.0:MQTT-3.1.2-4@server 3.1.1:MQTT-4.1.0-1@server"""
+    print(f"AMQTT_CRASH_SEED={SEED}")  # shown when it fails
+    dice = random.Random(SEED)
+    kills = KILLS or SHORT[url.split("+")[0]]
+    publisher = persistent(f"{unique}-publisher")
+    clients = {"online": persistent(f"{unique}-on"), "away": persistent(f"{unique}-off")}
+    received = {name: Received() for name in clients}
+    for client in clients.values():
+        await client.connect(broker.uri)
+        await client.subscribe([(f"{unique}/m/+", 2)])
+    await clients["away"].disconnect()
+    await publisher.connect(broker.uri)
+    traffic = Traffic(publisher, unique)
+    readers = [asyncio.ensure_future(receive(clients["online"], received["online"]))]
+    everything = asyncio.ensure_future(
+        asyncio.wait_for(
+            asyncio.gather(
+                traffic.publish(1),
+                traffic.publish(2),
+                traffic.retain(),
+                kill_again_and_again(broker, traffic, dice, kills),
+            ),
+            LIMIT,
+        )
+    )
+    try:
+        await asyncio.wait({everything, *readers}, return_when=asyncio.FIRST_COMPLETED)
+        assert not readers[0].done(), readers[0].exception()
+        sent = dict(zip((f"{unique}/m/1", f"{unique}/m/2"), (await everything)[:2], strict=True))
+        await clients["away"].connect(broker.uri, cleansession=False)
+        readers.append(asyncio.ensure_future(receive(clients["away"], received["away"])))
+        for name, end in received.items():
+            try:
+                await asyncio.wait_for(all_arrived(end, sent), LIMIT)
+            except asyncio.TimeoutError:
+                pytest.fail(f"{name}: { ({t: len(s) for t, s in end.seen.items()}) } of {sent}")
+    finally:
+        for task in (everything, *readers):
+            task.cancel()
+        await asyncio.gather(everything, *readers, return_exceptions=True)
+        await publisher.disconnect()
+        for client in clients.values():
+            await client.disconnect()
+    for end in received.values():
+        for topic, count in sent.items():
+            end.check(topic, count, int(topic[-1]))
+            assert end.in_order(topic), f"{topic}: out of order"
+    await check_retained(broker, unique, traffic)
+    broker.stop()
+    print(f"{broker.starts} starts, {sum(sent.values())} messages")
+
+
+async def check_retained(broker: RestartingBroker, unique: str, traffic: Traffic) -> None:
+    """The retained messages are those that were published last."""
+    reader = make_client(4)
+    await reader.connect(broker.uri)
+    await reader.subscribe([(f"{unique}/r/+", 1)])
+    found: dict[str, int] = {}
+    for _ in range(RETAINED_TOPICS):
+        message = await reader.deliver_message(timeout_duration=10)
+        assert message is not None
+        found[message.topic] = int(message.data)
+    await reader.disconnect()
+    assert found == {f"{unique}/r/{i}": last for i, last in enumerate(traffic.retained)}
