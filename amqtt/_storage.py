@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import Any, Protocol
@@ -67,13 +68,14 @@ class StateKeeper:
 
         """
         rows = reported = 0
-        async for part in self._plugin.restore():
-            self._engine.restore(part)
-            rows += _count(part)
-            if rows - reported >= _PROGRESS:
-                reported = rows
-                logger.info("Restoring: %d rows so far", rows)
-            await asyncio.sleep(0)
+        async with contextlib.aclosing(self._plugin.restore()) as parts:
+            async for part in parts:
+                self._engine.restore(part)
+                rows += _count(part)
+                if rows - reported >= _PROGRESS:
+                    reported = rows
+                    logger.info("Restoring: %d rows so far", rows)
+                await asyncio.sleep(0)
         self._engine.finish_restore()
         if rows:
             logger.info("Restored %d rows of sessions and retained messages", rows)

@@ -233,21 +233,32 @@ class Broker(BrokerOperations):
         storage = find_storage(self.plugins_manager.plugins)
         engine = self._new_engine()
         keeper = None
-        if storage is not None:
-            keeper = StateKeeper(storage, engine)
-            await keeper.restore()
+        try:
+            if storage is not None:
+                keeper = StateKeeper(storage, engine)
+                await keeper.restore()
+            addresses = await self._open_listeners(engine)
+        except BaseException:
+            engine.stop()  # what is open is not to wait for the garbage collector
+            if storage is not None:
+                await storage.close()
+            raise
+        pump = EventPump(self._loop, engine, self._dispatch.handle)
+        self._dispatch.attach(engine, pump, keeper)
+        engine.start()
+        self._addresses = addresses
+        # Runs when this object goes and also when the interpreter exits.
+        self._end = weakref.finalize(self, end_engine, self._loop, pump, engine.stop)
+
+    async def _open_listeners(self, engine: _core.BrokerEngine) -> dict[str, Any]:
         addresses = {}
         for name, listener in self.listeners_config.items():
             if listener.bind is None:
                 continue
-            try:
-                # Off the loop: a host name may have to be resolved.
-                addresses[name] = await asyncio.to_thread(
-                    open_listener, engine, name, listener, self._limits_of(listener)
-                )
-            except Exception:
-                engine.stop()  # those that are open are not to wait for the garbage collector
-                raise
+            # Off the loop: a host name may have to be resolved.
+            addresses[name] = await asyncio.to_thread(
+                open_listener, engine, name, listener, self._limits_of(listener)
+            )
             if listener.type is ListenerType.EXTERNAL:
                 self.logger.info("Listener '%s' takes connections of the application", name)
             else:
@@ -257,12 +268,7 @@ class Broker(BrokerOperations):
                     listener.bind,
                     listener.max_connections,
                 )
-        pump = EventPump(self._loop, engine, self._dispatch.handle)
-        self._dispatch.attach(engine, pump, keeper)
-        engine.start()
-        self._addresses = addresses
-        # Runs when this object goes and also when the interpreter exits.
-        self._end = weakref.finalize(self, end_engine, self._loop, pump, engine.stop)
+        return addresses
 
     def _limits_of(self, listener: ListenerConfig) -> dict[str, Any]:
         tolerated = [each.value for each in self.config.protocol.tolerate]

@@ -9,7 +9,7 @@ Rows are tuples, in the order that the types here name. Times are seconds since 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import ClassVar, NamedTuple
@@ -249,7 +249,7 @@ class BaseStoragePlugin(BasePlugin[BaseContext]):
         commit_delay: seconds for which the broker waits with a batch after its first change. What
             is undone meanwhile, as a message that its subscribers acknowledge, needs no commit.
         stored_events: events that the broker does not tell this plugin, although it has a handler,
-            because what they are about comes with `commit()`.
+            because what they are about comes with `restore()` or `commit()`.
 
     """
 
@@ -257,8 +257,10 @@ class BaseStoragePlugin(BasePlugin[BaseContext]):
     commit_delay: float = 0.002
     stored_events: ClassVar[frozenset[BrokerEvents]] = frozenset()
 
-    def restore(self) -> AsyncIterator[StoredState]:
+    def restore(self) -> AsyncGenerator[StoredState, None]:
         """Return what is stored, part by part, before the listeners open.
+
+        When the broker does not start after all, `close()` follows, and perhaps another `restore()`.
 
         Raises:
             PluginError: the broker is not to start; the text says why.

@@ -36,6 +36,12 @@ class RestartingBroker:
         self._config.write_text(yaml.safe_dump(content, sort_keys=False))
         self._log = folder / "broker.log"
 
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def log(self) -> str:
         """Return what all runs have written."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""

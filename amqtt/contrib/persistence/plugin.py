@@ -31,7 +31,7 @@ from amqtt.events import BrokerEvents
 from amqtt.plugins.storage import BaseStoragePlugin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from amqtt.contexts import BaseContext
     from amqtt.plugins.storage import StateChanges, StoredState
@@ -64,6 +64,7 @@ class SessionDBPlugin(BaseStoragePlugin):
 
     stored_events: ClassVar[frozenset[BrokerEvents]] = frozenset(
         {
+            BrokerEvents.PRE_START,  # restore() does it, and what it raises stops the broker
             BrokerEvents.CLIENT_CONNECTED,
             BrokerEvents.CLIENT_SUBSCRIBED,
             BrokerEvents.CLIENT_UNSUBSCRIBED,
@@ -199,7 +200,7 @@ class SessionDBPlugin(BaseStoragePlugin):
             aside,
         )
 
-    async def restore(self) -> AsyncIterator[StoredState]:
+    async def restore(self) -> AsyncGenerator[StoredState, None]:
         """Return what is stored, and keep other brokers away from now on.
 
         Raises:

@@ -56,6 +56,8 @@ class Reader:
         # Messages that aMQTT has stored with their session get numbers that nobody has.
         self._next_message = (highest or 0) + 1
         old: list[StoredState] = []
+        # aMQTT writes several rows of one client when its events come close together.
+        self._old_clients: dict[str, int] = {}
         async for rows in self._pages(_SESSIONS, models.stored_sessions.c.id):
             self.sessions += len(rows)
             yield StoredState(sessions=[_session(row) for row in rows])
@@ -107,12 +109,16 @@ class Reader:
             last = rows[-1][0], rows[-1][1]
 
     def _old_state(self, row: Any) -> StoredState | None:
+        is_old = row.expiry_interval is None
+        session = self._old_clients.setdefault(row.client_id, row.id) if is_old else row.id
         if not (row.retained or row.subscriptions):
             return None
         part = StoredState()
         for subscription in row.subscriptions or []:
             part.subscriptions.append(
-                SubscriptionRow(0, row.id, subscription.topic, subscription.qos, False, False, 0, 0)
+                SubscriptionRow(
+                    0, session, subscription.topic, subscription.qos, False, False, 0, 0
+                )
             )
         for waiting in row.retained or []:
             payload = (
@@ -126,7 +132,7 @@ class Reader:
             )
             part.deliveries.append(
                 DeliveryRow(
-                    0, row.id, number, waiting.qos, False, "", None, 0, DeliveryState.QUEUED
+                    0, session, number, waiting.qos, False, "", None, 0, DeliveryState.QUEUED
                 )
             )
         return part

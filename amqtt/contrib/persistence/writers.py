@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Of the advisory lock of PostgreSQL: "amqtt" in ASCII.
 _LOCK_NUMBER = 0x616D717474
 # Seconds for which a database may take a broker that was killed for alive.
-_LOCK_PATIENCE = 10.0
+_LOCK_PATIENCE = 5.0
 # What the rows of one message need beside its payload, in a packet of MySQL.
 _MYSQL_MARGIN = 256 * 1024
 
@@ -228,7 +228,7 @@ class ServerWriter:
     def _check_driver(self) -> None:
         if self._engine.driver != "aiomysql":
             return
-        from aiomysql import connection
+        from aiomysql import connection  # type: ignore[import-untyped]
 
         if not callable(connection.escape_bytes_prefixed):
             msg = (
