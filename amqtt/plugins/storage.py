@@ -260,7 +260,7 @@ class BaseStoragePlugin(BasePlugin[BaseContext]):
     def restore(self) -> AsyncGenerator[StoredState, None]:
         """Return what is stored, part by part, before the listeners open.
 
-        When the broker does not start after all, `close()` follows, and perhaps another `restore()`.
+        When the broker does not start after all, `close()` follows, and perhaps `restore()` again.
 
         Raises:
             PluginError: the broker is not to start; the text says why.

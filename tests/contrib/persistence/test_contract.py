@@ -18,6 +18,7 @@ import amqtt.contrib.persistence as package
 from amqtt.broker import Broker, BrokerContext
 from amqtt.contexts import BrokerConfig
 from amqtt.contrib.persistence import Base, SessionDBPlugin, StoredMessage, StoredSession, schema
+from amqtt.errors import PluginError
 from amqtt.session import RetainedApplicationMessage, Session
 
 SESSION_COLUMNS = [
@@ -51,7 +52,8 @@ def rows(file: Path, statement: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-async def test_the_tables_have_their_columns_in_their_order(plugin: Any, file: Path) -> None:
+@pytest.mark.usefixtures("plugin")
+async def test_the_tables_have_their_columns_in_their_order(file: Path) -> None:
     assert [row[1] for row in rows(file, "PRAGMA table_info(stored_sessions)")] == SESSION_COLUMNS
     names = [row[1] for row in rows(file, "PRAGMA table_info(stored_messages)")]
     assert names == ["id", "topic", "data", "qos"]
@@ -60,7 +62,8 @@ async def test_the_tables_have_their_columns_in_their_order(plugin: Any, file: P
     assert types["client_id"] == "TEXT"
 
 
-async def test_the_migrations_make_what_the_models_say(plugin: Any, file: Path) -> None:
+@pytest.mark.usefixtures("plugin")
+async def test_the_migrations_make_what_the_models_say(file: Path) -> None:
     for table in Base.metadata.sorted_tables:
         found = {row[1]: row for row in rows(file, f"PRAGMA table_info({table.name})")}
         assert list(found) == [column.name for column in table.columns]
@@ -120,7 +123,7 @@ async def test_a_connected_client(plugin: Any, file: Path) -> None:
 
 async def test_subscriptions(plugin: Any, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = session_of("a", False)
-    monkeypatch.setattr(plugin.context, "get_session", lambda client_id: session)
+    monkeypatch.setattr(plugin.context, "get_session", lambda _: session)
     for topic, qos in (("sensors/#", 0), ("my/topic", 2), ("gone", 1), ("sensors/#", 1)):
         await plugin.on_broker_client_subscribed(client_id="a", topic=topic, qos=qos)
     await plugin.on_broker_client_unsubscribed(client_id="a", topic="gone")
@@ -201,3 +204,26 @@ async def test_a_missing_driver_is_named() -> None:
     context.config = SessionDBPlugin.Config(connection="sqlite+nodriver:///x.db")
     with pytest.raises(Exception, match="nodriver"):
         SessionDBPlugin(context)
+
+
+async def test_post_start_restores_where_no_engine_has(plugin: Any, file: Path) -> None:
+    connection = sqlite3.connect(file)
+    connection.execute(
+        "INSERT INTO stored_sessions VALUES(1, 'c', 0, 0, NULL, NULL, NULL, NULL, 10, '[]', ?)",
+        ('[{"topic": "sensors/#", "qos": 1}]',),
+    )
+    connection.execute("INSERT INTO stored_messages VALUES(1, 'one', x'31', 0)")
+    connection.commit()
+    connection.close()
+    config = {"listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}}, "plugins": {}}
+    async with Broker(config) as broker:
+        context = BrokerContext(broker)
+        context.config = plugin.config
+        late = SessionDBPlugin(context)
+        await late.on_broker_pre_start()
+        await late.on_broker_post_start()
+        assert list(broker.subscriptions) == ["sensors/#"]
+        assert list(broker.retained_messages) == ["one"]
+        with pytest.raises(PluginError, match="any sessions or subscriptions"):
+            await late.on_broker_post_start()
+        await late.close()
