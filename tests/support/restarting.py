@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,21 @@ class RestartingBroker:
 
     def launch(self) -> None:
         """Start it, without waiting for anything."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*python_command(), "-m", "amqtt.scripts.broker_script", "-c", str(self._config)],
-                cwd=self._folder, env=python_environment(), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        self._process = subprocess.Popen(
+            [*python_command(), "-m", "amqtt.scripts.broker_script", "-c", str(self._config)],
+            cwd=self._folder, env=python_environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        # Not to a file of its own: what it logs is to be seen when it must not write files too.
+        self._reader = threading.Thread(target=self._copy_log, args=(self._process,))
+        self._reader.start()
         self.starts += 1
+
+    def _copy_log(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as output, self._log.open("ab", buffering=0) as log:
+            while data := output.read1():
+                log.write(data)
 
     def start(self) -> None:
         """Start it and wait until it accepts."""
@@ -81,6 +90,7 @@ class RestartingBroker:
         if self._process is not None:
             self._process.kill()
             self._process.wait(LIMIT)
+            self._reader.join(LIMIT)
             self._process = None
 
     def stop(self) -> None:
@@ -89,5 +99,6 @@ class RestartingBroker:
             return
         self._process.send_signal(signal.SIGTERM)
         status = self._process.wait(LIMIT)
+        self._reader.join(LIMIT)
         self._process = None
         assert status == 0, self.log()[-4000:]

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.client import make_client
+from support.databases import DatabaseServer
 from support.numbered import Received, receive
 from support.restarting import RestartingBroker
 
@@ -33,11 +35,16 @@ LIMIT = 100 + SECONDS * 2 + KILLS * 20
 @pytest.fixture
 def broker(url: str, tmp_path: Path) -> Iterator[RestartingBroker]:
     """A broker that keeps its sessions in a database."""
-    options = {"connection": url, "clear_on_shutdown": False}
-    started = RestartingBroker(tmp_path, {"amqtt.contrib.persistence.SessionDBPlugin": options})
-    started.start()
+    started = start_broker(url, tmp_path)
     yield started
     started.kill()
+
+
+def start_broker(url: str, folder: Path) -> RestartingBroker:
+    options = {"connection": url, "clear_on_shutdown": False}
+    broker = RestartingBroker(folder, {"amqtt.contrib.persistence.SessionDBPlugin": options})
+    broker.start()
+    return broker
 
 
 class Traffic:
@@ -105,14 +112,18 @@ def persistent(name: str) -> MQTTClient:
     return client
 
 
-async def kill_again_and_again(
-    broker: RestartingBroker, traffic: Traffic, dice: random.Random, kills: int
+Accident = Callable[[], Awaitable[None]]
+
+
+async def again_and_again(
+    accident: Accident, traffic: Traffic, dice: random.Random, times: int
 ) -> None:
     until = time.monotonic() + SECONDS
-    while broker.starts <= kills or time.monotonic() < until:
+    done = 0
+    while done < times or time.monotonic() < until:
         await traffic.wait_for(dice.randint(1, 400))
-        broker.kill()
-        await asyncio.to_thread(broker.start)
+        await accident()
+        done += 1
     await traffic.wait_for(50)
     traffic.is_over = True
 
@@ -123,13 +134,57 @@ async def all_arrived(received: Received, topics: dict[str, int]) -> None:
 
 
 @pytest.mark.timeout(LIMIT + 30)
-async def test_nothing_acknowledged_is_lost(
-    broker: RestartingBroker, url: str, unique: str
-) -> None:
+async def test_the_broker_is_killed(broker: RestartingBroker, url: str, unique: str) -> None:
     """5.0:MQTT-3.1.2-4@server 3.1.1:MQTT-4.1.0-1@server"""
+
+    async def kill() -> None:
+        broker.kill()
+        await asyncio.to_thread(broker.start)
+
+    await check_traffic(broker, unique, kill, KILLS or SHORT[url.split("+")[0]])
+
+
+@pytest.mark.timeout(LIMIT + 30)
+async def test_the_database_is_killed(server: DatabaseServer, tmp_path: Path, unique: str) -> None:
+    url = await asyncio.to_thread(server.new_database)
+    broker = start_broker(url, tmp_path)
+
+    async def kill() -> None:
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(server.start)
+
+    try:
+        await check_traffic(broker, unique, kill, KILLS or 2)
+    finally:
+        broker.kill()
+
+
+@pytest.mark.timeout(LIMIT + 30)
+async def test_the_disk_is_full_and_the_broker_is_killed(
+    sqlite_url: str, tmp_path: Path, unique: str
+) -> None:
+    """No file of the broker may grow: SQLite takes that as it takes a full disk."""
+    broker = start_broker(sqlite_url, tmp_path)
+
+    async def fill() -> None:
+        resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+        while broker.log().count("cannot store changes") < broker.starts:
+            await asyncio.sleep(0.01)
+        broker.kill()
+        await asyncio.to_thread(broker.start)
+
+    try:
+        await check_traffic(broker, unique, fill, KILLS or 3)
+    finally:
+        broker.kill()
+
+
+async def check_traffic(
+    broker: RestartingBroker, unique: str, accident: Accident, times: int
+) -> None:
+    """Publish through accidents: everything arrives, QoS 2 once, in order."""
     print(f"AMQTT_CRASH_SEED={SEED}")  # shown when it fails
     dice = random.Random(SEED)
-    kills = KILLS or SHORT[url.split("+")[0]]
     publisher = persistent(f"{unique}-publisher")
     clients = {"online": persistent(f"{unique}-on"), "away": persistent(f"{unique}-off")}
     received = {name: Received() for name in clients}
@@ -146,7 +201,7 @@ async def test_nothing_acknowledged_is_lost(
                 traffic.publish(1),
                 traffic.publish(2),
                 traffic.retain(),
-                kill_again_and_again(broker, traffic, dice, kills),
+                again_and_again(accident, traffic, dice, times),
             ),
             LIMIT,
         )
