@@ -1,9 +1,10 @@
 // Decisions of plugins on topics that hold for a while.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,13 +15,16 @@
 namespace amqtt {
 
 // By client, action and topic. Bounded: a full cache starts afresh.
+//
+// What was asked lately is found without hashing anything: clients are told apart there by where
+// their identifier is, so forget() is to be called when one that was asked about goes.
 class verdict_cache {
   public:
     explicit verdict_cache(std::size_t most = 100'000) noexcept : most_(most) {}
 
-    // What was decided and holds still.
-    std::optional<decision> find(std::string_view client_id, topic_action action,
-                                 std::string_view topic, instant now);
+    // What was decided and holds still, until the next call of any of these; null: nothing.
+    const decision* find(std::string_view client_id, topic_action action, std::string_view topic,
+                         instant now);
     // Keeps a decision for as long as it holds.
     void store(std::string_view client_id, topic_action action, std::string_view topic,
                const decision& made, instant now);
@@ -45,12 +49,35 @@ class verdict_cache {
     // Keys are the action as one character and the topic.
     using entries = boost::unordered_flat_map<std::string, entry, text_hash, std::equal_to<>>;
 
+    // An answer that was given lately.
+    struct memo {
+        std::string_view client;
+        topic_action action = topic_action::subscribe;
+        std::uint64_t generation = 0;
+        std::string topic;
+        entry found;
+    };
+    static constexpr std::size_t memo_count = 256;
+    static constexpr std::size_t longest_memo = 256;  // of topics
+
+    // Topics of one client differ most at their ends.
+    memo& memo_of(std::string_view client_id, topic_action action,
+                  std::string_view topic) noexcept {
+        const auto client = reinterpret_cast<std::uintptr_t>(client_id.data()) >> 5;
+        const std::size_t end = topic.empty() ? 0 : static_cast<std::uint8_t>(topic.back());
+        const std::size_t place = client * 3 + static_cast<std::size_t>(action) + end * 7;
+        return memos_[place % memo_count];
+    }
+    const entry* find_entry(std::string_view client_id, topic_action action, std::string_view topic,
+                            instant now);
     void erase(entries& of, std::string_view topic);
 
     std::size_t most_;
     std::size_t size_ = 0;
     boost::unordered_flat_map<std::string, entries, text_hash, std::equal_to<>> clients_;
     std::string key_;  // scratch
+    std::array<memo, memo_count> memos_;
+    std::uint64_t generation_ = 1;  // of memos that are true
 };
 
 }  // namespace amqtt

@@ -111,7 +111,7 @@ decision plugin_hooks::check_topic(const session& who, topic_action action, std:
                                    std::uint64_t ticket, instant now) {
     if (policy_.check_topic(who, action, topic) == opinion::deny) return {};
     if (!python_decides_.topics) return {verdict::allow};
-    if (auto known = verdicts_.find(who.client_id(), action, topic, now)) return *std::move(known);
+    if (const decision* known = verdicts_.find(who.client_id(), action, topic, now)) return *known;
     events_.push_unbounded(topic_event{ticket, who.client_id(), static_cast<std::uint8_t>(action),
                                        std::string(topic)});
     return {verdict::pending};

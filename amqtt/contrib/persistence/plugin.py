@@ -246,6 +246,9 @@ class SessionDBPlugin(BaseStoragePlugin):
         self.context.logger.info("Retained messages restored: %d", self._restored.retained)
         self.context.logger.info("Restored %d sessions.", self._restored.sessions)
 
+    async def on_broker_pre_shutdown(self) -> None:
+        """Do nothing: the last changes come when the clients have been disconnected."""
+
     async def on_broker_post_shutdown(self) -> None:
         """Forget everything, if the configuration says so."""
         await self._close_writer()

@@ -1,5 +1,8 @@
 #include "policy/verdict_cache.hpp"
 
+#include <optional>
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace amqtt::test {
@@ -50,6 +53,37 @@ TEST(verdict_cache, forgets_what_it_is_told_to) {
     EXPECT_TRUE(cache.find("d", topic_action::receive, "t", 0s));
     cache.forget("d");
     EXPECT_EQ(cache.size(), 0U);
+}
+
+// What was found lately is remembered apart, and must not be found when it is not true any more.
+TEST(verdict_cache, does_not_remember_what_has_changed) {
+    verdict_cache cache;
+    const std::string c = "c";
+    const auto answer = [&](duration now = 0s) -> std::optional<verdict> {
+        const decision* found = cache.find(c, topic_action::publish, "t", now);
+        return found ? std::optional(found->answer) : std::nullopt;
+    };
+    cache.store(c, topic_action::publish, "t", holding(10s), 0s);
+    EXPECT_EQ(answer(), verdict::allow);
+    EXPECT_EQ(answer(), verdict::allow);
+    EXPECT_EQ(answer(11s), std::nullopt);
+    cache.store(c, topic_action::publish, "t", holding(10s, verdict::deny), 0s);
+    EXPECT_EQ(answer(), verdict::deny);
+    cache.forget(c, "t");
+    EXPECT_EQ(answer(), std::nullopt);
+    cache.store(c, topic_action::publish, "t", holding(10s), 0s);
+    EXPECT_EQ(answer(), verdict::allow);
+    cache.forget(c);
+    EXPECT_EQ(answer(), std::nullopt);
+    cache.store(c, topic_action::publish, "t", holding(10s), 0s);
+    EXPECT_EQ(answer(), verdict::allow);
+    cache.forget_topic("t");
+    EXPECT_EQ(answer(), std::nullopt);
+    cache.store(c, topic_action::publish, "t", holding(10s), 0s);
+    EXPECT_EQ(answer(), verdict::allow);
+    cache.clear();
+    EXPECT_EQ(answer(), std::nullopt);
+    EXPECT_EQ(cache.find(c, topic_action::receive, "t", 0s), nullptr);
 }
 
 TEST(verdict_cache, is_bounded) {
