@@ -6,24 +6,30 @@
 
 namespace amqtt {
 
-block_pool::block block_pool::take() {
-    if (free_.empty()) return block(new std::uint8_t[block_size]);
-    block b = std::move(free_.back());
-    free_.pop_back();
+block_pool::block block_pool::take(std::size_t size) {
+    std::vector<block>& free = free_of(size);
+    if (free.empty()) return block(new std::uint8_t[size]);
+    block b = std::move(free.back());
+    free.pop_back();
     return b;
 }
 
-void block_pool::give_back(block b) {
-    if (b && free_.size() < kept_at_most) free_.push_back(std::move(b));
+void block_pool::give_back(block b, std::size_t size) {
+    std::vector<block>& free = free_of(size);
+    if (b && free.size() < kept_at_most / size) free.push_back(std::move(b));
 }
 
 std::uint8_t* output_queue::allocate(std::size_t n) {
     assert(n <= block_pool::block_size);
-    if (segments_.size() == head_ || segments_.back().room < n) {
+    const bool is_first = segments_.size() == head_;
+    if (is_first || segments_.back().room < n) {
         segment fresh;
-        fresh.block = pool_->take();
+        fresh.block_size = is_first && n <= block_pool::small_block_size
+                               ? block_pool::small_block_size
+                               : block_pool::block_size;
+        fresh.block = pool_->take(fresh.block_size);
         fresh.data = fresh.block.get();
-        fresh.room = block_pool::block_size;
+        fresh.room = fresh.block_size;
         segments_.push_back(std::move(fresh));
     }
     segment& last = segments_.back();
@@ -112,7 +118,7 @@ void output_queue::clear() {
 
 void output_queue::pop_front() {
     segment& first = segments_[head_];
-    pool_->give_back(std::move(first.block));
+    if (first.block) pool_->give_back(std::move(first.block), first.block_size);
     first.owner.reset();
     ++head_;
 }

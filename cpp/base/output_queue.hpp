@@ -12,18 +12,28 @@
 
 namespace amqtt {
 
-// Blocks of one size, recycled among the connections of one thread. Not thread-safe.
+// Blocks of two sizes, recycled among the connections of one thread. Not thread-safe. The small ones
+// are for connections that are sent little at a time: with blocks of one size, a message to a
+// thousand subscribers would touch a thousand pages.
 class block_pool {
   public:
     static constexpr std::size_t block_size = 16 * 1024;
+    static constexpr std::size_t small_block_size = 1024;
     using block = std::unique_ptr<std::uint8_t[]>;
 
-    block take();
-    void give_back(block b);
+    // size is one of the two.
+    block take(std::size_t size = block_size);
+    void give_back(block b, std::size_t size = block_size);
 
   private:
-    static constexpr std::size_t kept_at_most = 256;
+    static constexpr std::size_t kept_at_most = 4 * 1024 * 1024;  // bytes of each size
+
+    std::vector<block>& free_of(std::size_t size) noexcept {
+        return size == block_size ? free_ : free_small_;
+    }
+
     std::vector<block> free_;
+    std::vector<block> free_small_;
 };
 
 class output_queue {
@@ -55,8 +65,9 @@ class output_queue {
     struct segment {
         const std::uint8_t* data = nullptr;
         std::size_t size = 0;
-        block_pool::block block;  // set when the bytes are in a block of ours
-        std::size_t room = 0;     // what is left behind data + size in that block
+        block_pool::block block;     // set when the bytes are in a block of ours
+        std::size_t block_size = 0;  // of that block
+        std::size_t room = 0;        // what is left behind data + size in it
         message_ptr owner;        // set when the bytes are in a message
     };
 

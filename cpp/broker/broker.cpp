@@ -213,6 +213,7 @@ bool broker::distribute(publication& p) {
     const topic_routes& found = router_.routes_of(p.topic());
     const bool wanted = !found.empty();
     bool own_copy = false;
+    if (found.routes.size() + found.groups.size() == 1 && !p.retain()) p.set_for_one();
     for (const route& r : found.routes) {
         if (r.has_no_local && r.subscriber == p.publisher()) {
             own_copy = true;

@@ -50,7 +50,7 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
     packet.expiry_interval = p.expiry_interval();
     packet.subscription_ids = view_of(how.ids);
     message_ptr owner;
-    if (p.payload().size() > copied_payload_max) {
+    if (p.payload().size() > copied_payload_max && !p.is_for_one()) {
         owner = p.share();
         packet.payload = owner->payload();
     }

@@ -37,6 +37,8 @@ class publication {
     }
     // The client that published it, if one did.
     void set_publisher(const session* publisher) noexcept { publisher_ = publisher; }
+    // It is for one subscriber, so a stored copy would be shared with nobody.
+    void set_for_one() noexcept { is_for_one_ = true; }
 
     std::string_view topic() const noexcept { return topic_; }
     bytes_view payload() const noexcept { return payload_; }
@@ -51,6 +53,7 @@ class publication {
         return expiry_interval_;
     }
     const session* publisher() const noexcept { return publisher_; }
+    bool is_for_one() const noexcept { return is_for_one_ && !shared_; }
     qos level_for(qos granted) const noexcept {
         return level_ ? lower_of(*level_, granted) : granted;
     }
@@ -77,6 +80,7 @@ class publication {
     bytes_view forwarded_;
     std::optional<qos> level_;
     bool retain_;
+    bool is_for_one_ = false;
     std::optional<std::uint32_t> expiry_interval_;
     std::optional<instant> expires_at_;
     const session* publisher_ = nullptr;
