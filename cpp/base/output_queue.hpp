@@ -12,8 +12,8 @@
 
 namespace amqtt {
 
-// Blocks of two sizes, recycled among the connections of one thread. Not thread-safe. The small ones
-// are for connections that are sent little at a time: with blocks of one size, a message to a
+// Blocks of two sizes, recycled among the connections of one thread. Not thread-safe. The small
+// ones are for connections that are sent little at a time: with blocks of one size, a message to a
 // thousand subscribers would touch a thousand pages.
 class block_pool {
   public:
@@ -68,7 +68,7 @@ class output_queue {
         block_pool::block block;     // set when the bytes are in a block of ours
         std::size_t block_size = 0;  // of that block
         std::size_t room = 0;        // what is left behind data + size in it
-        message_ptr owner;        // set when the bytes are in a message
+        message_ptr owner;           // set when the bytes are in a message
     };
 
     void pop_front();

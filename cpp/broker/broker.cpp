@@ -133,7 +133,7 @@ void broker::timer_fired(timer& t) {
     }
     if (t.kind == will_delay) {
         auto& s = *static_cast<session*>(t.owner);
-        const auto will = std::exchange(s.delayed_will, std::nullopt);
+        const auto will = std::exchange(s.delayed_will, nullptr);
         publish_will(s, *will);
         session_changed(s);
         return;
@@ -356,7 +356,7 @@ duration broker::expiry_of(const session& s) const noexcept {
 }
 
 // The connection is gone: what becomes of its will and of the session (5.0: MQTT-3.1.3-9).
-void broker::leave(client& c, session& s, std::optional<will_message> will, reason_code reason) {
+void broker::leave(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason) {
     const duration expiry = expiry_of(s);
     if (expiry == duration{0}) {
         s.delayed_will = std::move(will);  // until the session has ended, which is now
@@ -388,7 +388,7 @@ void broker::drop_session(session& s, const client* leaving, reason_code reason)
     hand_over_shared(s);
     router_.unsubscribe_all(s);
     // The session is no member of a shared subscription any more that could be chosen for its will.
-    if (const auto will = std::exchange(s.delayed_will, std::nullopt)) publish_will(s, *will);
+    if (const auto will = std::exchange(s.delayed_will, nullptr)) publish_will(s, *will);
     if (leaving && hooks_.wants(hook::client_disconnected)) {
         hooks_.client_disconnected(*leaving, reason);
     }

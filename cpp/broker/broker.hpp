@@ -224,7 +224,7 @@ class broker {
     // Ends the client's part in the broker: session, will, hooks. The transport closes later.
     // with_commit: the connection closes when what that changes is stored.
     void end(client& c, reason_code reason, will_action action, bool with_commit = false);
-    void leave(client& c, session& s, std::optional<will_message> will, reason_code reason);
+    void leave(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason);
     // Ends a session that is not connected; its delayed will is published.
     // leaving: the client whose connection has ended just now, and why.
     void drop_session(session& s, const client* leaving = nullptr,

@@ -63,7 +63,7 @@ void broker::restore_session(session_row& row) {
     s.user_name = std::move(row.user_name);
     s.expiry_interval = row.expiry_interval;
     s.disconnected_at = row.disconnected_at.value_or(now_);
-    if (row.will) s.delayed_will = will_message::restored(std::move(*row.will));
+    if (row.will) s.delayed_will = std::make_unique<will_message>(std::move(*row.will));
     if (!row.disconnected_at) restored_->connected.push_back(row.id);
     restored_->sessions.emplace(row.id, &s);
 }
@@ -202,7 +202,7 @@ void broker::begin_again(session& s, bool was_connected) {
             s.will_delay.kind = will_delay;
             timers_.set(s.will_delay, now_ + delay - away);
         } else {
-            const auto will = std::exchange(s.delayed_will, std::nullopt);
+            const auto will = std::exchange(s.delayed_will, nullptr);
             publish_will(s, *will);
             session_changed(s);
         }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct connect_request {
             encode_property(p, encoded_properties);
         if (packet.user_name) user_name.emplace(*packet.user_name);
         if (packet.password) password.emplace(as_text(*packet.password));
-        if (packet.will) will.emplace(*packet.will);
+        if (packet.will) will = std::make_unique<will_message>(*packet.will);
     }
 
     protocol_version version;
@@ -33,7 +34,7 @@ struct connect_request {
     std::uint16_t keep_alive;
     std::optional<std::string> user_name;
     std::optional<std::string> password;  // any bytes
-    std::optional<will_message> will;
+    std::unique_ptr<will_message> will;   // most clients have none
 
     // MQTT 5.0; in MQTT 3 what their absence means.
     bool id_was_assigned = false;

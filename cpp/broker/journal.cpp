@@ -8,7 +8,7 @@
 namespace amqtt {
 namespace {
 
-std::optional<will_row> row_of(const std::optional<will_message>& will) {
+std::optional<will_row> row_of(const will_message* will) {
     if (!will) return std::nullopt;
     return will_row{will->topic, will->payload,   will->level,          will->retain,
                     will->delay, will->forwarded, will->expiry_interval};
@@ -24,10 +24,10 @@ session_row row_of(const session& s) {
         const connect_request& request = *s.connection->request;
         row.keep_alive = request.keep_alive;
         row.clean_start = request.clean_start;
-        row.will = row_of(request.will);
+        row.will = row_of(request.will.get());
     } else {
         row.disconnected_at = s.disconnected_at;
-        row.will = row_of(s.delayed_will);
+        row.will = row_of(s.delayed_will.get());
     }
     return row;
 }
@@ -36,7 +36,7 @@ subscription_row row_of(const subscription& s, std::uint64_t id) {
     subscription_row row;
     row.id = id;
     row.session = s.subscriber->record;
-    row.name = s.name;
+    row.name = s.name();
     row.level = s.options.level;
     row.no_local = s.options.no_local;
     row.retain_as_published = s.options.retain_as_published;

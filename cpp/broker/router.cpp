@@ -50,14 +50,14 @@ bool router::subscribe(session& subscriber, std::string_view name, const parsed_
 void router::insert(subscription& added, const parsed_filter& filter) {
     ++subscription_count_;
     // The same text, but the subscription's own: it is what the name ends with.
-    added.filter = std::string_view(added.name).substr(added.name.size() - filter.filter.size());
+    added.filter = added.name().substr(added.name().size() - filter.filter.size());
     if (filter.share.empty()) {
         trie_.insert(added);
         return;
     }
-    shared_group* group = find_group(added.name);
+    shared_group* group = find_group(added.name());
     if (!group) {
-        auto fresh = std::make_unique<shared_group>(added.name, filter.filter);
+        auto fresh = std::make_unique<shared_group>(added.name(), filter.filter);
         group = fresh.get();
         trie_.insert(*group);
         groups_.emplace(std::string_view(group->name()), std::move(fresh));
@@ -86,7 +86,7 @@ void router::take_out(subscription& existing) {
         trie_.remove(existing);
         return;
     }
-    const auto it = groups_.find(std::string_view(existing.name));
+    const auto it = groups_.find(existing.name());
     if (it == groups_.end()) return;
     it->second->remove(existing);
     if (!it->second->empty()) return;

@@ -13,13 +13,15 @@ constexpr std::size_t shortest_topic = 4;
 
 sent_aliases::choice sent_aliases::choose(std::string_view topic) {
     if (maximum_ == 0 || topic.size() < shortest_topic) return {};
-    const auto it = aliases_.find(topic);
-    if (it == aliases_.end()) {
+    if (!watched_) watched_ = std::make_unique<watched>();
+    auto& topics = watched_->topics;
+    const auto it = topics.find(topic);
+    if (it == topics.end()) {
         const bool has_room =
-            aliases_.size() < watched_topics && watched_bytes_ + topic.size() <= watched_bytes;
+            topics.size() < watched_topics && watched_->bytes + topic.size() <= watched_bytes;
         if (given_ < maximum_ && has_room) {
-            aliases_.emplace(topic, 0);
-            watched_bytes_ += topic.size();
+            topics.emplace(topic, 0);
+            watched_->bytes += topic.size();
         }
         return {};
     }

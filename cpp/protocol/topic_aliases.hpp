@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,11 +54,15 @@ class sent_aliases {
         }
     };
 
+    struct watched {
+        // Alias by topic; 0 for a topic that was sent once.
+        boost::unordered_flat_map<std::string, std::uint16_t, text_hash, std::equal_to<>> topics;
+        std::size_t bytes = 0;
+    };
+
     std::uint16_t maximum_ = 0;
     std::uint16_t given_ = 0;
-    std::size_t watched_bytes_ = 0;
-    // Alias by topic; 0 for a topic that was sent once.
-    boost::unordered_flat_map<std::string, std::uint16_t, text_hash, std::equal_to<>> aliases_;
+    std::unique_ptr<watched> watched_;  // from the first topic on
 };
 
 }  // namespace amqtt

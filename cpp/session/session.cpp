@@ -1,8 +1,17 @@
 #include "session/session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace amqtt {
+
+std::unique_ptr<subscription> subscription::create(std::string_view name) {
+    void* memory = ::operator new(sizeof(subscription) + name.size());
+    std::unique_ptr<subscription> fresh(new (memory) subscription());
+    std::copy(name.begin(), name.end(), reinterpret_cast<char*>(fresh.get() + 1));
+    fresh->name_size = static_cast<std::uint16_t>(name.size());
+    return fresh;
+}
 
 subscription* session::find_subscription(std::string_view name) noexcept {
     const auto it = subscriptions_.find(name);
@@ -10,8 +19,7 @@ subscription* session::find_subscription(std::string_view name) noexcept {
 }
 
 subscription& session::add_subscription(std::string_view name) {
-    auto fresh = std::make_unique<subscription>();
-    fresh->name = name;
+    auto fresh = subscription::create(name);
     fresh->subscriber = this;
     subscription& added = *fresh;
     subscriptions_.insert(std::move(fresh));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,8 +26,18 @@ class session;
 struct client;  // a network connection, see broker/client.hpp
 
 // A subscription of a session; shared ones are the business of broker/.
+// There may be millions: its name is in the same allocation.
 struct subscription : trie_entry {
-    std::string name;  // the filter as the client gave it, `$share/...` included
+    static std::unique_ptr<subscription> create(std::string_view name);
+    // The size of the type is not that of the allocation.
+    static void operator delete(void* memory) noexcept { ::operator delete(memory); }
+
+    // The filter as the client gave it, `$share/...` included.
+    std::string_view name() const noexcept {
+        return {reinterpret_cast<const char*>(this + 1), name_size};
+    }
+
+    std::uint16_t name_size = 0;
     session* subscriber = nullptr;
     subscription_options options;
     std::uint32_t id = 0;  // Subscription Identifier, 0: none
@@ -40,7 +51,9 @@ struct subscription_name {
     using is_transparent = void;
 
     static std::string_view of(std::string_view name) noexcept { return name; }
-    static std::string_view of(const std::unique_ptr<subscription>& s) noexcept { return s->name; }
+    static std::string_view of(const std::unique_ptr<subscription>& s) noexcept {
+        return s->name();
+    }
 
     std::size_t operator()(const auto& key) const noexcept {
         return boost::hash<std::string_view>()(of(key));
@@ -97,7 +110,7 @@ class session {
     // Fires when a disconnected session has expired.
     timer expiry;
     // The will of a connection that is gone, while its delay lasts, and the timer of that.
-    std::optional<will_message> delayed_will;
+    std::unique_ptr<will_message> delayed_will;
     timer will_delay;
     // PUBLISHes sent on the present connection that still count against the peer's Receive Maximum.
     std::size_t quota_used = 0;

@@ -28,17 +28,14 @@ struct will_message {
     }
 
     // One that was stored.
-    static will_message restored(will_row row) {
-        will_message will;
-        will.topic = std::move(row.topic);
-        will.payload = std::move(row.payload);
-        will.level = row.level;
-        will.retain = row.retain;
-        will.delay = row.delay;
-        will.forwarded = std::move(row.properties);
-        will.expiry_interval = row.expiry_interval;
-        return will;
-    }
+    explicit will_message(will_row row)
+        : topic(std::move(row.topic)),
+          payload(std::move(row.payload)),
+          level(row.level),
+          retain(row.retain),
+          delay(row.delay),
+          forwarded(std::move(row.properties)),
+          expiry_interval(row.expiry_interval) {}
 
     std::string topic;
     std::string payload;
@@ -47,9 +44,6 @@ struct will_message {
     std::uint32_t delay = 0;  // seconds between the end of the connection and publishing
     std::vector<std::uint8_t> forwarded;
     std::optional<std::uint32_t> expiry_interval;  // seconds, from publishing on
-
-  private:
-    will_message() = default;
 };
 
 }  // namespace amqtt

@@ -1,10 +1,13 @@
-// What the subscription trie and the retained store share: a tree with a node per topic level.
+// What the subscription trie and the retained store share: a tree whose nodes are topic levels.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
-#include <string>
+#include <new>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <boost/unordered/unordered_flat_set.hpp>
@@ -13,30 +16,55 @@
 
 namespace amqtt {
 
-// Node is the type of the nodes, which derives from this one. Children are found by the exact
-// text of their level; wildcards are the business of Node. Most nodes are leaves, of which there
-// may be millions: those have no table of children.
+// Node is the type of the nodes, which derives from this one and is not derived from. A node stands
+// for one level, or for a run of levels that nothing branches off from: its label. Children are
+// found by the first level of their label; wildcards are the business of Node.
+//
+// There may be millions of nodes, most of them leaves and most others with one child. So a label is
+// in the same allocation as its node, and there is a table of children only where there are
+// several.
 template <class Node>
 class level_node {
   public:
     level_node() = default;
+    ~level_node() { delete table_of_children(); }
     level_node(const level_node&) = delete;
     level_node& operator=(const level_node&) = delete;
+    // Of nodes with a label the size of the type is not that of the allocation.
+    static void operator delete(void* memory) noexcept { ::operator delete(memory); }
 
+    // The child whose label begins with that level, or null.
     Node* child(std::string_view level) const noexcept {
-        if (!children_) return nullptr;
-        const auto it = children_->find(level);
-        return it == children_->end() ? nullptr : *it;
+        if (const table* many = table_of_children()) {
+            const auto it = many->find(level);
+            return it == many->end() ? nullptr : *it;
+        }
+        auto* only = static_cast<Node*>(children_);
+        return only && first_level(only->label()) == level ? only : nullptr;
     }
-
+    // Precondition: no child has a label with the same first level.
+    Node& add_child(std::string_view label) {
+        Node& fresh = *with_label(label);
+        fresh.parent = self();
+        add(fresh);
+        return fresh;
+    }
+    // For trees in which a label is one level.
     Node& child_or_new(std::string_view level) {
-        if (Node* found = child(level)) return *found;
-        auto fresh = std::make_unique<Node>();
-        fresh->parent = static_cast<Node*>(this);
-        fresh->name = level;
-        if (!children_) children_ = std::make_unique<table>();
-        children_->insert(fresh.get());
-        return *fresh.release();
+        Node* found = child(level);
+        return found ? *found : add_child(level);
+    }
+    // Puts a node between this one and a child, which takes over the first levels of the child's
+    // label: the first size characters of it, and the '/' behind them is in neither.
+    Node& split_child(Node& below, std::size_t size) {
+        Node& fresh = *with_label(below.label().substr(0, size));
+        fresh.parent = self();
+        take_out(below);
+        below.skipped_ += static_cast<std::uint16_t>(size + 1);
+        below.parent = &fresh;
+        fresh.add(below);
+        add(fresh);
+        return fresh;
     }
 
     bool has_children() const noexcept { return children_ != nullptr; }
@@ -44,47 +72,100 @@ class level_node {
     // Calls visit(Node&) for each child, in no order. visit must not add or remove.
     template <class Visit>
     void for_each_child(Visit&& visit) const {
-        if (!children_) return;
-        for (Node* child : *children_)
-            visit(*child);
+        if (const table* many = table_of_children()) {
+            for (Node* child : *many)
+                visit(*child);
+        } else if (children_) {
+            visit(*static_cast<Node*>(children_));
+        }
     }
 
     // Frees a child that was found by its text, with all that is below it.
     void remove_child(Node& gone) {
-        const std::unique_ptr<Node> freed(&gone);
-        children_->erase(&gone);
-        if (children_->empty()) children_.reset();
+        take_out(gone);
+        delete &gone;
     }
 
     // Appends the children to orphans, who own them from then on.
     void release_children(std::vector<std::unique_ptr<Node>>& orphans) {
         for_each_child([&](Node& child) { orphans.emplace_back(&child); });
-        children_.reset();
+        forget_children();
+    }
+
+    std::string_view label() const noexcept {
+        const auto* text = reinterpret_cast<const char*>(static_cast<const Node*>(this) + 1);
+        return {text + skipped_, static_cast<std::size_t>(label_end_ - skipped_)};
     }
 
     Node* parent = nullptr;
-    std::string name;  // the text of its level
 
   private:
-    static std::string_view text_of(std::string_view level) noexcept { return level; }
-    static std::string_view text_of(const Node* node) noexcept { return node->name; }
+    static std::string_view first_level(std::string_view label) noexcept {
+        return label.substr(0, label.find('/'));
+    }
+    static std::string_view key_of(std::string_view level) noexcept { return level; }
+    static std::string_view key_of(const Node* node) noexcept { return first_level(node->label()); }
 
-    struct name_hash {
+    struct key_hash {
         using is_transparent = void;
         std::size_t operator()(const auto& of) const noexcept {
-            return boost::hash<std::string_view>()(text_of(of));
+            return boost::hash<std::string_view>()(key_of(of));
         }
     };
-    struct same_name {
+    struct same_key {
         using is_transparent = void;
         bool operator()(const auto& a, const auto& b) const noexcept {
-            return text_of(a) == text_of(b);
+            return key_of(a) == key_of(b);
         }
     };
     // Owns what it points to, see remove_child() and destroy_children().
-    using table = boost::unordered_flat_set<Node*, name_hash, same_name>;
+    using table = boost::unordered_flat_set<Node*, key_hash, same_key>;
 
-    std::unique_ptr<table> children_;
+    static Node* with_label(std::string_view label) {
+        void* memory = ::operator new(sizeof(Node) + label.size());
+        auto* fresh = new (memory) Node();
+        std::copy(label.begin(), label.end(), reinterpret_cast<char*>(fresh + 1));
+        fresh->label_end_ = static_cast<std::uint16_t>(label.size());
+        return fresh;
+    }
+
+    Node* self() noexcept { return static_cast<Node*>(this); }
+
+    table* table_of_children() const noexcept {
+        return has_table_ ? static_cast<table*>(children_) : nullptr;
+    }
+
+    void add(Node& fresh) {
+        if (!children_) {
+            children_ = &fresh;
+            return;
+        }
+        if (!has_table_) {
+            auto* many = new table;
+            many->insert(static_cast<Node*>(children_));
+            children_ = many;
+            has_table_ = true;
+        }
+        table_of_children()->insert(&fresh);
+    }
+
+    void take_out(Node& gone) noexcept {
+        table* many = table_of_children();
+        if (many) many->erase(&gone);
+        if (!many || many->empty()) forget_children();
+    }
+
+    void forget_children() noexcept {
+        delete table_of_children();
+        children_ = nullptr;
+        has_table_ = false;
+    }
+
+    void* children_ = nullptr;  // the only one, or their table
+    // Where in the text behind the node its label is; what was before it went to nodes above.
+    std::uint16_t skipped_ = 0;
+    std::uint16_t label_end_ = 0;
+    bool has_table_ = false;
 };
 
 // Frees everything below root without recursion: a topic may have 32,768 levels. take_others

@@ -70,7 +70,7 @@ void retained_store::match(std::string_view filter, std::vector<message_ptr>& fo
             continue;
         }
         here.at->for_each_child([&](const node& next) {
-            const bool hidden = here.at == &root_ && next.name.starts_with('$');
+            const bool hidden = here.at == &root_ && next.label().starts_with('$');
             if (!hidden) pending.push_back({&next, split.rest, split.more, multi});
         });
     }

@@ -1,5 +1,7 @@
 #include "topic/subscription_trie.hpp"
 
+#include <algorithm>
+
 namespace amqtt {
 namespace {
 
@@ -7,44 +9,114 @@ bool ends_in_multi_wildcard(std::string_view filter) noexcept {
     return filter == "#" || filter.ends_with("/#");
 }
 
-trie_entries& list_of(const trie_entry& entry) noexcept {
-    return ends_in_multi_wildcard(entry.filter) ? entry.node->multi : entry.node->exact;
+trie_node::wildcards& wildcards_of(trie_node& node) {
+    if (!node.wild) node.wild = std::make_unique<trie_node::wildcards>();
+    return *node.wild;
 }
 
 trie_node& plus_or_new(trie_node& node) {
-    if (!node.plus) {
-        node.plus = std::make_unique<trie_node>();
-        node.plus->parent = &node;
+    std::unique_ptr<trie_node>& plus = wildcards_of(node).plus;
+    if (!plus) {
+        plus = std::make_unique<trie_node>();
+        plus->parent = &node;
     }
-    return *node.plus;
+    return *plus;
+}
+
+void drop_wildcards_if_unused(trie_node& node) noexcept {
+    if (node.wild && !node.wild->plus && node.wild->multi.empty()) node.wild.reset();
+}
+
+// The levels at the start of a filter that are no wildcards; the first is none.
+std::string_view literal_run(std::string_view filter) noexcept {
+    const auto wildcard = filter.find_first_of("+#");
+    return wildcard == std::string_view::npos ? filter : filter.substr(0, wildcard - 1);
+}
+
+bool ends_level(std::string_view text, std::size_t at) noexcept {
+    return at == text.size() || text[at] == '/';
+}
+
+// Size of the levels that both begin with; the first is the same in both.
+std::size_t common_levels(std::string_view a, std::string_view b) noexcept {
+    const auto differs = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+    const auto at = static_cast<std::size_t>(differs.first - a.begin());
+    return ends_level(a, at) && ends_level(b, at) ? at : a.rfind('/', at - 1);
+}
+
+// Moves on in text behind its first levels, which have that size.
+void skip_levels(level_split& text, std::size_t size) noexcept {
+    text.more = size < text.rest.size();
+    text.rest.remove_prefix(text.more ? size + 1 : size);
+}
+
+// The node below this one for the first levels of rest that have no wildcard; moves on behind
+// those it stands for.
+trie_node& literal_or_new(trie_node& node, level_split& split) {
+    const std::string_view run = literal_run(split.rest);
+    trie_node* next = node.child(run.substr(0, run.find('/')));
+    if (!next) {
+        skip_levels(split, run.size());
+        return node.add_child(run);
+    }
+    const std::size_t common = common_levels(next->label(), run);
+    if (common < next->label().size()) next = &node.split_child(*next, common);
+    skip_levels(split, common);
+    return *next;
 }
 
 }  // namespace
 
+// -- entries
+
+void trie_entries::push_back(trie_entry& entry) noexcept {
+    if (!first_) first_ = entry.next = entry.previous = &entry;
+    entry.next = first_;
+    entry.previous = first_->previous;
+    entry.previous->next = first_->previous = &entry;
+}
+
+void trie_entries::erase(trie_entry& entry) noexcept {
+    if (first_ == &entry) first_ = entry.next == &entry ? nullptr : entry.next;
+    entry.previous->next = entry.next;
+    entry.next->previous = entry.previous;
+    entry.next = entry.previous = nullptr;
+}
+
+// -- trie
+
 subscription_trie::~subscription_trie() {
     destroy_children(root_, [](trie_node& node, auto& doomed) {
-        if (node.plus) doomed.push_back(std::move(node.plus));
+        if (node.wild && node.wild->plus) doomed.push_back(std::move(node.wild->plus));
     });
 }
 
 void subscription_trie::insert(trie_entry& entry) {
     trie_node* node = &root_;
     level_split split{{}, entry.filter, true};
-    while (split.more) {
-        split = split_level(split.rest);
-        if (split.level == "#") break;
-        node = split.level == "+" ? &plus_or_new(*node) : &node->child_or_new(split.level);
+    while (split.more && split.rest != "#") {
+        if (split_level(split.rest).level == "+") {
+            node = &plus_or_new(*node);
+            split = split_level(split.rest);
+        } else {
+            node = &literal_or_new(*node, split);
+        }
     }
     entry.node = node;
-    list_of(entry).push_back(entry);
+    (split.more ? wildcards_of(*node).multi : node->exact).push_back(entry);
     ++size_;
 }
 
 void subscription_trie::remove(trie_entry& entry) {
     if (!entry.node) return;
-    trie_entries& list = list_of(entry);
-    list.erase(list.iterator_to(entry));
-    prune(entry.node);
+    trie_node& node = *entry.node;
+    if (ends_in_multi_wildcard(entry.filter)) {
+        node.wild->multi.erase(entry);
+        drop_wildcards_if_unused(node);
+    } else {
+        node.exact.erase(entry);
+    }
+    prune(&node);
     entry.node = nullptr;
     --size_;
 }
@@ -52,8 +124,9 @@ void subscription_trie::remove(trie_entry& entry) {
 void subscription_trie::prune(trie_node* node) {
     while (node->parent && node->is_unused()) {
         trie_node* parent = node->parent;
-        if (parent->plus.get() == node) {
-            parent->plus.reset();
+        if (parent->wild && parent->wild->plus.get() == node) {
+            parent->wild->plus.reset();
+            drop_wildcards_if_unused(*parent);
         } else {
             parent->remove_child(*node);
         }
@@ -62,10 +135,7 @@ void subscription_trie::prune(trie_node* node) {
 }
 
 void subscription_trie::match(std::string_view topic, std::vector<trie_entry*>& found) {
-    const auto add = [&found](trie_entries& list) {
-        for (trie_entry& entry : list)
-            found.push_back(&entry);
-    };
+    const auto add = [&found](trie_entry& entry) { found.push_back(&entry); };
     pending_.clear();
     pending_.push_back({&root_, topic, true});
     // A first level that starts with '$' is found by its text only.
@@ -73,19 +143,22 @@ void subscription_trie::match(std::string_view topic, std::vector<trie_entry*>& 
     while (!pending_.empty()) {
         const visit here = pending_.back();
         pending_.pop_back();
-        if (wildcards_apply) add(here.node->multi);
+        const trie_node::wildcards* wild = wildcards_apply ? here.node->wild.get() : nullptr;
+        wildcards_apply = true;
+        if (wild) wild->multi.for_each(add);
         if (!here.more) {
-            add(here.node->exact);
+            here.node->exact.for_each(add);
             continue;
         }
         const level_split split = split_level(here.rest);
-        if (here.node->plus && wildcards_apply) {
-            pending_.push_back({here.node->plus.get(), split.rest, split.more});
+        if (wild && wild->plus) pending_.push_back({wild->plus.get(), split.rest, split.more});
+        trie_node* next = here.node->child(split.level);
+        if (!next) continue;
+        const std::size_t size = next->label().size();
+        if (here.rest.starts_with(next->label()) && ends_level(here.rest, size)) {
+            const bool more = size < here.rest.size();
+            pending_.push_back({next, here.rest.substr(more ? size + 1 : size), more});
         }
-        if (trie_node* next = here.node->child(split.level)) {
-            pending_.push_back({next, split.rest, split.more});
-        }
-        wildcards_apply = true;
     }
 }
 

@@ -2,10 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <vector>
-
-#include <boost/intrusive/list.hpp>
 
 #include "topic/level_tree.hpp"
 
@@ -14,25 +13,46 @@ namespace amqtt {
 struct trie_node;
 
 // A filter in the trie. The owner derives from it what it needs and keeps it at one address.
-struct trie_entry
-    : boost::intrusive::list_base_hook<
-          boost::intrusive::link_mode<boost::intrusive::normal_link>> {  // among those of its node
-    std::string_view filter;    // its text is the owner's and stays while the entry is in the trie
-    trie_node* node = nullptr;  // set while in the trie
-    bool is_group = false;      // for the owner, who keeps entries of two kinds
+struct trie_entry {
+    std::string_view filter;     // its text is the owner's and stays while the entry is in the trie
+    trie_node* node = nullptr;   // set while in the trie
+    trie_entry* next = nullptr;  // among those of its node, in a ring
+    trie_entry* previous = nullptr;  // likewise
+    bool is_group = false;           // for the owner, who keeps entries of two kinds
 };
 
-using trie_entries =
-    boost::intrusive::list<trie_entry, boost::intrusive::constant_time_size<false>>;
+// Entries in the order in which they came. One pointer, as there may be millions of these.
+class trie_entries {
+  public:
+    bool empty() const noexcept { return first_ == nullptr; }
+    void push_back(trie_entry& entry) noexcept;
+    void erase(trie_entry& entry) noexcept;
 
-struct trie_node : level_node<trie_node> {
-    bool is_unused() const noexcept {
-        return !has_children() && !plus && exact.empty() && multi.empty();
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        if (!first_) return;
+        trie_entry* entry = first_;
+        do {
+            visit(*entry);
+            entry = entry->next;
+        } while (entry != first_);
     }
 
-    std::unique_ptr<trie_node> plus;  // the child for '+'
-    trie_entries exact;               // filters that end at this level
-    trie_entries multi;               // filters with '#' right behind this level
+  private:
+    trie_entry* first_ = nullptr;
+};
+
+struct trie_node : level_node<trie_node> {
+    bool is_unused() const noexcept { return !has_children() && !wild && exact.empty(); }
+
+    // What few nodes have.
+    struct wildcards {
+        std::unique_ptr<trie_node> plus;  // the child for '+'
+        trie_entries multi;               // filters with '#' right behind this level
+    };
+
+    trie_entries exact;  // filters that end at this level
+    std::unique_ptr<wildcards> wild;
 };
 
 class subscription_trie {

@@ -426,7 +426,7 @@ std::map<std::string, std::vector<std::pair<std::string, qos>>> broker_engine::s
         std::map<std::string, std::vector<std::pair<std::string, qos>>> all;
         p.core.sessions().for_each([&](session& s) {
             for (const auto& entry : s.subscriptions())
-                all[entry->name].emplace_back(s.client_id(), entry->options.level);
+                all[std::string(entry->name())].emplace_back(s.client_id(), entry->options.level);
         });
         return all;
     });

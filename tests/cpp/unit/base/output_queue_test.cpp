@@ -15,6 +15,7 @@ namespace amqtt {
 namespace {
 
 constexpr std::size_t block_size = block_pool::block_size;
+constexpr std::size_t small_block_size = block_pool::small_block_size;
 
 // Everything in the queue, gathered with many slices.
 std::string contents(const output_queue& queue) {
@@ -38,9 +39,9 @@ void append_shared_text(output_queue& queue, std::string_view text) {
 }
 
 // Whether the block at place was given back. The other allocation takes its memory if it was freed.
-bool has_back(block_pool& pool, const std::uint8_t* place) {
-    const block_pool::block other(new std::uint8_t[block_size]);
-    return pool.take().get() == place;
+bool has_back(block_pool& pool, const std::uint8_t* place, std::size_t size = small_block_size) {
+    const block_pool::block other(new std::uint8_t[size]);
+    return pool.take(size).get() == place;
 }
 
 // Text in which every position can be told from its neighbours.
@@ -63,6 +64,7 @@ TEST(BlockPool, GivesOutWhatWasGivenBack) {
     const std::uint8_t* place = block.get();
     block[block_size - 1] = 1;
     pool.give_back(std::move(block));
+    EXPECT_NE(pool.take(small_block_size).get(), place);
     EXPECT_EQ(pool.take().get(), place);
 }
 
@@ -195,6 +197,20 @@ TEST_F(OutputQueue, ReturnsAConsumedBlockToThePool) {
     queue.consume(1);
     EXPECT_TRUE(has_back(pool, place));
     EXPECT_EQ(contents(queue), "rest");
+}
+
+// The first block of little output is a small one.
+TEST_F(OutputQueue, ReturnsBlocksOfBothSizes) {
+    const std::uint8_t* small = queue.allocate(small_block_size);
+    const std::uint8_t* large = queue.allocate(1);
+    queue.consume(small_block_size);
+    EXPECT_TRUE(has_back(pool, small));
+    EXPECT_FALSE(has_back(pool, large, block_size));
+    queue.consume(1);
+    EXPECT_TRUE(has_back(pool, large, block_size));
+    const std::uint8_t* first = queue.allocate(small_block_size + 1);
+    queue.consume(small_block_size + 1);
+    EXPECT_TRUE(has_back(pool, first, block_size));
 }
 
 TEST_F(OutputQueue, ReturnsItsBlockWhenItRunsEmpty) {

@@ -38,7 +38,7 @@ TEST(Session, BoundsItsQueue) {
 TEST(Session, FindsSubscriptionsByTheirExactFilter) {
     session s("client", {});
     subscription& added = s.add_subscription("a/+");
-    EXPECT_EQ(added.name, "a/+");
+    EXPECT_EQ(added.name(), "a/+");
     EXPECT_EQ(added.subscriber, &s);
     EXPECT_EQ(added.options, subscription_options{});
     EXPECT_EQ(added.id, 0U);
@@ -55,7 +55,7 @@ TEST(Session, KeepsSubscriptionsAtTheirAddress) {
         s.add_subscription("filter/" + std::to_string(i));
     EXPECT_EQ(s.find_subscription("first"), &first);
     EXPECT_EQ(s.subscriptions().size(), 1001U);
-    EXPECT_EQ(s.find_subscription("filter/500")->name, "filter/500");
+    EXPECT_EQ(s.find_subscription("filter/500")->name(), "filter/500");
 }
 
 TEST(Session, DoesNotKeepTheCallersText) {
@@ -71,7 +71,7 @@ TEST(Session, RemovesSubscriptions) {
     s.add_subscription("a");
     subscription& kept = s.add_subscription("b");
     s.remove_subscription("c");
-    s.remove_subscription(s.find_subscription("a")->name);  // its own text
+    s.remove_subscription(s.find_subscription("a")->name());  // its own text
     EXPECT_EQ(s.find_subscription("a"), nullptr);
     EXPECT_EQ(s.find_subscription("b"), &kept);
     EXPECT_EQ(s.subscriptions().size(), 1U);
@@ -84,7 +84,7 @@ TEST(Session, SubscriptionsLiveInATrie) {
     session other("other", {});
     for (session* s : {&one, &other}) {
         subscription& added = s->add_subscription("a/#");
-        added.filter = added.name;
+        added.filter = added.name();
         trie.insert(added);
     }
     std::vector<trie_entry*> found;

@@ -19,7 +19,7 @@ TEST(WillMessage, OwnsWhatItWasMadeFrom) {
 }
 
 TEST(WillMessage, HasDefaults) {
-    const will_message will({"w", {}, qos::at_most_once, false, {}});
+    const will_message will(will_fields{"w", {}, qos::at_most_once, false, {}});
     EXPECT_TRUE(will.payload.empty());
     EXPECT_FALSE(will.retain);
     EXPECT_EQ(will.delay, 0U);

@@ -17,8 +17,10 @@ namespace {
 
 using test::most_levels;
 using test::repeated_level;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Not;
 using testing::UnorderedElementsAre;
 
 class SubscriptionTrie : public testing::Test {
@@ -136,6 +138,32 @@ TEST_F(SubscriptionTrie, RemovalKeepsWhatOthersNeed) {
     EXPECT_FALSE(has_no_nodes());
     trie.remove(plus);
     EXPECT_TRUE(has_no_nodes());
+}
+
+// Levels that nothing branches off from are in one node, until something does.
+TEST_F(SubscriptionTrie, BranchesOffBetweenLevels) {
+    const std::vector<std::string> filters{"a/b/c/d", "a/b/c",   "a/b/x/d",  "a", "a//c",
+                                           "a/b/c/",  "/",       "//",       "",  "a/bc/d",
+                                           "a/b/#",   "a/b/+/d", "a/b/c/d/e"};
+    for (std::size_t first = 0; first < filters.size(); ++first) {
+        std::vector<trie_entry*> inserted;
+        for (std::size_t i = 0; i < filters.size(); ++i)
+            inserted.push_back(&insert(filters[(first + i) % filters.size()]));
+        EXPECT_THAT(filters_of("a/b/c/d"), UnorderedElementsAre("a/b/c/d", "a/b/#", "a/b/+/d"));
+        EXPECT_THAT(filters_of("a/b/c"), UnorderedElementsAre("a/b/c", "a/b/#"));
+        EXPECT_THAT(filters_of("a/b/c/"), UnorderedElementsAre("a/b/c/", "a/b/#"));
+        EXPECT_THAT(filters_of("a/b/cc"), UnorderedElementsAre("a/b/#"));
+        EXPECT_THAT(filters_of("a/b"), UnorderedElementsAre("a/b/#"));
+        EXPECT_THAT(filters_of("a//c"), UnorderedElementsAre("a//c"));
+        EXPECT_THAT(filters_of("/"), UnorderedElementsAre("/"));
+        EXPECT_THAT(filters_of("//"), UnorderedElementsAre("//"));
+        EXPECT_THAT(filters_of("a/bc"), IsEmpty());
+        for (trie_entry* entry : inserted) {
+            trie.remove(*entry);
+            EXPECT_THAT(match(entry->filter), Not(Contains(entry)));
+        }
+        EXPECT_TRUE(has_no_nodes());
+    }
 }
 
 TEST_F(SubscriptionTrie, HoldsManyFiltersInOneLevel) {
