@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
     I("spread", O.spread);
     I("keepalive", O.keepalive);
     I("tls", O.tls);
+    I("ws", O.ws);
     I("e2e", O.e2e);
     I("hold", O.hold);
     I("keep", O.keep);
@@ -86,6 +87,7 @@ int main(int argc, char** argv) {
     g_addr.sin_family = AF_INET;
     g_addr.sin_port = htons(u16(O.port));
     if (inet_pton(AF_INET, O.host.c_str(), &g_addr.sin_addr) != 1) die("--host: IPv4 address");
+    if (O.tls && O.ws) die("--ws goes without --tls");
     if (O.tls) {
 #ifdef USE_TLS
         g_ctx = SSL_CTX_new(TLS_client_method());

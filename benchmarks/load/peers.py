@@ -86,13 +86,15 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def amqtt_config(port: int, certificate: Certificate | None = None) -> str:
-    """Return broker YAML with one listener and everything else at its default."""
-    lines = ["listeners:", "  default:", "    type: tcp", f"    bind: {HOST}:{port}"]
+def amqtt_config(
+    port: int, certificate: Certificate | None = None, kind: str = "tcp", extra: str = ""
+) -> str:
+    """Return broker YAML with one listener, `extra`, and everything else at its default."""
+    lines = ["listeners:", "  default:", f"    type: {kind}", f"    bind: {HOST}:{port}"]
     if certificate:
         lines += ["    ssl: true", f"    certfile: {certificate.cert}"]
         lines += [f"    keyfile: {certificate.key}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + extra
 
 
 def mosquitto_config(port: int, certificate: Certificate | None = None) -> str:
@@ -107,12 +109,17 @@ def amqtt_spec(
     name: str = "amqtt",
     python: str = sys.executable,
     certificate: Certificate | None = None,
+    kind: str = "tcp",
+    extra: str = "",
 ) -> PeerSpec:
-    """Describe the broker of the `amqtt` package that an interpreter has installed."""
+    """Describe the broker of the `amqtt` package that an interpreter has installed.
+
+    kind: the type of its listener. extra: YAML that is added to its configuration.
+    """
 
     def command(port: int, folder: Path) -> Sequence[str]:
         config = folder / f"{name}.yaml"
-        config.write_text(amqtt_config(port, certificate), encoding="utf-8")
+        config.write_text(amqtt_config(port, certificate, kind, extra), encoding="utf-8")
         return [python, "-m", "amqtt.scripts.broker_script", "-c", str(config)]
 
     return PeerSpec(name, command)

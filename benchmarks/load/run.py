@@ -22,6 +22,7 @@ from typing import TextIO
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.load import measure, peers, report, scenarios, tools
+from benchmarks.python import environments
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -44,6 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="NAME=PYTHON",
         help="one more interpreter whose amqtt package is measured, e.g. an older build",
     )
+    add("--original", action="store_true", help="measure aMQTT as it is on PyPI too")
     add("--base", metavar="NAME", help="compare with this one (default mosquitto)")
     add("--out", type=Path, metavar="FILE", help="append each run to FILE as a JSON line")
     add("--report", type=Path, metavar="FILE", help="only print the report of an earlier --out")
@@ -55,6 +57,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.brokers = [name.strip() for name in args.brokers.split(",") if name.strip()]
     if unknown := set(args.brokers) - {"amqtt", "mosquitto"}:
         parser.error(f"--brokers: unknown {', '.join(sorted(unknown))}")
+    if args.original and args.tls == "yes":
+        parser.error("--original goes without --tls")
     args.also = [tuple(text.split("=", 1)) for text in args.also]
     if any(len(pair) != 2 or not all(pair) for pair in args.also):
         parser.error("--also: expected NAME=PYTHON")
@@ -70,6 +74,12 @@ def choose_peers(
         specs.append(peers.amqtt_spec(certificate=certificate))
     if "mosquitto" in args.brokers:
         specs.append(peers.mosquitto_spec(certificate))
+    if args.original:
+        environments.install(environments.ORIGINAL)
+        python = environments.CLIENTS["original"].python
+        if python is None:
+            raise peers.PeerError("aMQTT could not be installed from the package index")
+        specs.append(peers.amqtt_spec("original", python))
     for name, python in args.also:  # absolute, as brokers run in another folder
         specs.append(peers.amqtt_spec(name, str(Path(python).absolute()), certificate))
     if args.floor and not certificate:

@@ -57,14 +57,18 @@ CLIENTS = {
 """The clients by the name they have in the table; `original` is aMQTT as it is on PyPI."""
 
 
-def install() -> None:
-    """Make the environments that are missing and install the clients from the package index.
+def install(*folders: Path) -> None:
+    """Make the environments that are missing and install the packages from the package index.
+
+    Args:
+        folders: some of the environments; all, when none is named.
 
     Raises:
         subprocess.CalledProcessError: pip failed; it has said why.
 
     """
-    for folder, packages in PACKAGES.items():
+    for folder in folders or PACKAGES:
+        packages = PACKAGES[folder]
         if not (folder / "bin" / "python").exists():
             venv.create(folder, with_pip=True)
         command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]

@@ -2,8 +2,9 @@
 #pragma once
 
 #include "measure.hpp"
+#include "websocket.hpp"
 
-enum St : u8 { S_NEW, S_TCP, S_TLS, S_CONNACK, S_UP, S_DEAD };
+enum St : u8 { S_NEW, S_TCP, S_TLS, S_UPGRADE, S_CONNACK, S_UP, S_DEAD };
 struct Conn {
     int fd = -1;
     u32 idx = 0;
@@ -12,6 +13,8 @@ struct Conn {
     u8 role = 0;
     u16 rmax = 65535;
     Buf in, out;
+    Buf wire;  // out in frames of WebSocket
+    WsInput ws;
     u64 t0 = 0;
     std::string id;
 #ifdef USE_TLS
@@ -65,15 +68,18 @@ static void kill_conn(Conn& c) {
     c.st = S_DEAD;
     c.in.drop();
     c.out.drop();
+    c.wire.drop();
     SC->onDead(c);
 }
 static void flush(Conn& c) {
-    if (c.fd < 0 || c.st < S_CONNACK) return;
-    while (c.out.size()) {
+    if (c.fd < 0 || c.st < S_UPGRADE) return;
+    if (O.ws && c.st >= S_CONNACK && c.out.size()) ws_frame(c.wire, c.out);
+    Buf& out = O.ws ? c.wire : c.out;
+    while (out.size()) {
         ssize_t n;
 #ifdef USE_TLS
         if (c.ssl) {
-            n = SSL_write(c.ssl, c.out.d + c.out.pos, int(std::min<size_t>(c.out.size(), 16384)));
+            n = SSL_write(c.ssl, out.d + out.pos, int(std::min<size_t>(out.size(), 16384)));
             if (n <= 0) {
                 int e = SSL_get_error(c.ssl, int(n));
                 if (e == SSL_ERROR_WANT_WRITE || e == SSL_ERROR_WANT_READ) {
@@ -85,7 +91,7 @@ static void flush(Conn& c) {
             }
         } else
 #endif
-            n = send(c.fd, c.out.d + c.out.pos, c.out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+            n = send(c.fd, out.d + out.pos, out.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0) {
             if (errno == EAGAIN) {
                 set_ev(c, true);
@@ -95,7 +101,7 @@ static void flush(Conn& c) {
             kill_conn(c);
             return;
         }
-        c.out.eat(size_t(n));
+        out.eat(size_t(n));
     }
     set_ev(c, false);
     if (c.closing) kill_conn(c);
@@ -339,6 +345,35 @@ static void feed(Conn& c, const u8* p, size_t n, u64 now) {
         if (c.st != S_DEAD && k < n) c.in.put(p + k, n - k);
     }
 }
+static void begin_mqtt(Conn& c) {
+    c.st = S_CONNACK;
+    send_connect(c);
+    flush(c);
+}
+// The answer to the upgrade comes alone: a broker has nothing to say before CONNECT.
+static void on_upgraded(Conn& c, const u8* p, size_t n) {
+    c.in.put(p, n);
+    const std::string_view answer((const char*)c.in.d + c.in.pos, c.in.size());
+    if (!answer.ends_with("\r\n\r\n")) return;
+    const bool ok = answer.starts_with("HTTP/1.1 101 ");
+    c.in.eat(c.in.size());
+    if (ok)
+        begin_mqtt(c);
+    else
+        kill_conn(c);
+}
+static void receive(Conn& c, const u8* p, size_t n, u64 now) {
+    if (c.st == S_UPGRADE) {
+        on_upgraded(c, p, n);
+    } else if (!O.ws) {
+        feed(c, p, n, now);
+    } else if (!c.ws.take(p, n, [&](const u8* q, size_t k) {
+                   if (c.st != S_DEAD) feed(c, q, k, now);
+               })) {
+        g_proto++;
+        kill_conn(c);
+    }
+}
 static void on_event(Conn& c, u32 ev) {
     static u8* rb = (u8*)malloc(262144);
     if (c.st == S_DEAD) return;
@@ -360,9 +395,13 @@ static void on_event(Conn& c, u32 ev) {
         } else
 #endif
         {
-            c.st = S_CONNACK;
-            send_connect(c);
-            flush(c);
+            if (O.ws) {
+                c.wire.put(WS_REQUEST, strlen(WS_REQUEST));
+                c.st = S_UPGRADE;
+                flush(c);
+            } else {
+                begin_mqtt(c);
+            }
             return;
         }
     }
@@ -370,9 +409,7 @@ static void on_event(Conn& c, u32 ev) {
     if (c.st == S_TLS) {
         int r = SSL_do_handshake(c.ssl);
         if (r == 1) {
-            c.st = S_CONNACK;
-            send_connect(c);
-            flush(c);
+            begin_mqtt(c);
         } else {
             int e = SSL_get_error(c.ssl, r);
             if (e == SSL_ERROR_WANT_READ)
@@ -412,7 +449,7 @@ static void on_event(Conn& c, u32 ev) {
                     return;
                 }
             }
-            feed(c, rb, size_t(n), now_ns());
+            receive(c, rb, size_t(n), now_ns());
             if (c.st == S_DEAD) return;
 #ifdef USE_TLS
             if (c.ssl) continue;  // drain what OpenSSL holds

@@ -83,6 +83,7 @@ static void head(J& j) {
         .str("label", O.label)
         .num("mqtt", O.ver == 5 ? 5 : 3.1, O.ver == 5 ? 0 : 1)
         .num("tls", O.tls)
+        .num("ws", O.ws)
         .num("qos", O.qos);
 }
 static void tail(J& j) {

@@ -1,0 +1,121 @@
+"""What a broker needs without traffic: time to start, and memory."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from benchmarks.load import peers
+from benchmarks.load.answers import Answer, Bench, Row, resident_bytes
+
+IDLE = 10_000
+MILLION = 1_000_000
+# What our broker admits by default is less than a million.
+UNBOUNDED = "limits:\n  max_retained_messages: 0\n  max_retained_bytes: 0\n  max_subscriptions: 0\n"
+
+
+def start(bench: Bench) -> Iterator[Answer]:
+    """Time `import amqtt`, and a broker from its start until it answers."""
+    reps = max(5, bench.reps)
+    imported = statistics.median(_import_seconds() for _ in range(reps))
+    yield Answer("`import amqtt`, ms more than an empty program", imported * 1e3, None, "60", 0)
+    ours = statistics.median(_answer_seconds(bench, peers.amqtt_spec()) for _ in range(reps))
+    theirs = statistics.median(_answer_seconds(bench, peers.mosquitto_spec()) for _ in range(reps))
+    yield Answer("start until CONNACK, ms", ours * 1e3, theirs * 1e3, "250", 0)
+    memory = bench.both(lambda peer: resident_bytes(peer.pid) / 2**20)
+    yield Answer("memory without clients, MiB", *memory, "45", 1)
+
+
+def _run_seconds(code: str) -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - begin
+
+
+def _import_seconds() -> float:
+    return _run_seconds("import amqtt") - _run_seconds("")
+
+
+def _answer_seconds(bench: Bench, spec: peers.PeerSpec) -> float:
+    """Return the time from the start of a process until it accepts a client."""
+    port = peers.free_port()
+    command = list(spec.command(port, bench.folder))
+    begin = time.perf_counter()
+    with subprocess.Popen(
+        command, cwd=bench.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            while time.perf_counter() - begin < 30:
+                if _is_accepted(port):
+                    return time.perf_counter() - begin
+                time.sleep(0.002)
+        finally:
+            process.terminate()
+    raise peers.PeerError(f"{spec.name} does not answer")
+
+
+def _is_accepted(port: int) -> bool:
+    connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01s"
+    try:
+        with socket.create_connection((peers.HOST, port), 1) as client:
+            client.sendall(connect)
+            return client.recv(4) == b"\x20\x02\x00\x00"
+    except OSError:
+        return False
+
+
+def idle(bench: Bench) -> Iterator[Answer]:
+    """Hold connections that do nothing, and see what a broker has grown by for each."""
+    for tls, aim in ((False, "1,536"), (True, "12,288")):
+        certificate = peers.make_certificate(bench.folder) if tls else None
+
+        def grown(peer: peers.Peer, tls: bool = tls) -> float:
+            row = bench.load(
+                peer, "idle", "--count", str(IDLE), "--hold", "2", "--conc", "50", "--spread", "8",
+                "--timeout", "120", tls=tls,
+            )  # fmt: skip
+            return float(row["rss_per_conn_b"])
+
+        numbers = bench.both(grown, certificate=certificate)
+        yield Answer(f"bytes for each of {IDLE:,} idle {'TLS' if tls else 'TCP'} connections",
+                     *numbers, aim)  # fmt: skip
+
+
+def retained(bench: Bench) -> Iterator[Answer]:
+    """Retain a million messages of 64 bytes."""
+    args = ("retained", "--count", str(MILLION), "--size", "64", "--timeout", "200")
+    rows: dict[str, Row] = {}
+
+    def run(peer: peers.Peer) -> float:
+        rows[peer.name] = bench.load(peer, *args)
+        return float(rows[peer.name]["rss_per_msg_b"])
+
+    numbers = bench.both(run, extra=UNBOUNDED)
+    yield Answer("bytes for each of a million retained messages of 64", *numbers, "300")
+    yield _of_both(rows, "retained messages stored a second", "store_per_s")
+    yield _of_both(rows, "and delivered to a new subscriber of `#` a second", "deliver_per_s")
+
+
+def _of_both(rows: dict[str, Row], what: str, key: str) -> Answer:
+    return Answer(what, float(rows["amqtt"][key]), float(rows["mosquitto"][key]))
+
+
+def subscriptions(bench: Bench) -> Iterator[Answer]:
+    """Make a million different subscriptions, a third of them with wildcards."""
+    rows: dict[str, Row] = {}
+
+    def run(peer: peers.Peer) -> float:
+        row = rows[peer.name] = bench.load(
+            peer, "subs", "--T", str(MILLION), "--S", "1000", "--P", "4", "--window", "50",
+            "--secs", "1", "--timeout", "200", "--stall-ms", "20000",
+        )  # fmt: skip
+        return float(row["rss_subscribed_kb"] - row["rss_start_kb"]) * 1024 / MILLION
+
+    numbers = bench.both(run, extra=UNBOUNDED)
+    yield Answer("bytes for each of a million subscriptions", *numbers, "300")
+    yield Answer("seconds to make them", *(float(rows[n]["sub_s"]) for n in ("amqtt", "mosquitto")),
+                 digits=1)  # fmt: skip
