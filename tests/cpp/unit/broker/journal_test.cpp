@@ -180,6 +180,49 @@ TEST_F(durable_bed, slows_those_who_publish_while_the_store_does_not_follow) {
         at("p").expect(puback(id));
 }
 
+TEST_F(durable_bed, collects_the_next_batch_while_one_is_stored) {
+    start({.most_changes = 10});
+    leave_subscriber();
+    at("p").login({.client_id = "p"});
+    for (unsigned id = 1; id <= 100; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    ASSERT_TRUE(store.handed_over);
+    const std::size_t in_first = store.handed_over->deliveries.size();
+    EXPECT_GT(bed->queued("s"), in_first);  // they were read meanwhile
+    bed->commit();
+    EXPECT_GT(store.handed_over->deliveries.size(), 1U);  // so the next one is there, and full
+    bed->commit_all();
+    EXPECT_EQ(bed->queued("s"), 100U);
+}
+
+TEST_F(durable_bed, reads_on_when_what_filled_the_batch_is_undone) {
+    start({.most_changes = 10});
+    at("s").send(connect(keeper)).send(subscribe(9, {{"t", 1}}));
+    bed->commit_all();
+    at("s").take();
+    at("other").send(connect({.client_id = "other", .clean = false}));  // occupies the store
+    bed->advance(100ms);
+    ASSERT_TRUE(store.handed_over);
+    at("p").login({.client_id = "p"});
+    for (unsigned id = 1; id <= 40; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    unsigned received = 0;
+    for (unsigned fresh = 1; fresh > 0; received += fresh) {
+        fresh = static_cast<unsigned>(at("s").take_packets().size());
+        for (unsigned i = 1; i <= fresh; ++i)
+            at("s").send(puback(received + i));
+    }
+    EXPECT_EQ(received, 40U);
+}
+
+TEST_F(durable_bed, tells_that_a_session_is_there_when_that_is_stored) {
+    at("s").send(connect(keeper)).expect_nothing();
+    bed->reopen("s").send(connect(keeper)).expect_nothing();
+    bed->commit_all();
+    at("s").expect(connack(true));
+    bed->reopen("s").send(connect(keeper)).expect(connack(true));  // it was before
+}
+
 // -- after a crash
 
 TEST_F(durable_bed, has_what_it_had) {
