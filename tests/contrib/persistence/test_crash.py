@@ -252,10 +252,11 @@ async def check_retained(broker: RestartingBroker, unique: str, traffic: Traffic
     reader = make_client(4)
     await reader.connect(broker.uri)
     await reader.subscribe([(f"{unique}/r/+", 1)])
+    expected = {f"{unique}/r/{i}": last for i, last in enumerate(traffic.retained) if last >= 0}
     found: dict[str, int] = {}
-    for _ in range(RETAINED_TOPICS):
+    for _ in expected:
         message = await reader.deliver_message(timeout_duration=10)
         assert message is not None
         found[message.topic] = int(message.data)
     await reader.disconnect()
-    assert found == {f"{unique}/r/{i}": last for i, last in enumerate(traffic.retained)}
+    assert found == expected
