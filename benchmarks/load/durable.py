@@ -10,7 +10,8 @@ each run and take turns:
     sqlite        amqtt with SessionDBPlugin on a SQLite file, everything at its default
     sqlite_lazy   the same with `durable: false`
     postgresql    amqtt with SessionDBPlugin on PostgreSQL (Debian's package), if there is any
-    mosquitto     with `persistence true` and autosave: a crash loses what came since
+    mosquitto     with `persistence true` and autosave: a crash loses what came since. Debian 12 has
+                  2.0.11, which knows no SQLite plugin; that came with 2.1
 
 The folder of the databases is `--folder`: it should be on a real disk.
 """
@@ -19,31 +20,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
-import pwd
 import shutil
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.load import peers
+from benchmarks.load.databases import cpu_seconds, fsync_seconds, postgresql
 
 TOPIC = b"durable/benchmark"
 WINDOW = 2000
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used."""
-    columns = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def field(text: bytes) -> bytes:
@@ -186,45 +177,6 @@ def mosquitto_spec() -> peers.PeerSpec:
     return peers.PeerSpec("mosquitto", command)
 
 
-@contextlib.contextmanager
-def postgresql(folder: Path) -> Iterator[str | None]:
-    """Start a PostgreSQL server with its own settings of durability; its URL, or None."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        print("postgresql: skipped, the package is not installed", file=sys.stderr)
-        yield None
-        return
-    data = folder / "postgresql"
-    data.mkdir()
-    account: dict[str, object] = {}
-    if os.geteuid() == 0:
-        user = pwd.getpwnam("postgres")
-        os.chown(data, user.pw_uid, user.pw_gid)
-        folder.chmod(0o755)
-        account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    port = peers.free_port()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(
-        [programs[-1] / "initdb", "-D", data / "d", "-U", "bench", "-A", "trust", "-E", "UTF8"],
-        check=True, cwd=data, **quiet, **account,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [
-            programs[-1] / "postgres", "-D", data / "d", "-p", str(port),
-            "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-        ],
-        cwd=data, **quiet, **account,
-    )  # fmt: skip
-    try:
-        ready = [programs[-1] / "pg_isready", "-h", peers.HOST, "-p", str(port)]
-        while subprocess.run(ready, check=False, **quiet).returncode != 0:
-            time.sleep(0.1)
-        yield f"postgresql+asyncpg://bench@{peers.HOST}:{port}/postgres"
-    finally:
-        server.terminate()
-        server.wait()
-
-
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
@@ -236,6 +188,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the databases are made")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="mqtt-durable-", dir=args.folder))
+    sync = fsync_seconds(folder)
     results: dict[str, list[tuple[float, float, float, float]]] = {}
     try:
         with postgresql(folder) as server:
@@ -257,6 +210,7 @@ def main() -> int:
                     print(f"run {rep + 1} {spec.name}: {row[0]:.0f}/s", file=sys.stderr)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    print(f"fdatasync of a page takes {sync * 1000:.2f} ms there")
     print(f"{'':14}{'messages/s':>12}{'broker CPU us':>15}{'p50 ms':>9}{'p99 ms':>9}   (at half)")
     for name, rows in results.items():
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
