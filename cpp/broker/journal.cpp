@@ -313,7 +313,8 @@ bool journal::is_full() const noexcept {
         b.deliveries.size() - undone_deliveries_ + b.messages.size() - undone_messages_ +
         b.removed_deliveries.size() + b.removed_messages.size() + changed_deliveries_.size() +
         changed_sessions_.size() + changed_subscriptions_.size() + added_received_.size() +
-        removed_received_.size() + added_retained_.size() + b.removed_retained.size();
+        removed_received_.size() + added_retained_.size() + b.removed_retained.size() +
+        b.ended_sessions.size() + b.removed_subscriptions.size();
     return changes > settings_.most_changes || bytes_ > settings_.most_bytes;
 }
 
