@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from typing import Any, Protocol
 
+from amqtt.errors import PluginError
 from amqtt.plugins.storage import BaseStoragePlugin, StateChanges, StoredState
 
 logger = logging.getLogger("amqtt.broker")
@@ -100,20 +101,21 @@ class StateKeeper:
             self._engine.committed(changes.number)
 
     async def _commit(self, changes: StateChanges) -> None:
-        pause, logged = _FIRST_PAUSE, None
+        pause, logged, known = _FIRST_PAUSE, None, None
         loop = asyncio.get_running_loop()
         while True:
             try:
                 await self._plugin.commit(changes)
             except Exception as error:  # whatever it is, the batch must not be lost
-                if logged is None or loop.time() - logged >= _REPEATED:
+                is_new = type(error) is not known
+                if logged is None or is_new or loop.time() - logged >= _REPEATED:
                     logger.error(
                         "%s cannot store changes, clients wait for their acknowledgements: %r",
                         type(self._plugin).__name__,
                         error,
-                        exc_info=logged is None,
+                        exc_info=is_new and not isinstance(error, PluginError),
                     )
-                    logged = loop.time()
+                    logged, known = loop.time(), type(error)
             else:
                 if logged is not None:
                     logger.warning("%s stores changes again", type(self._plugin).__name__)

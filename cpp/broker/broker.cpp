@@ -56,8 +56,9 @@ bool broker::receive(client& c, bytes_view input, instant now) {
     }
     const std::uint64_t before = position();
     if (!process(c)) return false;
-    c.throttled =
-        hooks_.is_congested() || (journal_ && position() != before && journal_->is_full());
+    const bool lacks_room = journal_ && position() != before && journal_->is_full();
+    waits_for_room_ |= lacks_room;
+    c.throttled = lacks_room || hooks_.is_congested();
     return !c.throttled;
 }
 

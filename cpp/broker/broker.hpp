@@ -245,6 +245,8 @@ class broker {
     void restore_delivery(const delivery_row& row);
     void restore_retained(const message_row& row);
     void deliver_restored(const delivery_row& row);
+    // Reads again from those who cause changes, if there is room for them.
+    void make_use_of_room();
     void begin_again(session& s, bool was_connected);
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
@@ -262,6 +264,7 @@ class broker {
     outbox outbox_;
     std::unique_ptr<journal> journal_;          // null: nothing is kept
     std::unique_ptr<restored_state> restored_;  // while it comes
+    bool waits_for_room_ = false;               // somebody, in the journal
     boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
     boost::unordered_flat_map<std::uint64_t, client*> decisions_;
     boost::unordered_flat_map<std::uint64_t, question> questions_;

@@ -193,8 +193,12 @@ void broker::admit(client& c, std::string_view authentication_data) {
     ++stats_.clients_connected;
     stats_.clients_maximum = std::max(stats_.clients_maximum, stats_.clients_connected);
     {
-        // That a session is new, and none is left of before, is told when it will stay so.
-        const held_back until(journal_.get(), c, present ? 0 : since(before));
+        // That a session is new, and none is left of before, is told when it will stay so; that
+        // there is one, when it will stay.
+        const std::uint64_t number = !journal_ ? 0
+                                     : present ? journal_->existence_of(s)
+                                               : journal_->since(before);
+        const held_back until(journal_.get(), c, number);
         c.connection.send_connack(present, reason_code::success, props);
     }
     outbox::request_flush(c);

@@ -17,13 +17,23 @@ void broker::keep_in(state_store& store, const journal_settings& settings) {
 
 std::optional<instant> broker::settle(instant now) {
     now_ = now;
-    return journal_->settle();
+    const std::optional<instant> due = journal_->settle();
+    // There is room as soon as a batch is handed over, or changes are undone: nobody is to wait for
+    // the commit.
+    make_use_of_room();
+    return due;
+}
+
+void broker::make_use_of_room() {
+    if (!waits_for_room_ || journal_->is_full()) return;
+    waits_for_room_ = false;
+    if (!hooks_.is_congested()) resume_clients();
 }
 
 void broker::committed(std::uint64_t number, instant now) {
     now_ = now;
     journal_->committed(number);
-    if (!journal_->is_full()) resume_clients();
+    make_use_of_room();
 }
 
 std::unique_ptr<state_changes> broker::take_changes() {

@@ -65,6 +65,7 @@ void journal::session_changed(session& s) {
         const bool has_will = s.connection && s.connection->request->will;
         if (s.ends_with_connection() && !has_will) return;
         s.record = next_session_++;
+        s.begun_with = open_->number;
     }
     note();
     changed_sessions_.insert(&s);
@@ -292,6 +293,7 @@ void journal::close_after(client& c, std::uint64_t number, reason_code reason) {
 }
 
 void journal::let_go(std::uint64_t number) {
+    committed_ = number;
     boost::unordered::erase_if(waiting_, [number](client* c) {
         gated_output& gate = c->connection.gate();
         if (gate.release(number)) outbox::request_flush(*c);
@@ -311,7 +313,8 @@ bool journal::is_full() const noexcept {
         b.deliveries.size() - undone_deliveries_ + b.messages.size() - undone_messages_ +
         b.removed_deliveries.size() + b.removed_messages.size() + changed_deliveries_.size() +
         changed_sessions_.size() + changed_subscriptions_.size() + added_received_.size() +
-        removed_received_.size() + added_retained_.size() + b.removed_retained.size();
+        removed_received_.size() + added_retained_.size() + b.removed_retained.size() +
+        b.ended_sessions.size() + b.removed_subscriptions.size();
     return changes > settings_.most_changes || bytes_ > settings_.most_bytes;
 }
 

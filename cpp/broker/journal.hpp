@@ -71,6 +71,10 @@ class journal {
     }
     // The same for one that may depend on anything before.
     std::uint64_t everything() const noexcept;
+    // The same for one that says that a session is there.
+    std::uint64_t existence_of(const session& s) const noexcept {
+        return settings_.durable && s.begun_with > committed_ ? s.begun_with : 0;
+    }
     // The client may have output that waits.
     void watch(client& c);
     // To be closed when the number is committed.
@@ -128,6 +132,7 @@ class journal {
     bool is_committing_ = false;
 
     std::uint64_t position_ = 0;
+    std::uint64_t committed_ = 0;  // the last batch that is, or had nothing left in it
     std::uint64_t next_session_ = 1;
     std::uint64_t next_subscription_ = 1;
     std::uint64_t next_delivery_ = 1;

@@ -107,6 +107,8 @@ class session {
     instant disconnected_at{0};
     // By which the store knows it; 0: it is not kept there.
     std::uint64_t record = 0;
+    // The batch of changes that has told the store of it; 0: it came from there.
+    std::uint64_t begun_with = 0;
     // Fires when a disconnected session has expired.
     timer expiry;
     // The will of a connection that is gone, while its delay lasts, and the timer of that.

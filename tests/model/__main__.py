@@ -17,6 +17,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev model", description=__doc__)
     parser.add_argument("what", nargs="?", default="10000", help="number of scripts, or a file")
     parser.add_argument("seed", nargs="?", type=int, help="of the first script; default: random")
+    parser.add_argument(
+        "--durable", action="store_true", help="restart a durable broker now and then"
+    )
     arguments = parser.parse_args()
     with Driver() as driver:
         if Path(arguments.what).is_file():
@@ -28,7 +31,7 @@ def main() -> int:
         print(f"{count} scripts from seed {first} on", flush=True)
         begun = time.monotonic()
         for seed in range(first, first + count):
-            script = Generator(seed).script(LENGTH)
+            script = Generator(seed, durable=arguments.durable).script(LENGTH)
             if run(driver, script) is not None:
                 print(f"seed {seed} fails {explain(driver, script)}")
                 return 1

@@ -170,6 +170,11 @@ class Wait(Action):
     seconds: int
 
 
+@dataclass(frozen=True)
+class Restart(Action):
+    """Break all connections, and let the broker begin again with what its store has."""
+
+
 def simpler(action: Action) -> Iterator[Callable[[Action], Action]]:
     """Yield ways to make an action simpler: one for each field that has not its default."""
     for field in dataclasses.fields(action):

@@ -28,9 +28,10 @@ RULES = ("connect", "type", "qos", "alias", "unknown alias", "subscription id", 
 class Generator:
     """Makes one script."""
 
-    def __init__(self, seed: int) -> None:
-        """Prepare the script of a seed."""
+    def __init__(self, seed: int, *, durable: bool = False) -> None:
+        """Prepare the script of a seed; of a durable broker, which is restarted now and then."""
         self._random = random.Random(seed)
+        self._durable = durable
         # What tells whether an action is likely to make sense.
         self._online: dict[str, int] = {}
         self._stalled: set[str] = set()
@@ -50,6 +51,8 @@ class Generator:
     def script(self, length: int) -> do.Script:
         """Return a script of that many actions."""
         settings = self._settings()
+        if self._durable:
+            settings["durable"] = 1
         return do.Script(settings, tuple(self._action() for _ in range(length)))
 
     def _settings(self) -> dict[str, int]:
@@ -75,6 +78,10 @@ class Generator:
         }
 
     def _action(self) -> do.Action:
+        if self._durable and self._chance(0.04):
+            self._online.clear()
+            self._stalled.clear()
+            return do.Restart()
         if self._chance(0.06):
             return do.Wait(self._random.choice((1, 2, 4, 11, 70)))
         client = self._random.choice(self._clients)

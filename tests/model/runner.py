@@ -96,6 +96,9 @@ class Run:
         if isinstance(action, do.Wait):
             self._wait_until(self._model.now + action.seconds * 1000)
             return
+        if isinstance(action, do.Restart):
+            self._restart()
+            return
         client = str(getattr(action, "client"))  # noqa: B009 - all other actions have one
         self._take_turn(client)
         if isinstance(action, do.Connect):
@@ -107,6 +110,13 @@ class Run:
         if not connection.stalled or isinstance(action, do.Read | do.Drop):
             handler: Callable[[do.Action, Connection], None] = _HANDLERS[type(action)].__get__(self)
             handler(action, connection)
+
+    def _restart(self) -> None:
+        """To the model that is nothing but the end of the connections."""
+        for client in CLIENTS:
+            self.perform(do.Drop(client))
+        if self._model.settings.get("durable"):
+            self._driver.command("restart")
 
     # -- time
 

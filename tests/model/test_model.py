@@ -30,10 +30,10 @@ def driver() -> Iterator[Driver]:
         yield started
 
 
-def check(driver: Driver, seeds: range) -> None:
+def check(driver: Driver, seeds: range, *, durable: bool = False) -> None:
     """Fail with the shortest script of the first seed whose script fails."""
     for seed in seeds:
-        script = Generator(seed).script(LENGTH)
+        script = Generator(seed, durable=durable).script(LENGTH)
         if run(driver, script) is not None:
             pytest.fail(f"seed {seed} fails {explain(driver, script)}")
 
@@ -51,6 +51,14 @@ def test_scripts_that_are_new(driver: Driver) -> None:
     first = random.randrange(1_000_000, 1_000_000_000)
     print(f"seeds {first} to {first + FRESH - 1}")
     check(driver, range(first, first + FRESH))
+
+
+def test_a_broker_that_is_restarted(driver: Driver) -> None:
+    """Whatever has happened, clients that come back notice nothing."""
+    check(driver, range(FIXED), durable=True)
+    first = random.randrange(1_000_000, 1_000_000_000)
+    print(f"seeds {first} to {first + FRESH - 1}")
+    check(driver, range(first, first + FRESH), durable=True)
 
 
 def test_a_script_is_read_as_it_was_written() -> None:

@@ -85,6 +85,11 @@ class RestartingBroker:
         assert self._process is not None
         return self._process.wait(LIMIT)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """Kill it by SIGKILL."""
         if self._process is not None:

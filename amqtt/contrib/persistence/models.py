@@ -21,7 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.mysql import LONGBLOB
+from sqlalchemy.dialects.mysql import LONGBLOB, MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from amqtt.contrib._json_column import DataClassListJSON
@@ -30,6 +30,8 @@ from amqtt.contrib._json_column import DataClassListJSON
 Number = BigInteger().with_variant(Integer, "sqlite")
 # A BLOB of MySQL ends at 65,535 bytes.
 Bytes = LargeBinary().with_variant(LONGBLOB, "mysql", "mariadb")
+# So does its TEXT, which is enough for a topic, but not for all identifiers of subscriptions.
+LongText = Text().with_variant(MEDIUMTEXT, "mysql", "mariadb")
 
 
 @dataclass
@@ -178,7 +180,7 @@ deliveries = _table(
     Column("message", BigInteger, nullable=False),
     Column("qos", Integer, nullable=False),
     Column("retain", Boolean, nullable=False),
-    Column("identifiers", Text, nullable=False),
+    Column("identifiers", LongText, nullable=False),
     Column("share", Text),
     Column("packet_id", Integer, nullable=False),
     Column("state", Integer, nullable=False),

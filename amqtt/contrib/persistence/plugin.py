@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import sqlite3
-import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import delete, event, func, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from amqtt.contrib._compat import StrEnum
 from amqtt.contrib.persistence import models
+from amqtt.contrib.persistence.damage import problem_of, set_aside
 from amqtt.contrib.persistence.models import (
     RetainedMessage,
     StoredMessage,
@@ -25,7 +26,8 @@ from amqtt.contrib.persistence.models import (
 )
 from amqtt.contrib.persistence.reading import Reader
 from amqtt.contrib.persistence.schema import upgrade
-from amqtt.contrib.persistence.writers import FileLock, ServerWriter, SQLiteFileWriter, Writer
+from amqtt.contrib.persistence.server_writer import ServerWriter
+from amqtt.contrib.persistence.sqlite_writer import FileLock, SQLiteFileWriter
 from amqtt.errors import MQTTError, PluginError, PluginInitError
 from amqtt.events import BrokerEvents
 from amqtt.plugins.storage import BaseStoragePlugin
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from amqtt.contexts import BaseContext
+    from amqtt.contrib.persistence.writers import Writer
     from amqtt.plugins.storage import StateChanges, StoredState
     from amqtt.session import RetainedApplicationMessage, Session
 
@@ -140,6 +143,7 @@ class SessionDBPlugin(BaseStoragePlugin):
         self._db_session_maker: async_sessionmaker[AsyncSession] = async_sessionmaker(
             self._engine, expire_on_commit=False
         )
+        self._lock = None if self._file is None else FileLock(self._file)
         self._writer: Writer | None = None
         self._is_open = False
         self._has_old = False
@@ -173,7 +177,7 @@ class SessionDBPlugin(BaseStoragePlugin):
         if not file.exists():
             return
         try:
-            problem = _problem_of(file, self.config.busy_timeout)
+            problem = problem_of(file, self.config.busy_timeout)
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 return  # whoever has it open gets along with it
@@ -186,12 +190,15 @@ class SessionDBPlugin(BaseStoragePlugin):
                 " 'on_corruption: set_aside' to begin anew and keep the damaged file aside"
             )
             raise PluginError(msg)
-        lock = FileLock(file)
+        lock = self._lock
+        assert lock is not None
+        was_held = lock.is_held
         lock.take()  # not away from under a broker
         try:
-            aside = _set_aside(file)
+            aside = set_aside(file)
         finally:
-            lock.release()
+            if not was_held:
+                lock.release()
         self.context.logger.error(
             "'%s' is damaged (%s): it was set aside as '%s', and the broker begins without sessions"
             " and retained messages",
@@ -204,25 +211,33 @@ class SessionDBPlugin(BaseStoragePlugin):
         """Return what is stored, and keep other brokers away from now on.
 
         Raises:
-            PluginError: another broker uses the database.
+            PluginError: another broker uses the database, it cannot be reached, or it is damaged.
 
         """
-        await self.on_broker_pre_start()
-        if self._writer is not None:
-            await self._writer.close()
-        if self._file is not None:
-            self._writer = SQLiteFileWriter(
-                self._engine, self._file, self.config.synchronous, self.config.busy_timeout
-            )
-        else:
-            self._writer = ServerWriter(self._engine)
-        await self._writer.open()
+        await self._close_writer()
+        try:
+            self._writer = self._new_writer()
+            await self._writer.lock()
+            await self.on_broker_pre_start()
+            await self._writer.open()
+        except (OSError, SQLAlchemyError, sqlite3.Error) as error:
+            name = self._engine.url.render_as_string(hide_password=True)
+            msg = f"the session database {name} cannot be opened: {error}"
+            raise PluginError(msg) from error
         async with self._engine.connect() as connection:
             reader = Reader(connection)
             async for part in reader.read():
                 yield part
         self._has_old = reader.found_old
         self._restored = reader
+
+    def _new_writer(self) -> Writer:
+        if self._file is None or self._lock is None:
+            return ServerWriter(self._engine)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        return SQLiteFileWriter(
+            self._engine, self._file, self._lock, self.config.synchronous, self.config.busy_timeout
+        )
 
     async def commit(self, changes: StateChanges) -> None:
         """Store a batch in one transaction."""
@@ -251,15 +266,19 @@ class SessionDBPlugin(BaseStoragePlugin):
 
     async def on_broker_post_shutdown(self) -> None:
         """Forget everything, if the configuration says so."""
-        await self._close_writer()
-        if self.config.clear_on_shutdown:
-            await self._clear()
-        await self._engine.dispose()
+        try:
+            if self.config.clear_on_shutdown:
+                await self._clear()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
-        """Close the database."""
+        """Close the database, and let other brokers have it."""
+        self._is_open = False
         await self._close_writer()
         await self._engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
 
     async def _close_writer(self) -> None:
         writer, self._writer = self._writer, None
@@ -267,15 +286,17 @@ class SessionDBPlugin(BaseStoragePlugin):
             await writer.close()
 
     async def _clear(self) -> None:
-        if self.config.file is not None and self._file is not None:
-            await self._engine.dispose()
-            for suffix in ("", "-wal", "-shm", "-journal", "-lock"):
-                self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
-            self._is_open = False
+        """Clear the database while nobody else can have it."""
+        if self.config.file is None or self._file is None or self._lock is None:
+            async with self._engine.begin() as connection:
+                for table in models.ALL_TABLES:
+                    await connection.execute(delete(table))
             return
-        async with self._engine.begin() as connection:
-            for table in models.ALL_TABLES:
-                await connection.execute(delete(table))
+        await self._close_writer()
+        await self._engine.dispose()
+        self._lock.take()
+        for suffix in ("", "-wal", "-shm", "-journal", "-lock"):
+            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
 
     # -- what aMQTT does, for whoever calls it without an engine
 
@@ -392,28 +413,3 @@ class SessionDBPlugin(BaseStoragePlugin):
                     )
         self.context.logger.info("Retained messages restored: %d", len(messages))
         self.context.logger.info("Restored %d sessions.", len(sessions))
-
-
-def _problem_of(file: Path, busy_timeout: float) -> str | None:
-    """Say what is wrong with a SQLite file; None: nothing."""
-    connection = sqlite3.connect(file, timeout=busy_timeout)
-    try:
-        found = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
-    except sqlite3.OperationalError:
-        raise
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    finally:
-        connection.close()
-    return None if found == ["ok"] else str(found[0]).splitlines()[0]
-
-
-def _set_aside(file: Path) -> Path:
-    """Rename a SQLite file and what belongs to it; return its new name."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    aside = file.with_name(f"{file.name}.corrupt-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        part = file.with_name(file.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside

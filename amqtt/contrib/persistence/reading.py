@@ -6,7 +6,7 @@ import base64
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Boolean, LargeBinary, func, literal, select, tuple_
 
 from amqtt.contrib.persistence import models
 from amqtt.plugins.storage import (
@@ -63,17 +63,17 @@ class Reader:
             yield StoredState(sessions=[_session(row) for row in rows])
             old += [part for row in rows if (part := self._old_state(row)) is not None]
         async for rows in self._pages(select(models.subscriptions), models.subscriptions.c.id):
-            yield StoredState(subscriptions=[SubscriptionRow(*row) for row in rows])
+            yield StoredState(subscriptions=list(map(SubscriptionRow._make, rows)))
         async for rows in self._pages(select(models.messages), models.messages.c.id):
-            yield StoredState(messages=[MessageRow(*row) for row in rows])
+            yield StoredState(messages=list(map(MessageRow._make, rows)))
         async for rows in self._pages(select(models.deliveries), models.deliveries.c.id):
-            yield StoredState(deliveries=[DeliveryRow(*row) for row in rows])
+            yield StoredState(deliveries=list(map(DeliveryRow._make, rows)))
         async for part in self._read_received():
             yield part
         # Of several messages of a topic the one that was written last comes first and is kept.
         async for rows in self._pages(_RETAINED, models.stored_messages.c.id, descending=True):
             self.retained += len(rows)
-            yield StoredState(retained=[_retained(row) for row in rows])
+            yield StoredState(retained=list(map(MessageRow._make, rows)))
         for part in old:
             self.found_old = True
             yield part
@@ -103,7 +103,7 @@ class Reader:
                 page = page.where(key > last)
             rows = (await self._connection.execute(page)).all()
             if rows:
-                yield StoredState(received=[ReceivedRow(*row) for row in rows])
+                yield StoredState(received=list(map(ReceivedRow._make, rows)))
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0], rows[-1][1]
@@ -160,13 +160,16 @@ _SESSIONS = select(
     _details.will_expiry_interval,
 ).outerjoin_from(models.stored_sessions, models.session_details, _sessions.id == _details.id)
 
+# In the order of MessageRow: there may be a million of them.
+_NOTHING = literal(b"", LargeBinary())
 _messages = models.stored_messages.c
 _RETAINED = select(
     _messages.id,
     _messages.topic,
-    _messages.data,
+    func.coalesce(_messages.data, _NOTHING),
     _messages.qos,
-    models.retained_details.c.properties,
+    literal(True, Boolean()),
+    func.coalesce(models.retained_details.c.properties, _NOTHING),
     models.retained_details.c.expires_at,
 ).outerjoin_from(
     models.stored_messages,
@@ -202,10 +205,4 @@ def _session(row: Any) -> SessionRow:
         row.keep_alive,
         bool(row.clean_session),
         will,
-    )
-
-
-def _retained(row: Any) -> MessageRow:
-    return MessageRow(
-        row.id, row.topic, row.data or b"", row.qos, True, row.properties or b"", row.expires_at
     )

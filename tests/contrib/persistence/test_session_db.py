@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import resource
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.client import make_client
 from support.databases import DatabaseServer
-from support.restarting import RestartingBroker
+from support.session_db import PLUGIN, config_of, count, file_of, running, take
 
 from amqtt.broker import Broker
-from amqtt.contrib.persistence import models
+from amqtt.contrib.persistence import SessionDBPlugin, models
 from amqtt.errors import BrokerError, PluginInitError
 
-PLUGIN = "amqtt.contrib.persistence.SessionDBPlugin"
 OLD = Path(__file__).with_name("amqtt-0.11.3.db")
-
-
-def config_of(url: str, **options: Any) -> dict[str, Any]:
-    return {
-        "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}},
-        "plugins": {
-            "amqtt.plugins.authentication.AnonymousAuthPlugin": {},
-            PLUGIN: {"connection": url, "clear_on_shutdown": False, **options},
-        },
-    }
-
-
-@contextlib.asynccontextmanager
-async def running(url: str, **options: Any) -> AsyncIterator[str]:
-    """A broker that keeps its sessions; gives its URI."""
-    async with Broker(config_of(url, **options)) as broker:
-        yield f"mqtt://127.0.0.1:{broker.addresses['default'][0][1]}"
-
-
-async def count(url: str, table: Any) -> int:
-    engine = create_async_engine(url)
-    try:
-        async with engine.connect() as connection:
-            return int(await connection.scalar(select(func.count()).select_from(table)) or 0)
-    finally:
-        await engine.dispose()
-
-
-async def take(client: Any, number: int) -> list[tuple[str, bytes, int]]:
-    """Take messages of a client: topic, payload and QoS."""
-    taken = []
-    for _ in range(number):
-        message = await client.deliver_message(timeout_duration=10)
-        assert message is not None
-        taken.append((message.topic, bytes(message.data), message.qos))
-    return taken
 
 
 async def test_a_session_comes_back_with_everything(url: str) -> None:
@@ -96,9 +54,15 @@ async def test_a_session_comes_back_with_everything(url: str) -> None:
         await away.subscribe([("r/+", 1)])
         kept = [await away.deliver_message(timeout_duration=10) for _ in range(2)]
         assert {m.topic: bytes(m.data) for m in kept if m} == {"r/1": b"kept", "r/2": b"new"}
+        # What was on its way when the broker stops would come again.
+        await asyncio.wait_for(_no_rows(url, models.deliveries), 10)
         await away.disconnect()
-    assert await count(url, models.deliveries) == 0
     assert await count(url, models.messages) == 0
+
+
+async def _no_rows(url: str, table: Any) -> None:
+    while await count(url, table) > 0:
+        await asyncio.sleep(0.01)
 
 
 async def test_a_clean_start_leaves_nothing_behind(url: str) -> None:
@@ -163,18 +127,8 @@ async def test_a_file_is_deleted_when_it_is_to_be_cleared(tmp_path: Path) -> Non
 
 
 def test_file_and_connection_exclude_each_other() -> None:
-    from amqtt.contrib.persistence import SessionDBPlugin
-
     with pytest.raises(PluginInitError):
         SessionDBPlugin.Config(connection="sqlite+aiosqlite://", file="x.db")
-
-
-async def test_a_second_broker_is_refused(url: str) -> None:
-    async with running(url):
-        with pytest.raises(BrokerError, match="another broker keeps its sessions in"):
-            await asyncio.wait_for(Broker(config_of(url)).start(), 30)
-    async with running(url):
-        pass  # and not for ever
 
 
 async def test_two_storage_plugins_are_refused(sqlite_url: str) -> None:
@@ -184,164 +138,8 @@ async def test_two_storage_plugins_are_refused(sqlite_url: str) -> None:
         await Broker(config).start()
 
 
-from amqtt.contrib.persistence import SessionDBPlugin  # noqa: E402
-
-
 class AnotherPlugin(SessionDBPlugin):
     """One too many."""
-
-
-# -- faults
-
-
-async def _publish_while(
-    client: Any, trouble: Callable[[], Awaitable[None]], repair: Callable[[], Awaitable[None]]
-) -> None:
-    """A message that is published meanwhile is acknowledged afterwards, and not before."""
-    await trouble()
-    waiting = asyncio.ensure_future(client.publish("t", b"meanwhile", qos=1))
-    done, _ = await asyncio.wait([waiting], timeout=0.5)
-    assert not done, "acknowledged, though it cannot have been stored"
-    await repair()
-    await asyncio.wait_for(waiting, 30)
-
-
-async def _subscriber_is_away(uri: str) -> None:
-    away = make_client(4, "away")
-    await away.connect(uri, cleansession=False)
-    await away.subscribe([("t", 1)])
-    await away.disconnect()
-
-
-async def _check_after_trouble(url: str, expected: list[bytes]) -> None:
-    async with running(url) as uri:
-        away = make_client(4, "away")
-        await away.connect(uri, cleansession=False)
-        assert [payload for _, payload, _ in await take(away, len(expected))] == expected
-        await away.disconnect()
-
-
-async def test_a_server_that_restarts_slows_but_loses_nothing(
-    server: DatabaseServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    url = await asyncio.to_thread(server.new_database)
-    async with running(url) as uri:
-        await _subscriber_is_away(uri)
-        client = make_client(4, "c")
-        await client.connect(uri)
-        await client.publish("t", b"before", qos=1)
-        await _publish_while(
-            client,
-            lambda: asyncio.to_thread(server.stop),
-            lambda: asyncio.to_thread(server.start),
-        )
-        await client.publish("t", b"after", qos=1)
-        await client.disconnect()
-    assert "cannot store changes" in caplog.text
-    assert "stores changes again" in caplog.text
-    await _check_after_trouble(url, [b"before", b"meanwhile", b"after"])
-
-
-async def test_a_server_that_hangs_stalls_nobody_else(server: DatabaseServer) -> None:
-    url = await asyncio.to_thread(server.new_database)
-    async with running(url) as uri:
-        await _subscriber_is_away(uri)
-        client, bystander = make_client(4, "c"), make_client(4, "bystander")
-        await client.connect(uri)
-        await bystander.connect(uri)
-        await bystander.subscribe([("free", 1)])
-
-        async def freeze() -> None:
-            server.freeze()
-
-        async def thaw() -> None:
-            # Traffic that needs no store goes on.
-            await bystander.publish("free", b"x", qos=1)
-            assert await take(bystander, 1) == [("free", b"x", 1)]
-            server.thaw()
-
-        await _publish_while(client, freeze, thaw)
-        await client.disconnect()
-        await bystander.disconnect()
-    await _check_after_trouble(url, [b"meanwhile"])
-
-
-async def test_a_file_that_somebody_locks(sqlite_url: str) -> None:
-    file = sqlite_url.removeprefix("sqlite+aiosqlite:///")
-    async with running(sqlite_url, busy_timeout=0.1) as uri:
-        await _subscriber_is_away(uri)
-        client = make_client(4, "c")
-        await client.connect(uri)
-        intruder = sqlite3.connect(file, isolation_level=None)
-
-        async def lock() -> None:
-            intruder.execute("BEGIN IMMEDIATE")
-
-        async def unlock() -> None:
-            intruder.execute("ROLLBACK")
-
-        await _publish_while(client, lock, unlock)
-        intruder.close()
-        await client.disconnect()
-    await _check_after_trouble(sqlite_url, [b"meanwhile"])
-
-
-@pytest.fixture
-def broker(tmp_path: Path, sqlite_url: str) -> Iterator[RestartingBroker]:
-    options = {"connection": sqlite_url, "clear_on_shutdown": False}
-    process = RestartingBroker(tmp_path, {PLUGIN: options})
-    process.start()
-    yield process
-    process.kill()
-
-
-async def test_a_disk_that_is_full(broker: RestartingBroker, sqlite_url: str) -> None:
-    """No file of the broker may grow: SQLite takes that as it takes a full disk."""
-    await _subscriber_is_away(broker.uri)
-    client = make_client(4, "c")
-    await client.connect(broker.uri)
-
-    async def fill() -> None:
-        resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-
-    async def make_room() -> None:
-        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, unlimited)
-
-    await _publish_while(client, fill, make_room)
-    await client.disconnect()
-    assert "cannot store changes" in broker.log()
-    await asyncio.to_thread(broker.stop)
-    await _check_after_trouble(sqlite_url, [b"meanwhile"])
-
-
-def _damage(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[4096 : 4096 + 8192] = b"\xa5" * 8192
-    file.write_bytes(content)
-
-
-@pytest.mark.parametrize("how", ["pages", "no database"])
-async def test_a_damaged_file_is_refused_or_set_aside(
-    tmp_path: Path, sqlite_url: str, how: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    file = Path(sqlite_url.removeprefix("sqlite+aiosqlite:///"))
-    async with running(sqlite_url) as uri:
-        await _subscriber_is_away(uri)
-    if how == "pages":
-        _damage(file)
-    else:
-        file.write_bytes(b"this is no database" * 1000)
-    before = file.read_bytes()
-    with pytest.raises(BrokerError, match=r"is damaged .* set 'on_corruption: set_aside'"):
-        await Broker(config_of(sqlite_url)).start()
-    assert file.read_bytes() == before
-    async with running(sqlite_url, on_corruption="set_aside") as uri:
-        await _subscriber_is_away(uri)
-    aside = [each for each in tmp_path.iterdir() if ".corrupt-" in each.name]
-    assert [each.read_bytes() for each in aside] == [before]
-    assert "was set aside as" in caplog.text
 
 
 # -- databases of aMQTT
@@ -369,10 +167,50 @@ async def test_a_database_of_amqtt_is_taken_over(tmp_path: Path) -> None:
     assert await count(url, models.stored_sessions) == 2
 
 
+# What aMQTT 0.11.3 makes of its models there.
+OLD_POSTGRESQL = (
+    "CREATE TABLE stored_sessions (id SERIAL NOT NULL, client_id VARCHAR NOT NULL,"
+    " clean_session BOOLEAN, will_flag BOOLEAN DEFAULT 'false' NOT NULL, will_message BYTEA,"
+    " will_qos INTEGER, will_retain BOOLEAN, will_topic VARCHAR, keep_alive INTEGER NOT NULL,"
+    " retained JSON NOT NULL, subscriptions JSON NOT NULL, PRIMARY KEY (id))",
+    "CREATE TABLE stored_messages (id SERIAL NOT NULL, topic VARCHAR NOT NULL, data BYTEA,"
+    " qos INTEGER NOT NULL, PRIMARY KEY (id))",
+    "INSERT INTO stored_sessions (client_id, clean_session, keep_alive, retained, subscriptions)"
+    ' VALUES (\'keeper\', false, 60, \'[{"topic": "a/1", "data": "x", "qos": 1}]\','
+    ' \'[{"topic": "a/#", "qos": 1}]\')',
+    "INSERT INTO stored_messages (topic, data, qos) VALUES ('r', '\\xff00', 1)",
+)
+
+
+async def test_a_postgresql_database_of_amqtt_is_taken_over(postgresql: DatabaseServer) -> None:
+    url = await asyncio.to_thread(postgresql.new_database)
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        for statement in OLD_POSTGRESQL:
+            await connection.exec_driver_sql(statement)
+    await engine.dispose()
+    for _ in range(2):
+        async with Broker(config_of(url)) as broker:
+            assert list(broker.subscriptions) == ["a/#"]
+            assert bytes(broker.retained_messages["r"].data) == b"\xff\x00"
+    async with running(url) as uri:
+        keeper = make_client(4, "keeper")
+        await keeper.connect(uri, cleansession=False)
+        assert await take(keeper, 1) == [("a/1", b"x", 1)]
+        await keeper.disconnect()
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        kinds = await connection.exec_driver_sql(
+            "SELECT data_type FROM information_schema.columns WHERE column_name = 'id'"
+        )
+        assert {row[0] for row in kinds} == {"bigint"}
+    await engine.dispose()
+
+
 async def test_a_database_of_a_newer_version_is_refused(sqlite_url: str) -> None:
     async with running(sqlite_url):
         pass
-    connection = sqlite3.connect(sqlite_url.removeprefix("sqlite+aiosqlite:///"))
+    connection = sqlite3.connect(file_of(sqlite_url))
     connection.execute("UPDATE stored_version SET version_num = '9999'")
     connection.commit()
     connection.close()

@@ -7,6 +7,8 @@
 //     read NAME                     it does again, and takes all there is
 //     drop NAME                     the network connection breaks
 //     advance MILLISECONDS          time passes
+//     restart                       the broker dies, and another one has what its store has; only
+//                                   of a durable one (setting durable=1), without connections
 //
 // Each line is answered by what the connections saw, one line for each, and a full stop:
 //
@@ -95,6 +97,13 @@ class driver {
             reset(words);
             return;
         }
+        if (command == "restart" && is_durable_ && connections_.empty()) {
+            const instant now = bed_->now;
+            begin();
+            bed_->now = now;
+            keep();
+            return;
+        }
         words >> name;
         if (command == "send") {
             std::string data;
@@ -113,6 +122,7 @@ class driver {
         } else {
             throw std::invalid_argument("cannot obey '" + line + "'");
         }
+        commit();
     }
 
     // What was seen since the last call.
@@ -134,16 +144,41 @@ class driver {
 
   private:
     void reset(std::istream& assignments) {
-        broker_settings settings;
+        settings_ = {};
+        is_durable_ = false;
         std::string assignment;
         while (assignments >> assignment) {
             const std::size_t equals = std::min(assignment.find('='), assignment.size() - 1);
-            set(settings, assignment.substr(0, equals), number(assignment.substr(equals + 1)));
+            const std::string key = assignment.substr(0, equals);
+            const std::uint32_t value = number(assignment.substr(equals + 1));
+            if (key == "durable") {
+                is_durable_ = value != 0;
+            } else {
+                set(settings_, key, value);
+            }
         }
         connections_.clear();
-        bed_ = std::make_unique<broker_bed>(settings);
+        begin();
+        store_ = {};
+        if (is_durable_) keep();
+    }
+    void begin() {
+        bed_.reset();
+        bed_ = std::make_unique<broker_bed>(settings_);
+    }
+    void keep() {
+        bed_->keep_in(store_, {.commit_delay = duration{0}});
+        commit();
+    }
+    // The store is as fast as the clients.
+    void commit() {
+        while (is_durable_ && store_.handed_over)
+            bed_->commit();
     }
 
+    memory_store store_;
+    broker_settings settings_;
+    bool is_durable_ = false;
     std::unique_ptr<broker_bed> bed_ = std::make_unique<broker_bed>();
     std::set<std::string> connections_;  // that are open
 };

@@ -3,37 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include "support/broker_bed.hpp"
+#include "support/durable_bed.hpp"
 
 namespace amqtt::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-const connect_spec keeper{.client_id = "s", .clean = false};
-
-struct durable_bed : testing::Test {
-    durable_bed() { start(); }
-
-    void start(const journal_settings& how = {}, const broker_settings& settings = {}) {
-        bed.reset();
-        bed = std::make_unique<broker_bed>(settings);
-        bed->keep_in(store, how);
-    }
-    // The process ends here and now, and another one begins.
-    void crash() { start(); }
-    peer& at(const std::string& name) { return (*bed)[name]; }
-    // A session with a subscription, which is away.
-    void leave_subscriber(unsigned level = 2) {
-        at("s").send(connect(keeper)).send(subscribe(9, {{"t/#", level}}));
-        bed->commit_all();
-        at("s").send(disconnect()).take();
-        bed->commit_all();
-    }
-
-    memory_store store;
-    std::unique_ptr<broker_bed> bed;
-};
 
 TEST_F(durable_bed, tells_that_a_session_is_new_when_that_is_stored) {
     at("s").send(connect(keeper)).expect_nothing();
@@ -180,174 +155,47 @@ TEST_F(durable_bed, slows_those_who_publish_while_the_store_does_not_follow) {
         at("p").expect(puback(id));
 }
 
-// -- after a crash
-
-TEST_F(durable_bed, has_what_it_had) {
+TEST_F(durable_bed, collects_the_next_batch_while_one_is_stored) {
+    start({.most_changes = 10});
     leave_subscriber();
     at("p").login({.client_id = "p"});
-    at("p").send(publish({.topic = "t/1", .payload = "x", .level = 1, .packet_id = 7}));
-    at("p").send(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 8}));
-    at("p").send(
-        publish({.topic = "t/3", .payload = "z", .level = 1, .packet_id = 9, .retain = true}));
+    for (unsigned id = 1; id <= 100; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    ASSERT_TRUE(store.handed_over);
+    const std::size_t in_first = store.handed_over->deliveries.size();
+    EXPECT_GT(bed->queued("s"), in_first);  // they were read meanwhile
+    bed->commit();
+    EXPECT_GT(store.handed_over->deliveries.size(), 1U);  // so the next one is there, and full
     bed->commit_all();
-    crash();
-    at("s").login(keeper, true);
-    at("s").expect(publish({.topic = "t/1", .payload = "x", .level = 1, .packet_id = 1}));
-    bed->commit_all();
-    at("s").expect(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 2}));
-    at("s").expect(publish({.topic = "t/3", .payload = "z", .level = 1, .packet_id = 3}));
-    at("n").login({.client_id = "n"}).subscribe("t/+", 0);
-    at("n").expect(publish({.topic = "t/3", .payload = "z", .retain = true})).expect_nothing();
+    EXPECT_EQ(bed->queued("s"), 100U);
 }
 
-TEST_F(durable_bed, goes_on_with_packet_identifiers_and_states) {
-    leave_subscriber();
-    at("p").login({.client_id = "p"});
-    at("p").send(publish({.topic = "t/1", .payload = "x", .level = 2, .packet_id = 7}));
-    at("p").send(publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 8}));
-    bed->commit_all();
-    bed->reopen("s").login(keeper, true);
+TEST_F(durable_bed, reads_on_when_what_filled_the_batch_is_undone) {
+    start({.most_changes = 10});
+    at("s").send(connect(keeper)).send(subscribe(9, {{"t", 1}}));
     bed->commit_all();
     at("s").take();
-    at("s").send(pubrec(1));
-    bed->commit_all();
-    at("s").expect(pubrel(1));
-    crash();
-    // What is sent again waits for the store, which is to know that the client is there.
-    at("s").login(keeper, true).expect_nothing();
-    bed->commit_all();
-    at("s").expect(pubrel(1));
-    at("s").expect(
-        publish({.topic = "t/2", .payload = "y", .level = 2, .packet_id = 2, .dup = true}));
-    at("s").send(pubcomp(1)).send(pubrec(2));
-    bed->commit_all();
-    at("s").expect(pubrel(2)).send(pubcomp(2));
-    bed->commit_all();
-    EXPECT_TRUE(store.deliveries.empty());
-    EXPECT_TRUE(store.messages.empty());
-}
-
-TEST_F(durable_bed, knows_the_messages_that_a_client_has_not_released) {
-    leave_subscriber();
-    const connect_spec sender{.client_id = "p", .clean = false};
-    at("p").send(connect(sender));
-    bed->commit_all();
-    at("p").take();
-    at("p").send(publish({.topic = "t", .payload = "x", .level = 2, .packet_id = 7}));
-    bed->commit_all();
-    crash();
-    at("p").login(sender, true);
-    at("p").send(publish({.topic = "t", .payload = "x", .level = 2, .packet_id = 7, .dup = true}));
-    bed->commit_all();
-    at("p").expect(pubrec(7));
-    EXPECT_EQ(bed->queued("s"), 1U);
-}
-
-TEST_F(durable_bed, forgets_what_was_not_stored) {
-    leave_subscriber();
-    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 1, .packet_id = 7}));
-    at("p").expect_nothing();
-    crash();
-    EXPECT_EQ(bed->queued("s"), 0U);
-}
-
-TEST_F(durable_bed, keeps_nothing_of_a_session_that_has_ended) {
-    leave_subscriber();
-    bed->publish("t/1", "x", qos::at_least_once);
-    bed->commit_all();
-    bed->reopen("s").login(keeper, true);
-    at("s").send(disconnect());
-    at("s2").send(connect({.client_id = "s"}));  // Clean Session
-    bed->commit_all();
-    EXPECT_TRUE(store.sessions.empty());
-    EXPECT_TRUE(store.subscriptions.empty());
-    EXPECT_TRUE(store.messages.empty());
-    EXPECT_TRUE(store.deliveries.empty());
-    crash();
-    EXPECT_EQ(bed->core.sessions().size(), 0U);
-}
-
-TEST_F(durable_bed, drops_a_session_whose_time_is_over) {
-    broker_settings settings;
-    settings.session_expiry = 60s;
-    start({}, settings);
-    leave_subscriber();
-    bed->advance(30s);
-    const instant then = bed->now;
-    start({}, settings);
-    bed->now = then;
-    bed->advance(25s);
-    EXPECT_NE(bed->session_of("s"), nullptr);
-    bed->advance(10s);
-    EXPECT_EQ(bed->session_of("s"), nullptr);
-    bed->commit_all();
-    EXPECT_TRUE(store.sessions.empty());
-}
-
-// 5.0 section 3.1.2.5: after a failure of the server
-TEST_F(durable_bed, publishes_the_wills_of_those_who_were_connected) {
-    leave_subscriber();
-    at("w").send(connect({.client_id = "w", .will = {{"t/will", "gone", 1}}}));
-    bed->commit_all();
-    at("w").take();
-    crash();
-    EXPECT_EQ(bed->queued("s"), 1U);
-    bed->commit_all();
-    EXPECT_EQ(store.sessions.size(), 1U);
-    crash();
-    EXPECT_EQ(bed->queued("s"), 1U);
-}
-
-TEST_F(durable_bed, replaces_and_removes_retained_messages) {
+    at("other").send(connect({.client_id = "other", .clean = false}));  // occupies the store
+    bed->advance(100ms);
+    ASSERT_TRUE(store.handed_over);
     at("p").login({.client_id = "p"});
-    at("p").send(
-        publish({.topic = "r/1", .payload = "a", .level = 1, .packet_id = 1, .retain = true}));
-    at("p").send(
-        publish({.topic = "r/2", .payload = "b", .level = 1, .packet_id = 2, .retain = true}));
-    bed->commit_all();
-    at("p").send(
-        publish({.topic = "r/1", .payload = "c", .level = 1, .packet_id = 3, .retain = true}));
-    at("p").send(publish({.topic = "r/2", .level = 1, .packet_id = 4, .retain = true}));
-    at("p").take();
-    at("p").expect_nothing();
-    bed->commit_all();
-    at("p").expect(puback(3)).expect(puback(4));
-    ASSERT_EQ(store.retained.size(), 1U);
-    EXPECT_EQ(as_text(store.retained.begin()->second.content->payload()), "c");
-    crash();
-    EXPECT_EQ(bed->core.routes().retained().size(), 1U);
-}
-
-TEST_F(durable_bed, hands_shared_messages_of_an_ended_member_to_another) {
-    for (const std::string name : {"a", "b"}) {
-        at(name).send(connect({.client_id = name, .clean = false}));
-        at(name).send(subscribe(9, {{"$share/g/t", 1}})).send(disconnect());
+    for (unsigned id = 1; id <= 40; ++id)
+        at("p").send(publish({.topic = "t", .level = 1, .packet_id = id}));
+    unsigned received = 0;
+    for (unsigned fresh = 1; fresh > 0; received += fresh) {
+        fresh = static_cast<unsigned>(at("s").take_packets().size());
+        for (unsigned i = 1; i <= fresh; ++i)
+            at("s").send(puback(received + i));
     }
-    for (int i = 0; i < 4; ++i)
-        bed->publish("t", "x", qos::at_least_once);
-    bed->commit_all();
-    at("a2").send(connect({.client_id = "a"}));
-    bed->commit_all();
-    crash();
-    EXPECT_EQ(bed->queued("b"), 4U);
+    EXPECT_EQ(received, 40U);
 }
 
-TEST_F(durable_bed, asks_again_about_what_was_undecided) {
-    leave_subscriber();
-    bed->hooks.want({hook::check_receive});
-    at("p").login({.client_id = "p"}).send(publish({.topic = "t", .level = 1, .packet_id = 7}));
+TEST_F(durable_bed, tells_that_a_session_is_there_when_that_is_stored) {
+    at("s").send(connect(keeper)).expect_nothing();
+    bed->reopen("s").send(connect(keeper)).expect_nothing();
     bed->commit_all();
-    at("p").expect(puback(7));
-    bed.reset();
-    bed = std::make_unique<broker_bed>();
-    bed->hooks.want({hook::check_receive});
-    bed->keep_in(store);
-    ASSERT_EQ(bed->hooks.topic_tickets.size(), 1U);
-    EXPECT_EQ(bed->queued("s"), 0U);
-    bed->core.decide_topic(bed->hooks.topic_tickets[0], {verdict::allow}, bed->now);
-    EXPECT_EQ(bed->queued("s"), 1U);
-    bed->commit_all();
-    EXPECT_EQ(store.deliveries.size(), 1U);
+    at("s").expect(connack(true));
+    bed->reopen("s").send(connect(keeper)).expect(connack(true));  // it was before
 }
 
 }  // namespace
