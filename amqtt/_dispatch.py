@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from amqtt._bridge import (
 )
 from amqtt._broker_messages import LazyMessage, retained_message
 from amqtt._broker_sessions import LocalSubscription, SessionRegistry
+from amqtt._decisions import RunningDecisions, TopicAnswers
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
 from amqtt._plugin_calls import PluginCalls
@@ -77,7 +79,6 @@ class BrokerDispatch:
     ) -> None:
         """Find out what the plugins want; there is no engine yet."""
         self._loop = loop
-        self._timeout = decision_timeout
         self.calls = PluginCalls(manager, loop)
         self.native = self.calls.native
         self._engine: _core.BrokerEngine | None = None
@@ -86,7 +87,8 @@ class BrokerDispatch:
         self._tracks = False
         self._sent_events: tuple[int, int] | None = None
         self._level_timer: asyncio.TimerHandle | None = None
-        self._decisions: set[asyncio.Task[None]] = set()
+        self._decisions = RunningDecisions(loop, decision_timeout, self._resume_pump)
+        self._answers = TopicAnswers(loop)
         self._locals: weakref.WeakValueDictionary[int, LocalSubscription] = (
             weakref.WeakValueDictionary()
         )
@@ -128,7 +130,7 @@ class BrokerDispatch:
     ) -> None:
         """Serve an engine that is about to start, whose state a plugin may keep."""
         self.keeper = keeper
-        self._engine = engine
+        self._engine = self._answers.engine = engine
         self._pump = pump
         self._sent_events = None
         self.registry.clear()
@@ -137,14 +139,13 @@ class BrokerDispatch:
 
     def detach(self) -> None:
         """Forget the engine, which has ended; its events have been handled."""
-        self._engine = None
+        self._engine = self._answers.engine = None
         self._pump = None
         self.keeper = None
         if self._level_timer is not None:
             self._level_timer.cancel()
             self._level_timer = None
-        for task in self._decisions:
-            task.cancel()
+        self._decisions.cancel_all()
         for subscription in list(self._locals.values()):
             subscription.end()
         self._locals.clear()
@@ -181,17 +182,23 @@ class BrokerDispatch:
 
     def handle(self, events: list[Any]) -> None:
         """Handle events of the engine, in their order."""
-        for event in events:
-            try:
-                self._on_kind[event[0]](*event[1:])
-            except Exception:  # the next event is somebody else's
-                logger.exception("An event of the engine could not be handled")
+        self.calls.look_again()
+        # What a handler sets in its context is nobody else's, as it is in a task.
+        contextvars.copy_context().run(self._handle, events)
+        self._answers.flush()
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(
                 "%d handlers of plugins are running; clients wait until some have ended",
                 self._running(),
             )
             self._pump.pause()
+
+    def _handle(self, events: list[Any]) -> None:
+        for event in events:
+            try:
+                self._on_kind[event[0]](*event[1:])
+            except Exception:  # the next event is somebody else's
+                logger.exception("An event of the engine could not be handled")
 
     def _running(self) -> int:
         return self.calls.running + len(self._decisions)
@@ -282,20 +289,9 @@ class BrokerDispatch:
 
     # -- decisions
 
-    def _decide(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
-        self._decisions.add(task)
-        # The plugins that have not answered by then are named in the log.
-        deadline = self._loop.call_later(self._timeout, task.cancel)
-
-        def done(ended: asyncio.Task[None]) -> None:
-            deadline.cancel()
-            self._decisions.discard(ended)
-            self._resume_pump(ended)
-            if not ended.cancelled() and ended.exception() is not None:
-                logger.error("A decision has failed", exc_info=ended.exception())
-
-        task.add_done_callback(done)
+    def _decide(self, decision: Coroutine[Any, Any, None]) -> None:
+        self._decisions.start(decision)
+        self.calls.order.task_made()
 
     def _authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
         self._decide(self._run_authenticate(ticket, facts))
@@ -338,7 +334,11 @@ class BrokerDispatch:
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         # Now, not in the task: the session of somebody's will may be over by then.
         session = self.registry.of_event(client_id)
-        self._decide(self._run_check_topic(ticket, session, action, topic))
+        made = self.calls.check_topic_now(session, topic, _ACTIONS[action])
+        if made is not None:
+            self._answers.add(ticket, *made)
+        else:
+            self._decide(self._run_check_topic(ticket, session, action, topic))
 
     async def _run_check_topic(
         self, ticket: int, session: Session, action: int, topic: str
@@ -347,7 +347,4 @@ class BrokerDispatch:
         try:
             verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
-            if self._engine is not None:
-                self._engine.topic_decided(
-                    ticket, verdict.allowed, verdict.code, verdict.reason, ttl
-                )
+            self._answers.add(ticket, verdict, ttl)

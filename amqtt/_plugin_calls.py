@@ -7,6 +7,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
+from amqtt._immediate import StartOrder, never_waits, run_to_end
 from amqtt._native_plugins import is_counted_natively, split_plugins
 from amqtt._psk import find_psk
 from amqtt._verdicts import Verdict, combine, verdict_ttl
@@ -14,6 +15,8 @@ from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amqtt.contexts import Action
     from amqtt.plugins.manager import Handler
     from amqtt.session import Session
@@ -61,6 +64,7 @@ class PluginCalls:
 
     Attributes:
         native: what the engine does, and what is left to Python.
+        order: whether what never waits may be called without a task.
 
     """
 
@@ -69,6 +73,10 @@ class PluginCalls:
         self._manager = manager
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
+        self.order = StartOrder(loop)
+        # What is looked up once for many events.
+        self._called: dict[Events, tuple[list[Handler], bool]] = {}
+        self._asked: list[tuple[Any, Callable[..., Any]]] | None = None
         self._has_own_auth = _is_replaced(manager, "map_plugin_auth")
         self._has_own_topic = _is_replaced(manager, "map_plugin_topic")
         self.native = split_plugins(manager)
@@ -133,20 +141,48 @@ class PluginCalls:
             if each.plugin not in idle and not is_counted_natively(each)
         ]
 
+    def look_again(self) -> None:
+        """Notice what has changed in plugins, logger levels and replaced methods since."""
+        self._called.clear()
+        self._asked = None
+
     def tell(self, event: Events, kwargs: dict[str, Any]) -> list[asyncio.Task[Any]]:
         """Tell the plugins an event of the engine, and do not wait for them.
 
+        Handlers that never wait have ended when this returns.
+
         Returns:
-            The tasks in which they handle it.
+            The tasks in which the others handle it.
 
         """
-        if not _is_replaced(self._manager, "fire_event"):
-            handlers = self._handlers(event)
-            return self._manager.start_handlers(event, handlers, kwargs) if handlers else []
-        task = self._loop.create_task(self._fire(event, kwargs))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return [task]
+        called = self._called.get(event)
+        if called is None:
+            called = self._called[event] = self._look_up(event)
+        handlers, is_immediate = called
+        if is_immediate and self.order.is_clear:
+            for handler in handlers:
+                try:
+                    run_to_end(handler.call(**kwargs))
+                except asyncio.CancelledError:  # as if a task was cancelled
+                    continue
+                except Exception:
+                    self._manager.handler_failed(event, handler)
+            return []
+        if _is_replaced(self._manager, "fire_event"):
+            task = self._loop.create_task(self._fire(event, kwargs))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return [task]
+        tasks = self._manager.start_handlers(event, handlers, kwargs) if handlers else []
+        if tasks:
+            self.order.task_made()
+        return tasks
+
+    def _look_up(self, event: Events) -> tuple[list[Handler], bool]:
+        if _is_replaced(self._manager, "fire_event"):
+            return [], False
+        handlers = self._handlers(event)
+        return handlers, all(never_waits(each.call) for each in handlers)
 
     async def _fire(self, event: Events, kwargs: dict[str, Any]) -> None:
         try:
@@ -188,6 +224,33 @@ class PluginCalls:
         if not isinstance(self._manager, PluginManager):
             return b""
         return await find_psk(self._manager, listener, identity)
+
+    def check_topic_now(
+        self, session: Session, topic: str, action: Action
+    ) -> tuple[Verdict, float] | None:
+        """Decide on a topic as `check_topic` does, if that takes no waiting; None if it does."""
+        if self._asked is None:
+            self._asked = self._look_up_topic_plugins()
+        if not self._asked or not self.order.is_clear:
+            return None
+        results = {}
+        for plugin, topic_filtering in self._asked:
+            try:
+                results[plugin] = run_to_end(
+                    topic_filtering(session=session, topic=topic, action=action)
+                )
+            except asyncio.CancelledError:  # as if a task was cancelled
+                return Verdict.refusal(), 0.0
+            except Exception:
+                results[plugin] = self._manager.decision_failed(plugin, "topic_filtering")
+        verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
+        return verdict, verdict_ttl(self.native.topic)
+
+    def _look_up_topic_plugins(self) -> list[tuple[Any, Callable[..., Any]]]:
+        if self._has_own_topic:
+            return []
+        asked = [(plugin, plugin.topic_filtering) for plugin in self.native.topic]
+        return asked if all(never_waits(call) for _, call in asked) else []
 
     async def check_topic(
         self, session: Session, topic: str, action: Action

@@ -257,9 +257,13 @@ class PluginManager(Generic[C]):
         try:
             await handler.call(**kwargs)
         except Exception:
-            self.logger.exception(
-                "Plugin '%s' failed to handle the event '%s'", type(handler.plugin).__name__, event
-            )
+            self.handler_failed(event, handler)
+
+    def handler_failed(self, event: Events | str, handler: Handler) -> None:
+        """Log the exception that is being handled, which a handler has raised."""
+        self.logger.exception(
+            "Plugin '%s' failed to handle the event '%s'", type(handler.plugin).__name__, event
+        )
 
     # -- decisions
 
@@ -324,12 +328,16 @@ class PluginManager(Generic[C]):
             )
             raise
         except Exception:
-            self.logger.exception(
-                "Plugin '%s' failed to decide in '%s', which refuses the client",
-                type(plugin).__name__,
-                method,
-            )
-            return False
+            return self.decision_failed(plugin, method)
+
+    def decision_failed(self, plugin: Any, method: str) -> bool:
+        """Log the exception that is being handled, which a plugin has raised; return a refusal."""
+        self.logger.exception(
+            "Plugin '%s' failed to decide in '%s', which refuses the client",
+            type(plugin).__name__,
+            method,
+        )
+        return False
 
     # -- all plugins, one after the other
 

@@ -193,3 +193,20 @@ async def test_verdicts_are_remembered_until_they_are_invalidated() -> None:
         async with client_of(broker, "c") as client:  # who may be somebody else
             await client.publish("a", b"x", 1)
             assert len(asked) == 4
+
+
+async def test_decisions_that_never_wait_fail_like_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        Broker(config_of([ANONYMOUS, sample("Immediate")])) as broker,
+        client_of(broker, "c") as client,
+    ):
+        await client.subscribe([("#", 1)])
+        for topic in ("fail-to-decide", "cancel-decision", "forbidden", "allowed"):
+            await client.publish(topic, b"x", 1)
+        message = await client.deliver_message(LIMIT)
+        assert message is not None
+        assert message.topic == "allowed"
+    assert "Plugin 'Immediate' failed to decide in 'topic_filtering'" in caplog.text
+    assert "ValueError: decision on c" in caplog.text
