@@ -286,9 +286,9 @@ class SessionRegistry:
             del self._ended[client_id]
 
     def recent(self, client_id: str) -> BrokerSession | None:
-        """Return a session that has ended a moment ago."""
+        """Return a session that has ended a moment ago, or whose end is still to be told here."""
         _, session = self._ended.get(client_id, (0.0, None))
-        return session
+        return self._sessions.get(client_id, session)
 
     def get(self, client_id: str) -> BrokerSession | None:
         """Return a session that the engine has or had a moment ago; None when it has not."""
