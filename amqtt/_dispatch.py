@@ -89,6 +89,7 @@ class BrokerDispatch:
         self._level_timer: asyncio.TimerHandle | None = None
         self._decisions = RunningDecisions(loop, decision_timeout, self._resume_pump)
         self._answers = TopicAnswers(loop)
+        self._orders_to_forget = 0
         self._locals: weakref.WeakValueDictionary[int, LocalSubscription] = (
             weakref.WeakValueDictionary()
         )
@@ -334,17 +335,30 @@ class BrokerDispatch:
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         # Now, not in the task: the session of somebody's will may be over by then.
         session = self.registry.of_event(client_id)
+        orders = self._orders_to_forget
         made = self.calls.check_topic_now(session, topic, _ACTIONS[action])
-        if made is not None:
-            self._answers.add(ticket, *made)
-        else:
+        if made is None:
             self._decide(self._run_check_topic(ticket, session, action, topic))
+        else:
+            self._answer(ticket, *made, orders)
 
     async def _run_check_topic(
         self, ticket: int, session: Session, action: int, topic: str
     ) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
+        orders = self._orders_to_forget
         try:
             verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
-            self._answers.add(ticket, verdict, ttl)
+            self._answer(ticket, verdict, ttl, orders)
+
+    def _answer(self, ticket: int, verdict: Verdict, ttl: float, orders: int) -> None:
+        # What was asked before an order to forget may be what the order is about.
+        self._answers.add(ticket, verdict, ttl if orders == self._orders_to_forget else 0.0)
+
+    def forget_verdicts(self, client_id: str | None, topic: str | None) -> None:
+        """Let the engine forget verdicts of topic plugins, also those that are on their way."""
+        self._orders_to_forget += 1
+        self._answers.flush()
+        if self._engine is not None:
+            self._engine.forget_verdicts(client_id, topic)

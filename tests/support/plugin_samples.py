@@ -247,3 +247,20 @@ class Immediate(BaseTopicPlugin):
         if action is Action.PUBLISH and topic == "cancel-decision":
             raise asyncio.CancelledError
         return topic != "forbidden"
+
+
+class Strict(BaseTopicPlugin):
+    """Takes back all verdicts with each message to `forget`, in the batch that it decides in."""
+
+    verdict_ttl = 3600.0
+    asked = 0
+
+    async def topic_filtering(
+        self, *, session: Any = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        type(self).asked += 1
+        assert session
+        assert action
+        if topic == "forget":
+            self.context.invalidate_verdicts()  # type: ignore[attr-defined]
+        return True
