@@ -131,8 +131,9 @@ class PluginManager(Generic[C]):
         check_decision_methods(plugin_class)
         try:
             plugin = plugin_class(context)
-        except ImportError:
-            raise  # a library that the plugin needs; its name is in the error
+        except ImportError as error:
+            self.logger.error("Plugin '%s' needs what cannot be imported: %s", name, error)
+            raise
         except Exception as error:
             self.logger.debug("Plugin init failed: %r", plugin_class, exc_info=True)
             raise PluginInitError(plugin_class) from error

@@ -118,6 +118,8 @@ async def test_passwords_and_hashes_are_not_logged(
         ({"timeout": 0}, "timeout"),
         ({"on_error": "panic"}, "panic"),
         ({"connection": "nonsense"}, "URL"),
+        ({"connection": "mysql://x:secret@127.0.0.1/x"}, "'mysql' is no asynchronous driver"),
+        ({"connection": "sqlite:///x.db"}, "'sqlite' is no asynchronous driver"),
     ],
 )
 async def test_wrong_options_are_refused(options: dict[str, Any], reason: str) -> None:
@@ -127,9 +129,10 @@ async def test_wrong_options_are_refused(options: dict[str, Any], reason: str) -
     assert reason in told
 
 
-async def test_a_missing_driver_is_named() -> None:
+async def test_a_missing_driver_is_named(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(ModuleNotFoundError, match="asyncmy"):
         Broker(config_of({USERS: {"connection": "mysql+asyncmy://x@127.0.0.1/x"}}))
+    assert "Plugin 'UserAuthDBPlugin' needs what cannot be imported" in caplog.text
 
 
 # -- rights

@@ -39,6 +39,7 @@ class Database:
     Raises:
         ModuleNotFoundError: the driver is not installed.
         sqlalchemy.exc.ArgumentError: the URL is malformed.
+        ValueError: the driver is not asynchronous.
 
     """
 
@@ -46,6 +47,12 @@ class Database:
         """Prepare; nothing is opened yet."""
         _keep_values_out_of_logs()
         parsed = make_url(url)
+        if not parsed.get_dialect().is_async:
+            msg = (
+                f"'{parsed.drivername}' is no asynchronous driver: take sqlite+aiosqlite,"
+                " postgresql+asyncpg or mysql+aiomysql"
+            )
+            raise ValueError(msg)
         # What statements are given, hashes among it, does not belong into errors and logs.
         options: dict[str, Any] = {"hide_parameters": True}
         in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in (
