@@ -179,7 +179,8 @@ class MariaDB(DatabaseServer):
         return [
             shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults",
             f"--datadir={self.folder}/data", f"--port={self.port}", "--bind-address=127.0.0.1",
-            f"--tmpdir={self._temporary}", f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid",
+            f"--tmpdir={self._temporary}", f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
             "--innodb-flush-log-at-trx-commit=2", "--skip-name-resolve",
         ]  # fmt: skip
 

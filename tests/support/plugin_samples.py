@@ -264,3 +264,25 @@ class Strict(BaseTopicPlugin):
         if topic == "forget":
             self.context.invalidate_verdicts()  # type: ignore[attr-defined]
         return True
+
+
+class EventCounter(BasePlugin[BaseContext]):
+    """Counts the events of messages, in handlers that never wait and in one that does."""
+
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        self.counted = 0
+        self.waited = 0
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        self.counted += len(message.data) and len(client_id)
+
+    async def on_broker_message_broadcast(self, *, client_id: str, message: Any) -> None:
+        self.counted += len(message.topic) and len(client_id)
+
+    async def on_broker_retained_message(
+        self, *, client_id: str | None, retained_message: Any
+    ) -> None:
+        assert client_id is None
+        await asyncio.sleep(0)
+        self.waited += bool(retained_message.data)
