@@ -117,8 +117,8 @@ class PluginManager(Generic[C]):
         for entry in entry_points(group=self.namespace):
             try:
                 plugin_class = entry.load()
-            except ImportError as error:
-                msg = f"Plugin import failed: {entry.name}"
+            except Exception as error:  # the module is somebody else's
+                msg = f"Plugin import failed: {entry.name} ({entry.value})"
                 raise PluginImportError(msg) from error
             plugin = self._add(plugin_class, entry.name, None)
             self._entry_names[id(plugin)] = entry.name

@@ -337,6 +337,19 @@ async def test_a_module_that_fails_is_an_error_that_says_where(
     sys.modules.pop("broken", None)
 
 
+@pytest.mark.filterwarnings("ignore:Loading plugins from EntryPoints")
+async def test_an_entry_point_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old_plugin.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [EntryPoint("old", "old_plugin:Plugin", NAMESPACE)]
+    monkeypatch.setattr(manager_module, "entry_points", lambda group: found if group else [])
+    with pytest.raises(PluginImportError, match="old_plugin:Plugin") as caught:
+        from_entry_points({})
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "amqtt.contrib.jwt", raising=False)
     monkeypatch.setitem(sys.modules, "jwt", None)
