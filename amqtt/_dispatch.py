@@ -52,6 +52,7 @@ logger = logging.getLogger("amqtt.broker")
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
 _RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
+_EVENT_OF_MESSAGE = (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST)
 
 # Seconds between two looks at the levels of the loggers.
 _LEVEL_CHECK = 1.0
@@ -233,12 +234,8 @@ class BrokerDispatch:
         self._fire(BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=client_id, topic=topic)
 
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
-        if fate in (_RECEIVED, _BROADCAST):
-            event = (
-                BrokerEvents.MESSAGE_RECEIVED
-                if fate == _RECEIVED
-                else BrokerEvents.MESSAGE_BROADCAST
-            )
+        if fate <= _BROADCAST:
+            event = _EVENT_OF_MESSAGE[fate]
             self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
             return
         publisher = self.registry.of_event(client_id) if fate == _RETAINED and client_id else None

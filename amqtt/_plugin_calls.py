@@ -15,7 +15,7 @@ from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from amqtt.contexts import Action
     from amqtt.plugins.manager import Handler
@@ -41,6 +41,7 @@ _TRACKING = (
     _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
 )
 _LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
+_NO_TASKS: tuple[asyncio.Task[Any], ...] = ()
 _ALL_EVENTS = sum(_BITS.values())
 
 # The methods as they are shipped: an application may have replaced them since.
@@ -146,7 +147,7 @@ class PluginCalls:
         self._called.clear()
         self._asked = None
 
-    def tell(self, event: Events, kwargs: dict[str, Any]) -> list[asyncio.Task[Any]]:
+    def tell(self, event: Events, kwargs: dict[str, Any]) -> Sequence[asyncio.Task[Any]]:
         """Tell the plugins an event of the engine, and do not wait for them.
 
         Handlers that never wait have ended when this returns.
@@ -162,12 +163,14 @@ class PluginCalls:
         if is_immediate and self.order.is_clear:
             for handler in handlers:
                 try:
-                    run_to_end(handler.call(**kwargs))
+                    handler.call(**kwargs).send(None)
+                except StopIteration:  # that is how a coroutine returns
+                    continue
                 except asyncio.CancelledError:  # as if a task was cancelled
                     continue
                 except Exception:
                     self._manager.handler_failed(event, handler)
-            return []
+            return _NO_TASKS
         if _is_replaced(self._manager, "fire_event"):
             task = self._loop.create_task(self._fire(event, kwargs))
             self._running.add(task)

@@ -324,10 +324,10 @@ class Broker(BrokerOperations):
         if engine is not None:
             # Off the loop: the engine's thread is waited for.
             await asyncio.shield(asyncio.to_thread(engine.stop))
-            more = True
-            while more:
-                events, more = engine.take_events(1000)
+            # Until there are none: behind those that it has begun to hand out there may be others.
+            while events := engine.take_events(1000)[0]:
                 self._dispatch.handle(events)
+                await asyncio.sleep(0)  # handlers begin, and many end
             await self._dispatch.externals.wait_closed()
             if self._dispatch.keeper is not None:
                 await self._dispatch.keeper.finish(_LIFECYCLE_LIMIT)

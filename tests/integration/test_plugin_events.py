@@ -222,3 +222,22 @@ async def test_handlers_that_never_wait_fail_like_others(caplog: pytest.LogCaptu
     assert "Plugin 'Immediate' failed to handle the event 'broker_message_received'" in caplog.text
     assert "ValueError: handler of c" in caplog.text
     assert plugin_samples.NOTED.get() == "nothing"
+
+
+async def test_no_event_is_lost_when_the_broker_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amqtt._bridge._EVENTS_PER_TICK", 1)
+    broker = Broker(config_of([ANONYMOUS, sample("EventCounter")]))
+    plugin = broker.plugins_manager.get_plugin("EventCounter")
+    async with broker:
+        peer = await Peer.login(broker, "c")
+        block = publish("t", b"x", qos=1, packet_id=1) * 250
+        peer.send(block * 20)
+        await until(lambda: plugin.counted > 0)
+        pump = broker._dispatch._pump
+        assert pump is not None
+        pump.pause()  # within a batch of the engine's, and another one comes behind it
+        peer.send(block)
+        await peer.read(4 * 250 * 21)
+        assert plugin.counted < 2 * 250 * 20
+    assert plugin.counted == 2 * 250 * 21
+    await peer.close()
