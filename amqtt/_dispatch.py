@@ -235,8 +235,9 @@ class BrokerDispatch:
 
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
         if fate <= _BROADCAST:
-            event = _EVENT_OF_MESSAGE[fate]
-            self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
+            told = LazyMessage(message, packet_id)
+            for task in self.calls.tell_message(_EVENT_OF_MESSAGE[fate], client_id, told):
+                task.add_done_callback(self._resume_pump)
             return
         publisher = self.registry.of_event(client_id) if fate == _RETAINED and client_id else None
         self._fire(

@@ -17,6 +17,7 @@ from amqtt.plugins.manager import PluginManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from amqtt._broker_messages import LazyMessage
     from amqtt.contexts import Action
     from amqtt.plugins.manager import Handler
     from amqtt.session import Session
@@ -156,20 +157,15 @@ class PluginCalls:
             The tasks in which the others handle it.
 
         """
-        called = self._called.get(event)
-        if called is None:
-            called = self._called[event] = self._look_up(event)
-        handlers, is_immediate = called
+        handlers, is_immediate = self._called.get(event) or self._look_up(event)
         if is_immediate and self.order.is_clear:
             for handler in handlers:
                 try:
                     handler.call(**kwargs).send(None)
                 except StopIteration:  # that is how a coroutine returns
                     continue
-                except asyncio.CancelledError:  # as if a task was cancelled
-                    continue
-                except Exception:
-                    self._manager.handler_failed(event, handler)
+                except BaseException as error:
+                    self._failed(event, handler, error)
             return _NO_TASKS
         if _is_replaced(self._manager, "fire_event"):
             task = self._loop.create_task(self._fire(event, kwargs))
@@ -181,11 +177,38 @@ class PluginCalls:
             self.order.task_made()
         return tasks
 
+    def tell_message(
+        self, event: Events, client_id: str, message: LazyMessage
+    ) -> Sequence[asyncio.Task[Any]]:
+        """Do what `tell` does, for the events that there are most of."""
+        handlers, is_immediate = self._called.get(event) or self._look_up(event)
+        if not is_immediate or not self.order.is_clear:
+            return self.tell(event, {"client_id": client_id, "message": message})
+        for handler in handlers:
+            try:
+                handler.call(client_id=client_id, message=message).send(None)
+            except StopIteration:
+                continue
+            except BaseException as error:
+                self._failed(event, handler, error)
+        return _NO_TASKS
+
+    def _failed(self, event: Events, handler: Handler, error: BaseException) -> None:
+        """Do what a task does with an exception."""
+        if isinstance(error, asyncio.CancelledError):
+            return
+        if not isinstance(error, Exception):
+            raise error
+        self._manager.handler_failed(event, handler)
+
     def _look_up(self, event: Events) -> tuple[list[Handler], bool]:
         if _is_replaced(self._manager, "fire_event"):
-            return [], False
-        handlers = self._handlers(event)
-        return handlers, all(never_waits(each.call) for each in handlers)
+            found: tuple[list[Handler], bool] = ([], False)
+        else:
+            handlers = self._handlers(event)
+            found = handlers, all(never_waits(each.call) for each in handlers)
+        self._called[event] = found
+        return found
 
     async def _fire(self, event: Events, kwargs: dict[str, Any]) -> None:
         try:
