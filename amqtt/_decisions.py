@@ -38,7 +38,7 @@ class RunningDecisions:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, timeout: float, ended: Callable[[object], None]
+        self, loop: asyncio.AbstractEventLoop, timeout: float, ended: Callable[[], None]
     ) -> None:
         """Begin without decisions."""
         self._loop = loop
@@ -54,9 +54,8 @@ class RunningDecisions:
 
     def start(self, decision: Coroutine[Any, Any, None]) -> None:
         """Run a decision; when its time is over, it is cancelled."""
-        task = self._loop.create_task(decision)
+        task = self._loop.create_task(self._run(decision))
         self._due[task] = self._loop.time() + self._timeout
-        task.add_done_callback(self._done)
         if self._timer is None:
             self._watch(self._timeout)
 
@@ -65,16 +64,23 @@ class RunningDecisions:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for task in self._due:
+        due, self._due = self._due, {}
+        for task in due:
             task.cancel()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._due.pop(task, None)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("A decision has failed", exc_info=task.exception())
-        ended = self._ended()
-        if ended is not None:
-            ended(task)
+    async def _run(self, decision: Coroutine[Any, Any, None]) -> None:
+        # All in the task itself: a callback at its end would cost another turn of the loop.
+        try:
+            await decision
+        except Exception:
+            logger.exception("A decision has failed")
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self._due.pop(task, None)
+            ended = self._ended()
+            if ended is not None:
+                ended()
 
     def _watch(self, delay: float) -> None:
         # One timer for all: a timer for each would cost more than most decisions do.

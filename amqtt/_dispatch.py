@@ -205,7 +205,7 @@ class BrokerDispatch:
     def _running(self) -> int:
         return self.calls.running + len(self._decisions)
 
-    def _resume_pump(self, _: object) -> None:
+    def _resume_pump(self, _: object = None) -> None:
         pump = self._pump
         if pump is not None and pump.paused and self._running() < _MOST_RUNNING // 2:
             pump.resume()
