@@ -123,7 +123,11 @@ def verdicts(results: dict[Kind, list[Result]]) -> list[tuple[bool, str]]:
         rate = median(results[kind], "rate") * kind.calls
         text = f"{kind.name}: {rate:,.0f} decisions a second (aim: {LEAST_DECISIONS:,})"
         found.append((rate >= LEAST_DECISIONS, text))
-    text = f"remembered verdicts leave {share:.2f} of the throughput (aim: {LEAST_SHARE})"
+    by_cpu = base_cpu / median(results[REMEMBERED], "cpu")
+    text = (
+        f"remembered verdicts leave {share:.2f} of the throughput, {by_cpu:.2f} by CPU time"
+        f" (aim: {LEAST_SHARE})"
+    )
     return [*found, (share >= LEAST_SHARE, text)]
 
 
