@@ -73,13 +73,25 @@ class EventPump:
         self._handle = weakref.WeakMethod(handle)
         self._fd = engine.fileno()
         self._waiter: _WaitingThread | None = None
+        self._drains_soon = False
         self.paused = False
         try:
-            loop.add_reader(self._fd, self._drain)
+            loop.add_reader(self._fd, self._readable)
         except NotImplementedError:  # a loop that cannot wait for descriptors
-            self._waiter = _WaitingThread(loop, self._fd, self._drain)
+            self._waiter = _WaitingThread(loop, self._fd, self._readable)
+
+    def _readable(self) -> None:
+        # What has come behind the events that are left is not to be taken in the same turn.
+        if not self._drains_soon:
+            self._drain()
+
+    def _drain_soon(self) -> None:
+        if not self._drains_soon:
+            self._drains_soon = True
+            self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
+        self._drains_soon = False
         handle = self._handle()
         if self._engine is None or handle is None or self.paused:
             return
@@ -87,7 +99,7 @@ class EventPump:
         if events:
             handle(events)
         if more:
-            self._loop.call_soon(self._drain)
+            self._drain_soon()
 
     def pause(self) -> None:
         """Leave the events in the engine, which makes it wait, until `resume()`."""
@@ -99,8 +111,8 @@ class EventPump:
         """Take events again."""
         if self._engine is not None and self.paused:
             self.paused = False
-            self._loop.add_reader(self._fd, self._drain)
-            self._loop.call_soon(self._drain)
+            self._loop.add_reader(self._fd, self._readable)
+            self._drain_soon()
 
     def close(self) -> None:
         """Stop waiting; events that are left are dropped. Only on the loop's thread."""

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from amqtt.mqtt.constants import QOS_1, QOS_2
 from amqtt.mqtt.puback import PubackPacket
 from amqtt.mqtt.pubrec import PubrecPacket
-from amqtt.session import IncomingApplicationMessage, RetainedApplicationMessage
+from amqtt.session import INCOMING, IncomingApplicationMessage, RetainedApplicationMessage
 
 if TYPE_CHECKING:
     from amqtt import _core
     from amqtt.session import Session
 
 Ack = TypeVar("Ack", PubackPacket, PubrecPacket)
+
+
+def _nothing(_: _core.Message) -> None:
+    return None
+
+
+# Where the attributes of a message come from. Most plugins look at few of them.
+_FIRST_VALUES: dict[str, Callable[[_core.Message], Any]] = {
+    "topic": lambda message: message.topic,
+    "qos": lambda message: message.qos,
+    "retain": lambda message: message.retain,
+    "direction": lambda _: INCOMING,
+    **dict.fromkeys(
+        (
+            "_acknowledgement", "_data", "_properties", "_publish_packet", "connection",
+            "pubcomp_packet", "pubrel_packet",
+        ),
+        _nothing,
+    ),
+}  # fmt: skip
 
 
 class LazyMessage(IncomingApplicationMessage):
@@ -31,20 +52,30 @@ class LazyMessage(IncomingApplicationMessage):
 
     """
 
-    __slots__ = ("_acknowledgement", "_data", "_message", "_properties")
+    __slots__ = ("_acknowledgement", "_data", "_given_retain", "_message", "_properties")
+
+    _acknowledgement: PubackPacket | PubrecPacket | None
+    _data: bytes | bytearray | None
+    _properties: dict[str, Any] | None
 
     def __init__(
         self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
     ) -> None:
-        """Take over an engine's message."""
-        self._acknowledgement: PubackPacket | PubrecPacket | None = None
-        self._data: bytes | bytearray | None = None
-        self._properties: dict[str, Any] | None = None
+        """Take over an engine's message; the rest is done when somebody looks at it."""
         self._message = message
-        retained = message.retain if retain is None else retain
-        super().__init__(packet_id or None, message.topic, message.qos, b"", retained)
-        self._data = None
-        self._properties = None
+        self.packet_id = packet_id or None
+        self._given_retain = retain
+
+    def __getattr__(self, name: str) -> Any:
+        """Find the value of an attribute that has neither been read nor written so far."""
+        if name not in _FIRST_VALUES:
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        value = _FIRST_VALUES[name](self._message)
+        if name == "retain" and self._given_retain is not None:
+            value = self._given_retain
+        setattr(self, name, value)
+        return value
 
     @property
     def data(self) -> bytes | bytearray:

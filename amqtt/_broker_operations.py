@@ -262,9 +262,7 @@ class BrokerOperations:
 
     def invalidate_verdicts(self, client_id: str | None = None, topic: str | None = None) -> None:
         """Forget what topic plugins have decided; see `BrokerContext.invalidate_verdicts`."""
-        engine = self._dispatch.engine
-        if engine is not None:
-            engine.forget_verdicts(client_id, topic)
+        self._dispatch.forget_verdicts(client_id, topic)
 
     def statistics(self) -> dict[str, Any]:
         """Return what the broker counts: bytes, packets, messages, clients, subscriptions.

@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import call_if_alive
+from amqtt._tls_peer import TlsPeer
 from amqtt.session import ApplicationMessage, Session
 
 if TYPE_CHECKING:
@@ -95,46 +96,6 @@ class BrokerSession(Session):
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the engine too."""
         return {**super().__getstate__(), "_engine": None}
-
-
-class TlsPeer:
-    """Tell what the handshake of TLS has proven, in the terms of `ssl.SSLObject`.
-
-    Args:
-        certificate: the verified certificate of the client in DER; empty means none.
-        psk_identity: identity of its pre-shared key; empty means none.
-        version: version of TLS, such as `TLSv1.3`.
-        cipher: OpenSSL's name of the cipher suite.
-
-    """
-
-    def __init__(self, certificate: bytes, psk_identity: str, version: str, cipher: str) -> None:
-        """Remember what was proven."""
-        self._certificate = certificate
-        self._version = version
-        self._cipher = cipher
-        self.psk_identity = psk_identity or None
-
-    def getpeercert(self, binary_form: bool = False) -> bytes | None:
-        """Return the certificate of the client in DER, or None when it has none.
-
-        Raises:
-            NotImplementedError: `binary_form` is not set; take the DER form apart with a library
-                for certificates.
-
-        """
-        if not binary_form:
-            msg = "ask for the certificate with binary_form=True"
-            raise NotImplementedError(msg)
-        return self._certificate or None
-
-    def version(self) -> str:
-        """Return the version of TLS."""
-        return self._version
-
-    def cipher(self) -> tuple[str, str, int | None]:
-        """Return the name of the cipher suite, the version of TLS, and no number of bits."""
-        return self._cipher, self._version, None
 
 
 class _WaitingMessages(asyncio.Queue[Any]):
@@ -286,9 +247,9 @@ class SessionRegistry:
             del self._ended[client_id]
 
     def recent(self, client_id: str) -> BrokerSession | None:
-        """Return a session that has ended a moment ago."""
+        """Return a session that has ended a moment ago, or whose end is still to be told here."""
         _, session = self._ended.get(client_id, (0.0, None))
-        return session
+        return self._sessions.get(client_id, session)
 
     def get(self, client_id: str) -> BrokerSession | None:
         """Return a session that the engine has or had a moment ago; None when it has not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from amqtt._bridge import (
 )
 from amqtt._broker_messages import LazyMessage, retained_message
 from amqtt._broker_sessions import LocalSubscription, SessionRegistry
+from amqtt._decisions import RunningDecisions, TopicAnswers
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
 from amqtt._plugin_calls import PluginCalls
@@ -50,6 +52,7 @@ logger = logging.getLogger("amqtt.broker")
 
 _ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
 _RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
+_EVENT_OF_MESSAGE = (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST)
 
 # Seconds between two looks at the levels of the loggers.
 _LEVEL_CHECK = 1.0
@@ -77,7 +80,6 @@ class BrokerDispatch:
     ) -> None:
         """Find out what the plugins want; there is no engine yet."""
         self._loop = loop
-        self._timeout = decision_timeout
         self.calls = PluginCalls(manager, loop)
         self.native = self.calls.native
         self._engine: _core.BrokerEngine | None = None
@@ -86,7 +88,9 @@ class BrokerDispatch:
         self._tracks = False
         self._sent_events: tuple[int, int] | None = None
         self._level_timer: asyncio.TimerHandle | None = None
-        self._decisions: set[asyncio.Task[None]] = set()
+        self._decisions = RunningDecisions(loop, decision_timeout, self._resume_pump)
+        self._answers = TopicAnswers(loop)
+        self._orders_to_forget = 0
         self._locals: weakref.WeakValueDictionary[int, LocalSubscription] = (
             weakref.WeakValueDictionary()
         )
@@ -128,7 +132,7 @@ class BrokerDispatch:
     ) -> None:
         """Serve an engine that is about to start, whose state a plugin may keep."""
         self.keeper = keeper
-        self._engine = engine
+        self._engine = self._answers.engine = engine
         self._pump = pump
         self._sent_events = None
         self.registry.clear()
@@ -137,14 +141,13 @@ class BrokerDispatch:
 
     def detach(self) -> None:
         """Forget the engine, which has ended; its events have been handled."""
-        self._engine = None
+        self._engine = self._answers.engine = None
         self._pump = None
         self.keeper = None
         if self._level_timer is not None:
             self._level_timer.cancel()
             self._level_timer = None
-        for task in self._decisions:
-            task.cancel()
+        self._decisions.cancel_all()
         for subscription in list(self._locals.values()):
             subscription.end()
         self._locals.clear()
@@ -181,11 +184,10 @@ class BrokerDispatch:
 
     def handle(self, events: list[Any]) -> None:
         """Handle events of the engine, in their order."""
-        for event in events:
-            try:
-                self._on_kind[event[0]](*event[1:])
-            except Exception:  # the next event is somebody else's
-                logger.exception("An event of the engine could not be handled")
+        self.calls.look_again()
+        # What a handler sets in its context is nobody else's, as it is in a task.
+        contextvars.copy_context().run(self._handle, events)
+        self._answers.flush()
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(
                 "%d handlers of plugins are running; clients wait until some have ended",
@@ -193,10 +195,17 @@ class BrokerDispatch:
             )
             self._pump.pause()
 
+    def _handle(self, events: list[Any]) -> None:
+        for event in events:
+            try:
+                self._on_kind[event[0]](*event[1:])
+            except Exception:  # the next event is somebody else's
+                logger.exception("An event of the engine could not be handled")
+
     def _running(self) -> int:
         return self.calls.running + len(self._decisions)
 
-    def _resume_pump(self, _: object) -> None:
+    def _resume_pump(self, _: object = None) -> None:
         pump = self._pump
         if pump is not None and pump.paused and self._running() < _MOST_RUNNING // 2:
             pump.resume()
@@ -225,13 +234,10 @@ class BrokerDispatch:
         self._fire(BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=client_id, topic=topic)
 
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
-        if fate in (_RECEIVED, _BROADCAST):
-            event = (
-                BrokerEvents.MESSAGE_RECEIVED
-                if fate == _RECEIVED
-                else BrokerEvents.MESSAGE_BROADCAST
-            )
-            self._fire(event, client_id=client_id, message=LazyMessage(message, packet_id))
+        if fate <= _BROADCAST:
+            told = LazyMessage(message, packet_id)
+            for task in self.calls.tell_message(_EVENT_OF_MESSAGE[fate], client_id, told):
+                task.add_done_callback(self._resume_pump)
             return
         publisher = self.registry.of_event(client_id) if fate == _RETAINED and client_id else None
         self._fire(
@@ -282,20 +288,9 @@ class BrokerDispatch:
 
     # -- decisions
 
-    def _decide(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(coroutine)
-        self._decisions.add(task)
-        # The plugins that have not answered by then are named in the log.
-        deadline = self._loop.call_later(self._timeout, task.cancel)
-
-        def done(ended: asyncio.Task[None]) -> None:
-            deadline.cancel()
-            self._decisions.discard(ended)
-            self._resume_pump(ended)
-            if not ended.cancelled() and ended.exception() is not None:
-                logger.error("A decision has failed", exc_info=ended.exception())
-
-        task.add_done_callback(done)
+    def _decide(self, decision: Coroutine[Any, Any, None]) -> None:
+        self._decisions.start(decision)
+        self.calls.order.task_made()
 
     def _authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
         self._decide(self._run_authenticate(ticket, facts))
@@ -338,16 +333,30 @@ class BrokerDispatch:
     def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
         # Now, not in the task: the session of somebody's will may be over by then.
         session = self.registry.of_event(client_id)
-        self._decide(self._run_check_topic(ticket, session, action, topic))
+        orders = self._orders_to_forget
+        made = self.calls.check_topic_now(session, topic, _ACTIONS[action])
+        if made is None:
+            self._decide(self._run_check_topic(ticket, session, action, topic))
+        else:
+            self._answer(ticket, *made, orders)
 
     async def _run_check_topic(
         self, ticket: int, session: Session, action: int, topic: str
     ) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
+        orders = self._orders_to_forget
         try:
             verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
-            if self._engine is not None:
-                self._engine.topic_decided(
-                    ticket, verdict.allowed, verdict.code, verdict.reason, ttl
-                )
+            self._answer(ticket, verdict, ttl, orders)
+
+    def _answer(self, ticket: int, verdict: Verdict, ttl: float, orders: int) -> None:
+        # What was asked before an order to forget may be what the order is about.
+        self._answers.add(ticket, verdict, ttl if orders == self._orders_to_forget else 0.0)
+
+    def forget_verdicts(self, client_id: str | None, topic: str | None) -> None:
+        """Let the engine forget verdicts of topic plugins, also those that are on their way."""
+        self._orders_to_forget += 1
+        self._answers.flush()
+        if self._engine is not None:
+            self._engine.forget_verdicts(client_id, topic)

@@ -7,6 +7,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
+from amqtt._immediate import StartOrder, never_waits, run_to_end
 from amqtt._native_plugins import is_counted_natively, split_plugins
 from amqtt._psk import find_psk
 from amqtt._verdicts import Verdict, combine, verdict_ttl
@@ -14,6 +15,9 @@ from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from amqtt._broker_messages import LazyMessage
     from amqtt.contexts import Action
     from amqtt.plugins.manager import Handler
     from amqtt.session import Session
@@ -38,6 +42,7 @@ _TRACKING = (
     _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED] | _SESSION_ENDED
 )
 _LOGGED_AT_INFO = _BITS[BrokerEvents.CLIENT_CONNECTED] | _BITS[BrokerEvents.CLIENT_DISCONNECTED]
+_NO_TASKS: tuple[asyncio.Task[Any], ...] = ()
 _ALL_EVENTS = sum(_BITS.values())
 
 # The methods as they are shipped: an application may have replaced them since.
@@ -61,6 +66,7 @@ class PluginCalls:
 
     Attributes:
         native: what the engine does, and what is left to Python.
+        order: whether what never waits may be called without a task.
 
     """
 
@@ -69,6 +75,10 @@ class PluginCalls:
         self._manager = manager
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
+        self.order = StartOrder(loop)
+        # What is looked up once for many events.
+        self._called: dict[Events, tuple[list[Handler], bool]] = {}
+        self._asked: list[tuple[Any, Callable[..., Any]]] | None = None
         self._has_own_auth = _is_replaced(manager, "map_plugin_auth")
         self._has_own_topic = _is_replaced(manager, "map_plugin_topic")
         self.native = split_plugins(manager)
@@ -133,20 +143,72 @@ class PluginCalls:
             if each.plugin not in idle and not is_counted_natively(each)
         ]
 
-    def tell(self, event: Events, kwargs: dict[str, Any]) -> list[asyncio.Task[Any]]:
+    def look_again(self) -> None:
+        """Notice what has changed in plugins, logger levels and replaced methods since."""
+        self._called.clear()
+        self._asked = None
+
+    def tell(self, event: Events, kwargs: dict[str, Any]) -> Sequence[asyncio.Task[Any]]:
         """Tell the plugins an event of the engine, and do not wait for them.
 
+        Handlers that never wait have ended when this returns.
+
         Returns:
-            The tasks in which they handle it.
+            The tasks in which the others handle it.
 
         """
-        if not _is_replaced(self._manager, "fire_event"):
+        handlers, is_immediate = self._called.get(event) or self._look_up(event)
+        if is_immediate and self.order.is_clear:
+            for handler in handlers:
+                try:
+                    handler.call(**kwargs).send(None)
+                except StopIteration:  # that is how a coroutine returns
+                    continue
+                except BaseException as error:
+                    self._failed(event, handler, error)
+            return _NO_TASKS
+        if _is_replaced(self._manager, "fire_event"):
+            task = self._loop.create_task(self._fire(event, kwargs))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return [task]
+        tasks = self._manager.start_handlers(event, handlers, kwargs) if handlers else []
+        if tasks:
+            self.order.task_made()
+        return tasks
+
+    def tell_message(
+        self, event: Events, client_id: str, message: LazyMessage
+    ) -> Sequence[asyncio.Task[Any]]:
+        """Do what `tell` does, for the events that there are most of."""
+        handlers, is_immediate = self._called.get(event) or self._look_up(event)
+        if not is_immediate or not self.order.is_clear:
+            return self.tell(event, {"client_id": client_id, "message": message})
+        for handler in handlers:
+            try:
+                handler.call(client_id=client_id, message=message).send(None)
+            except StopIteration:
+                continue
+            except BaseException as error:
+                self._failed(event, handler, error)
+        return _NO_TASKS
+
+    def _failed(self, event: Events, handler: Handler, error: BaseException) -> None:
+        """Do what a task does with an exception."""
+        if isinstance(error, asyncio.CancelledError):
+            return
+        if not isinstance(error, Exception):
+            raise error
+        self._manager.handler_failed(event, handler)
+
+    def _look_up(self, event: Events) -> tuple[list[Handler], bool]:
+        if _is_replaced(self._manager, "fire_event"):
+            found: tuple[list[Handler], bool] = ([], False)
+        else:
             handlers = self._handlers(event)
-            return self._manager.start_handlers(event, handlers, kwargs) if handlers else []
-        task = self._loop.create_task(self._fire(event, kwargs))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return [task]
+            found = handlers, all(never_waits(each.call) for each in handlers)
+        self._called[event] = found
+        return found
 
     async def _fire(self, event: Events, kwargs: dict[str, Any]) -> None:
         try:
@@ -188,6 +250,33 @@ class PluginCalls:
         if not isinstance(self._manager, PluginManager):
             return b""
         return await find_psk(self._manager, listener, identity)
+
+    def check_topic_now(
+        self, session: Session, topic: str, action: Action
+    ) -> tuple[Verdict, float] | None:
+        """Decide on a topic as `check_topic` does, if that takes no waiting; None if it does."""
+        if self._asked is None:
+            self._asked = self._look_up_topic_plugins()
+        if not self._asked or not self.order.is_clear:
+            return None
+        results = {}
+        for plugin, topic_filtering in self._asked:
+            try:
+                results[plugin] = run_to_end(
+                    topic_filtering(session=session, topic=topic, action=action)
+                )
+            except asyncio.CancelledError:  # as if a task was cancelled
+                return Verdict.refusal(), 0.0
+            except Exception:
+                results[plugin] = self._manager.decision_failed(plugin, "topic_filtering")
+        verdict = combine(self._manager, results, native_allows=self.native.checks_topics)
+        return verdict, verdict_ttl(self.native.topic)
+
+    def _look_up_topic_plugins(self) -> list[tuple[Any, Callable[..., Any]]]:
+        if self._has_own_topic:
+            return []
+        asked = [(plugin, plugin.topic_filtering) for plugin in self.native.topic]
+        return asked if all(never_waits(call) for _, call in asked) else []
 
     async def check_topic(
         self, session: Session, topic: str, action: Action

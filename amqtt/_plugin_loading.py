@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -53,13 +54,26 @@ def load_configured(plugins: Any) -> Iterator[tuple[type[BasePlugin[Any]], Any]]
 def _import_plugin(path: str) -> type[BasePlugin[Any]]:
     try:
         plugin_class = import_string(path)
-    except ImportError as error:
-        msg = f"Plugin import failed: {path}"
+    except Exception as error:  # what the module of a plugin does at its import may fail in any way
+        msg = f"Plugin import failed: {path}{_more_about(error, path)}"
         raise PluginImportError(msg) from error
     if not inspect.isclass(plugin_class) or not issubclass(plugin_class, BasePlugin):
         msg = f"Plugin '{path}' is not a subclass of 'BasePlugin'"
         raise PluginLoadError(msg)
     return plugin_class
+
+
+def _more_about(error: Exception, path: str) -> str:
+    """Say what the text of an error leaves out: where it is, or how it is remedied."""
+    if isinstance(error, ModuleNotFoundError):
+        lacks_extra = path.startswith("amqtt.contrib.") and not (error.name or "").startswith(
+            "amqtt"
+        )
+        return f": {error}: pip install amqtt[contrib]" if lacks_extra else ""
+    if isinstance(error, ImportError | SyntaxError):  # which name the module and the line
+        return ""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f": {last.filename}, line {last.lineno}: {type(error).__name__}: {error}"
 
 
 def _read_options(plugin_class: type[BasePlugin[Any]], path: str, options: Any) -> Any:

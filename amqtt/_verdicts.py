@@ -54,6 +54,9 @@ def combine(
     """
     allowed = native_allows
     for plugin, result in results.items():
+        if result is True:  # spares the rest for what is said most often
+            allowed = True
+            continue
         if result is None:
             continue
         try:
@@ -66,7 +69,10 @@ def combine(
         if not in_favour:
             return _refusal_of(result)
         allowed = True
-    return Verdict(allowed)
+    return _ALLOWED if allowed else Verdict.refusal()
+
+
+_ALLOWED = Verdict(True)
 
 
 def _refusal_of(result: Any) -> Verdict:
@@ -84,6 +90,8 @@ def verdict_ttl(plugins: Iterable[Any]) -> float:
     ttl = math.inf
     for plugin in plugins:
         declared = getattr(plugin, "verdict_ttl", 0)
+        if type(declared) is int and declared == 0:
+            return 0.0
         is_number = isinstance(declared, int | float) and not math.isnan(declared)
         ttl = min(ttl, max(0.0, float(declared)) if is_number else 0.0)
     return min(ttl, _LONGEST_TTL) if ttl != math.inf else 0.0

@@ -201,19 +201,20 @@ class Broker(BrokerOperations):
 
     def _warn_of_strangers(self) -> None:
         native = self._dispatch.native
-        if self._dispatch.calls.authenticates:
+        if self._dispatch.calls.authenticates or not native.authenticates:
             return
-        if not (native.authenticates and native.policy["allow_anonymous"]):
-            return
+        names = "" if native.policy["allow_anonymous"] else " with any user name and any password"
         for name, listener in self.listeners_config.items():
-            if is_beyond_loopback(listener):
+            knows_clients = listener.ssl and listener.tls_require_client_certificate
+            if is_beyond_loopback(listener) and not knows_clients:
                 self.logger.warning(
-                    "Listener '%s' at %s admits everyone who can reach it. To keep it to this"
+                    "Listener '%s' at %s admits everyone who can reach it%s. To keep it to this"
                     " machine set listeners.%s.bind to '127.0.0.1:%d'; to ask for passwords"
                     " replace AnonymousAuthPlugin in 'plugins' by"
                     " 'amqtt.plugins.authentication.FileAuthPlugin: {password_file: FILE}'",
                     name,
                     listener.bind,
+                    names,
                     name,
                     self._addresses[name][0][1],
                 )
@@ -323,10 +324,10 @@ class Broker(BrokerOperations):
         if engine is not None:
             # Off the loop: the engine's thread is waited for.
             await asyncio.shield(asyncio.to_thread(engine.stop))
-            more = True
-            while more:
-                events, more = engine.take_events(1000)
+            # Until there are none: behind those that it has begun to hand out there may be others.
+            while events := engine.take_events(1000)[0]:
                 self._dispatch.handle(events)
+                await asyncio.sleep(0)  # handlers begin, and many end
             await self._dispatch.externals.wait_closed()
             if self._dispatch.keeper is not None:
                 await self._dispatch.keeper.finish(_LIFECYCLE_LIMIT)

@@ -99,7 +99,13 @@ class UserAuthJwtPlugin(BaseAuthPlugin):
         except jwt.PyJWTError as error:
             self.context.logger.debug("User '%s' is refused: %s", session.username, error)
             return False
-        return claims.get(self.context.config.user_claim) == session.username
+        is_owner: bool = claims.get(self.context.config.user_claim) == session.username
+        self.context.logger.debug(
+            "User '%s' is %s",
+            session.username,
+            "admitted" if is_owner else "refused: the token is another user's",
+        )
+        return is_owner
 
 
 class TopicAuthJwtPlugin(BaseTopicPlugin):
@@ -169,6 +175,14 @@ class TopicAuthJwtPlugin(BaseTopicPlugin):
             self.context.logger.debug("User '%s' has no rights: %s", session.username, error)
             return False
         granted = claims.get(self._claims[str(action)])
-        if not isinstance(granted, list):
-            return False
-        return any(isinstance(each, str) and covers(each, topic) for each in granted)
+        allowed = isinstance(granted, list) and any(
+            isinstance(each, str) and covers(each, topic) for each in granted
+        )
+        self.context.logger.debug(
+            "User '%s' %s to %s '%s'",
+            session.username,
+            "has the right" if allowed else "has no right",
+            action,
+            topic,
+        )
+        return allowed

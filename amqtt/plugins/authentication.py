@@ -122,7 +122,11 @@ class FileAuthPlugin(BaseAuthPlugin):
         if _is_sha512_crypt(expected):
             _warn_of_sha512()
         password: Any = session.password or ""
-        return await asyncio.to_thread(self.pwd_hasher.verify, password, expected)
+        right: bool = await asyncio.to_thread(self.pwd_hasher.verify, password, expected)
+        self.context.logger.debug(
+            "User '%s' is %s", session.username, "admitted" if right else "refused: wrong password"
+        )
+        return right
 
 
 class DeprecatedSHA512CryptHasher:

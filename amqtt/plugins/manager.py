@@ -117,8 +117,8 @@ class PluginManager(Generic[C]):
         for entry in entry_points(group=self.namespace):
             try:
                 plugin_class = entry.load()
-            except ImportError as error:
-                msg = f"Plugin import failed: {entry.name}"
+            except Exception as error:  # the module is somebody else's
+                msg = f"Plugin import failed: {entry.name} ({entry.value})"
                 raise PluginImportError(msg) from error
             plugin = self._add(plugin_class, entry.name, None)
             self._entry_names[id(plugin)] = entry.name
@@ -131,8 +131,9 @@ class PluginManager(Generic[C]):
         check_decision_methods(plugin_class)
         try:
             plugin = plugin_class(context)
-        except ImportError:
-            raise  # a library that the plugin needs; its name is in the error
+        except ImportError as error:
+            self.logger.error("Plugin '%s' needs what cannot be imported: %s", name, error)
+            raise
         except Exception as error:
             self.logger.debug("Plugin init failed: %r", plugin_class, exc_info=True)
             raise PluginInitError(plugin_class) from error
@@ -257,9 +258,13 @@ class PluginManager(Generic[C]):
         try:
             await handler.call(**kwargs)
         except Exception:
-            self.logger.exception(
-                "Plugin '%s' failed to handle the event '%s'", type(handler.plugin).__name__, event
-            )
+            self.handler_failed(event, handler)
+
+    def handler_failed(self, event: Events | str, handler: Handler) -> None:
+        """Log the exception that is being handled, which a handler has raised."""
+        self.logger.exception(
+            "Plugin '%s' failed to handle the event '%s'", type(handler.plugin).__name__, event
+        )
 
     # -- decisions
 
@@ -324,12 +329,16 @@ class PluginManager(Generic[C]):
             )
             raise
         except Exception:
-            self.logger.exception(
-                "Plugin '%s' failed to decide in '%s', which refuses the client",
-                type(plugin).__name__,
-                method,
-            )
-            return False
+            return self.decision_failed(plugin, method)
+
+    def decision_failed(self, plugin: Any, method: str) -> bool:
+        """Log the exception that is being handled, which a plugin has raised; return a refusal."""
+        self.logger.exception(
+            "Plugin '%s' failed to decide in '%s', which refuses the client",
+            type(plugin).__name__,
+            method,
+        )
+        return False
 
     # -- all plugins, one after the other
 

@@ -82,7 +82,7 @@ def _make_broker(config: BrokerConfig, source: str) -> Broker:
 
     try:
         return Broker(config)
-    except (BrokerError, PluginError, PluginLoadError) as error:
+    except (BrokerError, PluginError, PluginLoadError, ImportError) as error:
         fail(f"Broker failed to start: {explain(error)} (configured in {source})")
 
 

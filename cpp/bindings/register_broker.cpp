@@ -162,6 +162,12 @@ void register_commands(py::class_<broker_engine>& engine) {
             py::arg("ticket"), py::arg("allowed"), py::arg("code"), py::arg("reason"),
             py::arg("ttl"))
         .def(
+            "topics_allowed",
+            [](broker_engine& self, std::vector<std::uint64_t> tickets, double ttl) {
+                self.execute(topics_allowed_command{std::move(tickets), to_duration(ttl)});
+            },
+            py::arg("tickets"), py::arg("ttl"))
+        .def(
             "psk_key",
             [](broker_engine& self, std::uint64_t ticket, const py::object& key) {
                 const buffer_view bytes(key);

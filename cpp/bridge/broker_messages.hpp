@@ -169,6 +169,11 @@ struct topic_decided_command {
     std::string reason;
     duration holds;
 };
+// What most answers are: yes, without more to say.
+struct topics_allowed_command {
+    std::vector<std::uint64_t> tickets;
+    duration holds;
+};
 struct key_command {
     std::uint64_t ticket;
     std::string key;  // empty: there is none
@@ -198,8 +203,8 @@ struct committed_command {
 
 using broker_command =
     std::variant<publish_command, authenticated_command, authentication_reply_command,
-                 topic_decided_command, retain_command, hooks_command, disconnect_client_command,
-                 forget_verdicts_command, unsubscribe_local_command, key_command,
-                 committed_command>;
+                 topic_decided_command, topics_allowed_command, retain_command, hooks_command,
+                 disconnect_client_command, forget_verdicts_command, unsubscribe_local_command,
+                 key_command, committed_command>;
 
 }  // namespace amqtt

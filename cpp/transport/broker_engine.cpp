@@ -64,6 +64,7 @@ struct broker_engine::parts : private state_store {
     void run(authenticated_command& what);
     void run(authentication_reply_command& what);
     void run(topic_decided_command& what);
+    void run(const topics_allowed_command& what);
     void run(key_command& what);
     void run(retain_command& what) { core.retain(std::move(what.content), loop.now()); }
     void run(hooks_command& what);
@@ -242,6 +243,14 @@ void broker_engine::parts::run(topic_decided_command& what) {
     core.decide_topic(what.ticket,
                       {verdict_of(what.allowed), what.code, std::move(what.reason), what.holds},
                       loop.now());
+}
+
+void broker_engine::parts::run(const topics_allowed_command& what) {
+    decision made;
+    made.answer = verdict::allow;
+    made.holds = what.holds;
+    for (const std::uint64_t ticket : what.tickets)
+        core.decide_topic(ticket, made, loop.now());
 }
 
 void broker_engine::parts::run(hooks_command& what) {

@@ -155,7 +155,14 @@ async def test_users_of_certificates(tmp_path: Path) -> None:
         peer = Peer(*stream)
         peer.send(connect("c"))
         await peer.expect(CONNACK_ACCEPTED)
-        assert broker.sessions["c"][0].username == "device"
+        session = broker.sessions["c"][0]
+        assert session.username == "device"
+        contents = session.ssl_object.getpeercert()
+        assert [value for ((name, value),) in contents["subject"] if name == "commonName"] == [
+            "device"
+        ]
+        assert {"issuer", "serialNumber", "notBefore", "notAfter"} < set(contents)
+        assert session.ssl_object.getpeercert() is contents  # it is taken apart once
         subscription = broker.subscribe("#", 1)
         peer.send(publish("other/t", b"1") + publish("device/t", b"2"))
         message = await asyncio.wait_for(anext(subscription), LIMIT)

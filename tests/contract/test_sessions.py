@@ -119,9 +119,22 @@ class Curious(BasePlugin[BrokerContext]):
         self.found.append(self.context.get_session(client_id))
 
 
-async def test_a_client_that_has_published_and_left_is_still_known() -> None:
-    async with Broker(config_of([ANONYMOUS, f"{__name__}.Curious"])) as broker:
-        plugin = broker.plugins_manager.get_plugin("Curious")
+class Quick(BasePlugin[BrokerContext]):
+    """Asks that twice too, without waiting, so before the next event is handled."""
+
+    def __init__(self, context: BrokerContext) -> None:
+        super().__init__(context)
+        self.found: list[Session | None] = []
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        assert message.data == b"x"
+        self.found += [self.context.get_session(client_id), self.context.get_session(client_id)]
+
+
+@pytest.mark.parametrize("name", ["Curious", "Quick"])
+async def test_a_client_that_has_published_and_left_is_still_known(name: str) -> None:
+    async with Broker(config_of([ANONYMOUS, f"{__name__}.{name}"])) as broker:
+        plugin = broker.plugins_manager.get_plugin(name)
         for user in ("first", "second"):
             peer = await Peer.open(broker)
             peer.send(connect("c", username=user) + publish("t", b"x") + DISCONNECT)

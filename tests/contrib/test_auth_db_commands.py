@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 from support.databases import DatabaseServer
+from support.process import free_port
 
 from amqtt.contrib.auth_db.managers import UserManager
 
@@ -180,6 +181,48 @@ def test_databases_that_are_not_there(module: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", [USER_MGR, TOPIC_MGR])
+def test_a_file_that_cannot_be_made_is_an_error_without_a_traceback(
+    module: str, tmp_path: Path
+) -> None:
+    result = run(module, "-d", "sqlite", "-f", "no/folder/auth.db", "sync", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "unable to open database file" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("module", [USER_MGR, TOPIC_MGR])
+@pytest.mark.parametrize("kind", ["postgresql", "mysql", "mariadb"])
+def test_a_server_that_is_not_there(module: str, kind: str, tmp_path: Path) -> None:
+    options = ("-d", kind, "-u", "x", "-h", "127.0.0.1", "-p", str(free_port()))
+    result = run(module, *options, "list", cwd=tmp_path, answers="\n")
+    assert result.returncode == 1
+    assert "Error: the database cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr
+    unanswered = run(module, *options, "list", cwd=tmp_path)
+    assert unanswered.returncode == 1  # the password of the database is asked for
+    assert "Enter the db password (press enter for none)" in unanswered.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        (USER_MGR, ("add",)), (USER_MGR, ("rm",)), (USER_MGR, ("pwd",)), (USER_MGR, ("fly",)),
+        (USER_MGR, ("list", "--yaml")), (TOPIC_MGR, ("add", "-c", "bob", "a")),
+        (TOPIC_MGR, ("add", "-c", "bob", "-a", "fly", "a")),
+        (TOPIC_MGR, ("add", "-c", "bob", "-a", "publish")),
+        (TOPIC_MGR, ("rm", "-a", "publish", "a")), (TOPIC_MGR, ("rm", "-c", "bob", "a")),
+    ],
+)  # fmt: skip
+def test_wrong_options_end_with_status_2(
+    files: Files, module: str, arguments: tuple[str, ...]
+) -> None:
+    result = run(module, "-d", "sqlite", *arguments, cwd=files.folder)
+    assert result.returncode == 2
+    assert "Usage:" in result.stderr
+    assert run(module, "-d", "oracle", "list", cwd=files.folder).returncode == 2
+
+
+@pytest.mark.parametrize("module", [USER_MGR, TOPIC_MGR])
 def test_without_arguments_the_usage_is_shown(module: str, tmp_path: Path) -> None:
     result = run(module, cwd=tmp_path)
     assert result.returncode == 2
@@ -267,3 +310,56 @@ def test_on_a_terminal_passwords_are_asked_for_twice_and_not_shown(files: Files)
     assert terminal.status() == 0
     assert "s3cret" not in shown
     assert "slip" not in shown
+
+
+def user_mgr_on_a_terminal(folder: Path, *arguments: str) -> Terminal:
+    return Terminal(sys.executable, "-m", USER_MGR, "-d", "sqlite", *arguments, cwd=folder)
+
+
+def test_on_a_terminal_users_are_a_table(files: Files) -> None:
+    files.users("add", "-c", "bob", answers="secret\n")
+    files.topics("add", "-c", "bob", "-a", "publish", "home/%u/#")
+    terminal = user_mgr_on_a_terminal(files.folder, "list")
+    terminal.expect("username")
+    terminal.expect("bob")
+    terminal.expect("argon2id")
+    assert terminal.status() == 0
+    terminal = Terminal(
+        sys.executable, "-m", TOPIC_MGR, "-d", "sqlite", "list", cwd=files.folder
+    )  # fmt: skip
+    for text in ("publish", "subscribe", "receive", "bob", "home/%u/#"):
+        terminal.expect(text)
+    assert terminal.status() == 0
+
+
+def test_on_a_terminal_passwords_are_changed_and_users_removed(files: Files) -> None:
+    files.users("add", "-c", "bob", answers="secret\n")
+    terminal = user_mgr_on_a_terminal(files.folder, "pwd", "-c", "bob")
+    for prompt in ("Enter the client's new password", "Repeat for confirmation"):
+        terminal.expect(prompt)
+        terminal.expect(": ")
+        terminal.answer("changed")
+    terminal.expect("password updated")
+    assert "changed" not in terminal.before
+    assert terminal.status() == 0
+    manager = UserManager(f"sqlite+aiosqlite:///{files.folder}/auth.db")
+    assert asyncio.run(manager.verify_user_auth_password("bob", "changed"))
+    for answer, rest in (("n", "bob"), ("y", None)):
+        terminal = user_mgr_on_a_terminal(files.folder, "rm", "-c", "bob")
+        terminal.expect("Please confirm the removal of 'bob'?")
+        terminal.expect(": ")
+        terminal.answer(answer)
+        assert terminal.status() == 0
+        found = asyncio.run(manager.get_user_auth("bob"))
+        assert (found.username if found else None) == rest
+
+
+def test_on_a_terminal_giving_up_changes_nothing(files: Files) -> None:
+    for key in ("\x03", "\x04"):  # Ctrl-C, Ctrl-D
+        terminal = user_mgr_on_a_terminal(files.folder, "add", "-c", "bob")
+        terminal.expect("Enter the client's password")
+        terminal.expect(": ")
+        os.write(terminal.terminal, key.encode())
+        terminal.expect("Aborted")
+        assert terminal.status() == 1
+    assert json.loads(files.users("list", "--json").stdout) == []

@@ -8,6 +8,8 @@ import sqlite3
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 from support.databases import DatabaseServer
 from support.embedded import Peer, config_of, until
 from support.wire import PINGREQ, PINGRESP, suback, subscribe
@@ -279,3 +281,30 @@ async def test_one_slow_question_is_no_outage_while_others_are_answered() -> Non
         await slow
     assert not guard.is_away
     assert await guard.ask(succeeding) == "answer"
+
+
+async def test_connections_are_bounded(mariadb: DatabaseServer) -> None:
+    url = await asyncio.to_thread(mariadb.new_database)
+    topics = TopicManager(url)
+    await topics.db_sync()
+    names = [f"user{number}" for number in range(30)]
+    for name in names:
+        await topics.create_topic_auth(name)
+        await topics.add_allowed_topic(name, "a", Action.SUBSCRIBE)
+    await topics.close()
+    engine = create_async_engine(url)
+    async with (
+        engine.connect() as connection,
+        Broker(config(url, pool_size=3, timeout=20)) as broker,
+    ):
+        peers = [await Peer.login(broker, name, username=name) for name in names]
+        await connection.execute(text("FLUSH STATUS"))
+        for peer in peers:
+            peer.send(subscribe(1, ("a", 0)))
+        for peer in peers:  # all are answered, one after the other
+            await peer.expect(suback(1, 0))
+            await peer.close()
+        found = await connection.execute(text("SHOW STATUS LIKE 'Max_used_connections'"))
+        _, most = found.one()
+    await engine.dispose()
+    assert 2 <= int(most) <= 3 + 1  # and the one that asks here

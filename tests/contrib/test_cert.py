@@ -384,26 +384,28 @@ async def test_the_page_works_word_for_word(
         port = str(port_of(broker))
         async with broker.subscribe("devices/#") as messages:
             program = block("python").replace("8883", port)
-            mosquitto = block("console").replace("8883", port)
-            openssl = (
-                f"openssl s_client -connect 127.0.0.1:{port} -CAfile ca.crt -verify_return_error"
-                " -verify_hostname localhost -cert mydeviceid.crt -key mydeviceid.key"
-            )
-            for arguments in (
-                [sys.executable, "-c", program], shlex.split(mosquitto), shlex.split(openssl)
-            ):  # fmt: skip
-                done = await asyncio.to_thread(
-                    subprocess.run, arguments, stdin=subprocess.DEVNULL, capture_output=True,
-                    text=True, timeout=LIMIT,
-                )  # fmt: skip
-                assert done.returncode == 0, done.stderr
-                if arguments[0] == "openssl":
-                    assert "Verify return code: 0 (ok)" in done.stdout
-                    continue
-                message = await asyncio.wait_for(anext_of(messages), LIMIT)
-                assert (message.topic, bytes(message.data)) == (
-                    "devices/mydeviceid/temperature", b"21.5",
-                )  # fmt: skip
+            done = await command_of([sys.executable, "-c", program])
+            await check_message(messages)
+            for line in block("console").replace("8883", port).splitlines():
+                done = await command_of(shlex.split(line))
+            await check_message(messages)
+            assert done.stdout == "21.5\n"  # of mosquitto_sub
+            openssl = block("text").replace("8883", port)
+            assert "Verify return code: 0 (ok)" in (await command_of(shlex.split(openssl))).stdout
+
+
+async def command_of(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    done = await asyncio.to_thread(
+        subprocess.run, arguments, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=LIMIT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+async def check_message(messages: Any) -> None:
+    message = await asyncio.wait_for(anext_of(messages), LIMIT)
+    assert (message.topic, bytes(message.data)) == ("devices/mydeviceid/temperature", b"21.5")
 
 
 async def anext_of(messages: Any) -> Any:

@@ -99,6 +99,14 @@ class TestBroker:
                 {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_nobody": True}},
                 "allow_nobody",
             ),
+            (
+                {
+                    "amqtt.contrib.auth_db.UserAuthDBPlugin": {
+                        "connection": "mysql+asyncmy://x@127.0.0.1/x"
+                    }
+                },
+                "Plugin 'UserAuthDBPlugin' needs what cannot be imported: No module named",
+            ),
         ],
     )
     @pytest.mark.parametrize("arguments", [[], ["--check"]])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
-from support.embedded import LIMIT, client_of, config_of, port_of, until
+from support.certificates import have_openssl
+from support.embedded import LIMIT, client_of, config_of, port_of, sample, until
+from support.endpoints import Trust
 
 from amqtt.broker import Broker
 
@@ -76,9 +79,28 @@ async def test_a_listener_that_admits_strangers_is_warned_about(
         assert "Listener 'default' at 0.0.0.0:0 admits everyone" in caplog.text
         assert "listeners.default.bind" in caplog.text
     caplog.clear()
-    config["plugins"] = {ANONYMOUS: {"allow_anonymous": False}}
+    config["plugins"] = {ANONYMOUS: {"allow_anonymous": False}}  # the password is not looked at
+    async with Broker(config):
+        assert "who can reach it with any user name and any password" in caplog.text
+    caplog.clear()
+    config["plugins"] = [ANONYMOUS, sample("UserGate")]  # somebody else decides too
     async with Broker(config):
         assert "admits everyone" not in caplog.text
+
+
+@pytest.mark.skipif(not have_openssl(), reason="not tested: there is no openssl")
+@pytest.mark.parametrize("requires", [True, False])
+async def test_clients_with_certificates_are_no_strangers(
+    requires: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = config_of([ANONYMOUS])
+    config["listeners"]["default"] = {
+        **Trust.make(tmp_path).listener(),
+        "bind": "0.0.0.0:0",
+        "tls_require_client_certificate": requires,
+    }
+    async with Broker(config):
+        assert ("admits everyone" in caplog.text) is not requires
 
 
 async def test_names_of_the_older_api() -> None:

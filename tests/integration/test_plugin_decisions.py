@@ -193,3 +193,50 @@ async def test_verdicts_are_remembered_until_they_are_invalidated() -> None:
         async with client_of(broker, "c") as client:  # who may be somebody else
             await client.publish("a", b"x", 1)
             assert len(asked) == 4
+
+
+async def test_a_verdict_that_was_asked_for_before_is_not_remembered_after() -> None:
+    asked = plugin_samples.TopicGate.asked
+    plugins = [ANONYMOUS, sample("RememberedTopics"), sample("Recorder")]
+    async with Broker(config_of(plugins)) as broker:
+        context = recorder_of(broker).context
+        assert isinstance(context, BrokerContext)
+        async with client_of(broker, "c") as client:
+            publishing = asyncio.ensure_future(client.publish("slow", b"x", 1))
+            await until(lambda: len(asked) == 1)
+            context.invalidate_verdicts()
+            plugin_samples.TopicGate.gate.set()
+            await publishing
+            await client.publish("slow", b"x", 1)
+            assert len(asked) == 2
+            await client.publish("slow", b"x", 1)
+            assert len(asked) == 2
+
+
+async def test_a_handler_may_end_the_verdict_that_was_made_before_it() -> None:
+    plugin_samples.Strict.asked = 0
+    async with (
+        Broker(config_of([ANONYMOUS, sample("Strict")])) as broker,
+        client_of(broker, "c") as client,
+    ):
+        for number in range(1, 4):
+            await client.publish("a", b"x", 1)
+            await client.publish("forget", b"x", 1)
+            assert plugin_samples.Strict.asked == 2 * number
+
+
+async def test_decisions_that_never_wait_fail_like_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        Broker(config_of([ANONYMOUS, sample("Immediate")])) as broker,
+        client_of(broker, "c") as client,
+    ):
+        await client.subscribe([("#", 1)])
+        for topic in ("fail-to-decide", "cancel-decision", "forbidden", "allowed"):
+            await client.publish(topic, b"x", 1)
+        message = await client.deliver_message(LIMIT)
+        assert message is not None
+        assert message.topic == "allowed"
+    assert "Plugin 'Immediate' failed to decide in 'topic_filtering'" in caplog.text
+    assert "ValueError: decision on c" in caplog.text

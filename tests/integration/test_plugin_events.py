@@ -191,3 +191,53 @@ async def test_levels_of_loggers_may_change_while_the_broker_runs(
             broker._dispatch.refresh_events()  # which also happens every second
             await client.ping()
         await until(lambda: "c <-in-- PingReqPacket(" in caplog.text)
+
+
+async def test_handlers_begin_in_the_order_of_events_whether_they_wait_or_not() -> None:
+    plugin_samples.InOrder.begun.clear()
+    async with Broker(config_of([ANONYMOUS, sample("InOrder")])) as broker:
+        async with client_of(broker, "c") as client:
+            await client.publish("a", b"1", 1)
+            await client.publish("a", b"2", 1)
+        await until(lambda: "disconnected c" in plugin_samples.InOrder.begun)
+        peer = await Peer.open(broker)  # all three in one batch of events
+        peer.send(connect("d") + publish("a", b"3") + bytes([0xE0, 0]))
+        await until(lambda: "disconnected d" in plugin_samples.InOrder.begun)
+        await peer.close()
+    assert plugin_samples.InOrder.begun == [
+        "connected c", "received 1 of c", "received 2 of c", "disconnected c",
+        "connected d", "received 3 of d", "disconnected d",
+    ]  # fmt: skip
+
+
+async def test_handlers_that_never_wait_fail_like_others(caplog: pytest.LogCaptureFixture) -> None:
+    plugin_samples.Immediate.seen.clear()
+    async with (
+        Broker(config_of([ANONYMOUS, sample("Immediate")])) as broker,
+        client_of(broker, "c") as client,
+    ):
+        for topic in ("fail", "cancel", "fine"):
+            await client.publish(topic, b"x", 1)
+        await until(lambda: len(plugin_samples.Immediate.seen) == 3)
+    assert "Plugin 'Immediate' failed to handle the event 'broker_message_received'" in caplog.text
+    assert "ValueError: handler of c" in caplog.text
+    assert plugin_samples.NOTED.get() == "nothing"
+
+
+async def test_no_event_is_lost_when_the_broker_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amqtt._bridge._EVENTS_PER_TICK", 1)
+    broker = Broker(config_of([ANONYMOUS, sample("EventCounter")]))
+    plugin = broker.plugins_manager.get_plugin("EventCounter")
+    async with broker:
+        peer = await Peer.login(broker, "c")
+        block = publish("t", b"x", qos=1, packet_id=1) * 250
+        peer.send(block * 20)
+        await until(lambda: plugin.counted > 0)
+        pump = broker._dispatch._pump
+        assert pump is not None
+        pump.pause()  # within a batch of the engine's, and another one comes behind it
+        peer.send(block)
+        await peer.read(4 * 250 * 21)
+        assert plugin.counted < 2 * 250 * 20
+    assert plugin.counted == 2 * 250 * 21
+    await peer.close()

@@ -165,8 +165,13 @@ class MariaDB(DatabaseServer):
     url_form = "mysql+aiomysql://root@127.0.0.1:{port}/{database}"
 
     def _initialize(self) -> None:
+        # In a folder of its own: a server that starts removes the temporary tables of others.
+        self._temporary = self.folder / "tmp"
+        self._temporary.mkdir(mode=0o777)
+        self._temporary.chmod(0o777)
         self._run(
             "mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data",
+            f"--tmpdir={self._temporary}",
             "--auth-root-authentication-method=normal", "--skip-test-db",
         )  # fmt: skip
 
@@ -174,7 +179,8 @@ class MariaDB(DatabaseServer):
         return [
             shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults",
             f"--datadir={self.folder}/data", f"--port={self.port}", "--bind-address=127.0.0.1",
-            f"--socket={self.folder}/socket", f"--pid-file={self.folder}/pid",
+            f"--tmpdir={self._temporary}", f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
             "--innodb-flush-log-at-trx-commit=2", "--skip-name-resolve",
         ]  # fmt: skip
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from amqtt.contexts import Action, BaseContext
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin, Decision
@@ -201,3 +202,87 @@ class AclSubclass(TopicAccessControlListPlugin):
 
 class TabooSubclass(TopicTabooPlugin):
     """The same."""
+
+
+class InOrder(BasePlugin[BaseContext]):
+    """Waits in one handler and not in the others, and notes in which order they begin."""
+
+    begun: ClassVar[list[str]] = []
+
+    async def on_broker_client_connected(self, *, client_id: str, client_session: Any) -> None:
+        self.begun.append(f"connected {client_id}")
+        await asyncio.sleep(0)
+        assert client_session
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        self.begun.append(f"received {message.data.decode()} of {client_id}")
+
+    async def on_broker_client_disconnected(self, *, client_id: str, client_session: Any) -> None:
+        self.begun.append(f"disconnected {client_id}")
+        await asyncio.sleep(0)
+        assert client_session
+
+
+NOTED: ContextVar[str] = ContextVar("NOTED", default="nothing")
+
+
+class Immediate(BaseTopicPlugin):
+    """Never waits, and fails now and then."""
+
+    seen: ClassVar[list[str]] = []
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        self.seen.append(NOTED.get())
+        NOTED.set(message.topic)
+        if message.topic == "cancel":
+            raise asyncio.CancelledError
+        if message.topic == "fail":
+            raise ValueError(f"handler of {client_id}")
+
+    async def topic_filtering(
+        self, *, session: Any = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        if action is Action.PUBLISH and topic == "fail-to-decide":
+            raise ValueError(f"decision on {session.client_id}")
+        if action is Action.PUBLISH and topic == "cancel-decision":
+            raise asyncio.CancelledError
+        return topic != "forbidden"
+
+
+class Strict(BaseTopicPlugin):
+    """Takes back all verdicts with each message to `forget`, in the batch that it decides in."""
+
+    verdict_ttl = 3600.0
+    asked = 0
+
+    async def topic_filtering(
+        self, *, session: Any = None, topic: str | None = None, action: Action | None = None
+    ) -> bool | None:
+        type(self).asked += 1
+        assert session
+        assert action
+        if topic == "forget":
+            self.context.invalidate_verdicts()  # type: ignore[attr-defined]
+        return True
+
+
+class EventCounter(BasePlugin[BaseContext]):
+    """Counts the events of messages, in handlers that never wait and in one that does."""
+
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        self.counted = 0
+        self.waited = 0
+
+    async def on_broker_message_received(self, *, client_id: str, message: Any) -> None:
+        self.counted += len(message.data) and len(client_id)
+
+    async def on_broker_message_broadcast(self, *, client_id: str, message: Any) -> None:
+        self.counted += len(message.topic) and len(client_id)
+
+    async def on_broker_retained_message(
+        self, *, client_id: str | None, retained_message: Any
+    ) -> None:
+        assert client_id is None
+        await asyncio.sleep(0)
+        self.waited += bool(retained_message.data)

@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.load import measure, peers, report, run, scenarios, tools
-from benchmarks.python import clients, environments
+from benchmarks.python import clients, environments, plugins
 from benchmarks.python.child import Child, ChildError
 from benchmarks.python.driver import HEADER, MAGIC, Job, Meter, count_faults, make_payloads
 
@@ -370,3 +370,26 @@ class TestChild:
             pytest.raises(ChildError, match="no result"),
         ):
             child.next_line()
+
+
+class TestPlugins:
+    RESULTS = (
+        (plugins.NOTHING, plugins.Result(100_000, 0.5, 1000, 0)),
+        (plugins.COUNTING, plugins.Result(90_000, 2.0, 1000, 1000)),
+        (plugins.ASKED, plugins.Result(40_000, 9.0, 1000, 2000)),
+        (plugins.WAITING, plugins.Result(20_000, 9.0, 1000, 2000)),
+        (plugins.REMEMBERED, plugins.Result(95_000, 0.6, 1000, 20)),
+    )
+
+    def test_aims(self) -> None:
+        found = plugins.verdicts({kind: [result] for kind, result in self.RESULTS})
+        assert [reached for reached, _ in found] == [True, True, False, True]
+        assert "1.50 us" in found[0][1]
+        assert "80,000 decisions" in found[1][1]
+        assert "40,000 decisions" in found[2][1]
+        assert "0.95 of" in found[3][1]
+
+    def test_the_median_counts(self) -> None:
+        results = [plugins.Result(rate, 1.0, 1, 0) for rate in (10.0, 30.0, 20.0)]
+        assert plugins.median(results, "rate") == 20
+        assert plugins.spread(results, "rate") == "20 (10-30)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -117,7 +118,7 @@ def run(logger: logging.Logger, main: Callable[[], Coroutine[Any, Any, T]]) -> T
 
     """
     try:
-        return asyncio.run(main())
+        return asyncio.run(_to_its_end(main))
     except (MQTTError, ValueError, ImportError, typer.Exit):
         raise
     except Exception as error:  # a driver may raise errors of its own
@@ -126,3 +127,15 @@ def run(logger: logging.Logger, main: Callable[[], Coroutine[Any, Any, T]]) -> T
             f"Error: the database cannot be used: {describe(error)}. Is it there, and has"
             " 'sync' made its tables?",
         )
+
+
+async def _to_its_end(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    try:
+        return await main()
+    except BaseException:
+        # The thread of a SQLite file that could not be opened still has to tell the loop so; when
+        # the loop is gone by then, the thread fails with a traceback of its own.
+        for thread in threading.enumerate():
+            if "_connection_worker_thread" in thread.name:
+                await asyncio.to_thread(thread.join, 5)
+        raise

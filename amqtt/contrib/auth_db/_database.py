@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +16,6 @@ from sqlalchemy.schema import CreateTable
 from amqtt.contrib.auth_db.models import Base
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
@@ -39,12 +39,20 @@ class Database:
     Raises:
         ModuleNotFoundError: the driver is not installed.
         sqlalchemy.exc.ArgumentError: the URL is malformed.
+        ValueError: the driver is not asynchronous.
 
     """
 
     def __init__(self, url: str, pool_size: int | None = None) -> None:
         """Prepare; nothing is opened yet."""
+        _keep_values_out_of_logs()
         parsed = make_url(url)
+        if not parsed.get_dialect().is_async:
+            msg = (
+                f"'{parsed.drivername}' is no asynchronous driver: take sqlite+aiosqlite,"
+                " postgresql+asyncpg or mysql+aiomysql"
+            )
+            raise ValueError(msg)
         # What statements are given, hashes among it, does not belong into errors and logs.
         options: dict[str, Any] = {"hide_parameters": True}
         in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in (
@@ -78,6 +86,13 @@ class Database:
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
+
+
+def _keep_values_out_of_logs() -> None:
+    # At DEBUG it logs the values of statements, hashes among them; `amqtt -d` would switch that on.
+    driver = logging.getLogger("aiosqlite")
+    if driver.level == logging.NOTSET:
+        driver.setLevel(logging.INFO)
 
 
 class DatabaseGuard:

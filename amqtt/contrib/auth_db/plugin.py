@@ -188,9 +188,10 @@ class UserAuthDBPlugin(BaseAuthPlugin):
 
         """
         username, password = session.username, session.password
-        if not username or not password:
-            return False
         logger = self.context.logger
+        if not username or not password:
+            logger.debug("Client '%s' is refused: no user name or password", session.client_id)
+            return False
         found = await self._asking.decide(lambda: self._user_manager.get_user_auth(username))
         if isinstance(found, _NoAnswer):
             return found.verdict
@@ -199,7 +200,9 @@ class UserAuthDBPlugin(BaseAuthPlugin):
             user, replacement = found, new_hash
             # The user is in, whatever becomes of the replacement.
             await self._asking.decide(lambda: self._user_manager.replace_hash(user, replacement))
-        if not right:
+        if right:
+            logger.debug("User '%s' is admitted", username)
+        else:
             reason = "unknown user" if found is None else "wrong password"
             logger.debug("User '%s' is refused: %s", username, reason)
         return right
@@ -298,10 +301,13 @@ class TopicAuthDBPlugin(BaseTopicPlugin):
             each.matches(topic, username=username, client_id=session.client_id)
             for each in row.get_topic_list(action)
         )
-        if not allowed:
-            self.context.logger.debug(
-                "User '%s' has no right to %s '%s'", username, Action(action).value, topic
-            )
+        self.context.logger.debug(
+            "User '%s' %s to %s '%s'",
+            username,
+            "has the right" if allowed else "has no right",
+            action,
+            topic,
+        )
         return allowed
 
     async def _lookup(self, username: str) -> TopicAuth | _NoAnswer | None:

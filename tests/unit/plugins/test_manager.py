@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 import warnings
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,3 +311,49 @@ async def test_event_logger_answers_to_every_event() -> None:
     assert asyncio.iscoroutinefunction(plugin.on_anything_at_all.func)  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match="'EventLoggerPlugin' object has no attribute 'other'"):
         _ = plugin.other
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x = 1\nnothing.here\n", "broken.py, line 2: NameError: name 'nothing' is not defined"),
+        ("1 / 0\n", "broken.py, line 1: ZeroDivisionError"),
+        ("import no_such_library\n", "Plugin import failed: broken.Plugin"),
+        ("def f(:\n", "Plugin import failed: broken.Plugin"),
+        ("raise SystemError('odd')\n", "broken.py, line 1: SystemError: odd"),
+    ],
+)
+async def test_a_module_that_fails_is_an_error_that_says_where(
+    text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    context = BaseContext()
+    context.config = {"plugins": {"broken.Plugin": {}}}
+    with pytest.raises(PluginImportError) as caught:
+        PluginManager("amqtt.test.plugins", context)
+    assert expected in str(caught.value)
+    assert caught.value.__cause__ is not None
+    sys.modules.pop("broken", None)
+
+
+@pytest.mark.filterwarnings("ignore:Loading plugins from EntryPoints")
+async def test_an_entry_point_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old_plugin.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [EntryPoint("old", "old_plugin:Plugin", NAMESPACE)]
+    monkeypatch.setattr(manager_module, "entry_points", lambda group: found if group else [])
+    with pytest.raises(PluginImportError, match="old_plugin:Plugin") as caught:
+        from_entry_points({})
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "amqtt.contrib.jwt", raising=False)
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    context = BaseContext()
+    context.config = {"plugins": {"amqtt.contrib.jwt.UserAuthJwtPlugin": {}}}
+    with pytest.raises(PluginImportError, match=r"pip install amqtt\[contrib\]"):
+        PluginManager("amqtt.test.plugins", context)
