@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 _EVENTS_PER_TICK = 1000
 
 # The first item of a client's event, as in cpp/bindings/register_client.cpp.
-CONNACK, FAILURE, COMPLETION, SUBACK, MESSAGE, LOST, AUTH, SERVER_DISCONNECT, PACKET = range(9)
+(
+    CONNACK,
+    FAILURE,
+    COMPLETION,
+    SUBACK,
+    MESSAGE,
+    LOST,
+    AUTH,
+    SERVER_DISCONNECT,
+    PACKET,
+    STATE,
+) = range(10)
 
 _ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
 
@@ -282,13 +293,16 @@ class ClientReactor:
             self.engine.cancel(handle, number)
 
     def _handle(self, events: list[Any]) -> None:
-        clients = self._clients
+        handle, received = None, None  # of the client whose message came last
         for event in events:
             kind = event[0]
             if kind == MESSAGE:
-                client = clients.get(event[1])
-                if client is not None:
-                    client.message_received(*event[2:])
+                if event[1] != handle:
+                    handle = event[1]
+                    client = self._clients.get(handle)
+                    received = None if client is None else client.message_received
+                if received is not None:
+                    received(*event[2:])
             elif kind in _ANSWERS:
                 self._resolve(event)
             else:
@@ -299,7 +313,9 @@ class ClientReactor:
         client = self._clients.get(handle)
         if client is None:
             return
-        if kind == LOST:
+        if kind == STATE:
+            client.state_changed(*values)
+        elif kind == LOST:
             client.connection_lost(*values)
         elif kind == PACKET:
             client.packet_passed(*values)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
+from amqtt._uri import parse_uri
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     from amqtt.plugins.manager import PluginManager
     from amqtt.session import Session
+
+
+# Why a wait for a message is over.
+ARRIVED = "a message has arrived"
+ENDED = "none is to be waited for"
 
 
 class _Signal(asyncio.Event):
@@ -89,30 +95,32 @@ class ClientCommands:
                 await self._wait_connected(turn)
             reactor = self._require_reactor()
             connection = self._connection_lost
-            number, answer = reactor.ticket(self._handle)
-            try:
-                if getattr(reactor.engine, command)(self._handle, number, *arguments):
-                    reactor.flush_soon()
-            except (ValueError, OverflowError) as error:
-                reactor.drop(number)
-                raise ClientError(str(error)) from error
+            number, answer = self._send(reactor, command, *arguments)
             try:
                 return await answer
             except asyncio.CancelledError:
                 reactor.cancel(self._handle, number)
                 raise
             except EngineError as error:
-                if error.errno == errno.ENOBUFS:
-                    msg = "All 65,535 packet identifiers are in use"
-                    raise ClientError(msg) from error
-                if error.errno == errno.EMSGSIZE:
-                    msg = f"{command}: {error}"
-                    raise ClientError(msg) from error
+                raise_refusal(command, error)
                 self.logger.debug("%s was cut off: %s", command, error)
                 if connection is not None:
                     await asyncio.wait((connection,))
                 if self._connection_lost is connection:
                     self._connected_state.clear()
+
+    def _send(
+        self, reactor: ClientReactor, command: str, *arguments: Any
+    ) -> tuple[int, asyncio.Future[Any]]:
+        """Send a command; return its ticket, and the future of its answer."""
+        number, answer = reactor.ticket(self._handle)
+        try:
+            if getattr(reactor.engine, command)(self._handle, number, *arguments):
+                reactor.flush_soon()
+        except (ValueError, OverflowError) as error:
+            reactor.drop(number)
+            raise ClientError(str(error)) from error
+        return number, answer
 
     @contextmanager
     def _refusing_bad_values(self, reactor: ClientReactor, number: int) -> Iterator[None]:
@@ -163,7 +171,12 @@ class ClientCommands:
         if self.session is None:
             return ClientError("Not connected: call connect() first")
         reason = f": the connection was lost: {self._loss}" if self._loss else ""
-        return ClientError(f"Will not reconnect{reason}")
+        return ClientError(f"Will not reconnect to {self._broker_name()}{reason}")
+
+    def _broker_name(self) -> str:
+        """Return host and port of the broker, without credentials."""
+        uri = None if self.session is None else self.session.broker_uri
+        return str(parse_uri(uri)) if uri else "the broker"
 
     def _require_session(self) -> Session:
         if self.session is None:
@@ -181,6 +194,16 @@ class ClientCommands:
             self._handle = self._reactor.open(self)
             self._release = weakref.finalize(self, _forget, self._reactor, self._handle)
         return self._reactor
+
+
+def raise_refusal(command: str, error: EngineError) -> None:
+    """Raise what the engine has found wrong with a command, if it was not the connection."""
+    if error.errno == errno.ENOBUFS:
+        msg = "All 65,535 packet identifiers are in use"
+        raise ClientError(msg) from error
+    if error.errno == errno.EMSGSIZE:
+        msg = f"{command}: {error}"
+        raise ClientError(msg) from error
 
 
 def _forget(reactor: ClientReactor, handle: int) -> None:

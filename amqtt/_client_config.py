@@ -165,6 +165,9 @@ class ClientConfig(Dictable):
             again after a loss; 0 makes it wait.
         offline_queue_bytes: the same as the sum of topics and payloads.
         resubscribe: whether to subscribe again when the broker has lost the session.
+        session_file: an SQLite file that keeps the client's part of the session, so that it
+            survives the process; made when it is not there. Needs a client identifier,
+            `cleansession: false`, and with MQTT 5.0 a `session_expiry_interval`. None for none.
 
     Raises:
         ValueError: a number is out of range, or `plugins` is a list that holds something else
@@ -199,6 +202,7 @@ class ClientConfig(Dictable):
     offline_queue_messages: int = 0
     offline_queue_bytes: int = 16 * 1024 * 1024
     resubscribe: bool = False
+    session_file: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers, complete the plugins, honour `broker`."""
@@ -219,12 +223,25 @@ class ClientConfig(Dictable):
             ):
                 if given:
                     raise ConfigValueError(name, "needs protocol_version 5")
+        self._check_session_file()
         self.plugins = plugins_by_path(self.plugins)
         if self.broker is not None:
             warnings.warn(
                 "The client option 'broker' is deprecated, use 'connection'", stacklevel=3
             )
             self.connection = self.broker
+
+    def _check_session_file(self) -> None:
+        """Refuse to keep a session that ends with its connection."""
+        if self.session_file is None:
+            return
+        self.session_file = Path(self.session_file)
+        if self.cleansession is not False:
+            raise ConfigValueError("session_file", "needs cleansession: false")
+        expiry = self.connect_properties.get("session_expiry_interval")
+        if self.protocol_version == _PROTOCOL_5_0 and not expiry:
+            problem = "needs a session_expiry_interval among connect_properties"
+            raise ConfigValueError("session_file", problem)
 
     @classmethod
     def from_dict(cls, d: dict[str, Any] | None) -> ClientConfig:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import EngineError
 from amqtt._client_authentication import AuthenticationExchange
-from amqtt._client_commands import ClientCommands
+from amqtt._client_commands import ENDED, ClientCommands
 from amqtt._client_endpoint import endpoint_of, engine_settings
 from amqtt._client_plugins import PacketEvents
 from amqtt._client_session import PROTOCOL_5_0, as_bytes, new_session, will_of
@@ -117,7 +117,10 @@ class ClientConnection(ClientCommands):
         self.session = new_session(self.config, self.client_id, uri, cafile, capath, cadata)
         self._forgets_session = bool(self.session.clean_session)
         self.new_session_begins()
-        return await self._attempt(first=True)
+        code = await self._attempt(first=True)
+        if not self.session.parent and self.config.resubscribe:
+            await self.subscribe_again()  # what an earlier process had subscribed to
+        return code
 
     async def reconnect(self, cleansession: bool | None = None) -> int:
         """Connect again after the connection was lost, with the same session object.
@@ -152,6 +155,7 @@ class ClientConnection(ClientCommands):
         """Connect, repeatedly; calls that wait for the connection wait until this has ended."""
         self._no_more_connections.clear()
         try:
+            await self.session_begins()
             if first:
                 return await self._connect_first()
             return await self._reconnect_until_given_up()
@@ -162,6 +166,7 @@ class ClientConnection(ClientCommands):
         finally:
             if not self._connected_state.is_set():
                 self._no_more_connections.set()
+                await self.session_ends()
 
     async def _connect_first(self) -> int:
         try:
@@ -185,7 +190,7 @@ class ClientConnection(ClientCommands):
                     raise
                 self.logger.warning("Reconnection attempt %d failed: %s", attempt, error)
                 if 0 <= retries < attempt:
-                    msg = "Too many failed attempts"
+                    msg = f"Too many failed attempts: {error}"
                     failure = ConnectError(msg, properties=error.properties)
                     failure.return_code = error.return_code
                     raise failure from (error.__cause__ or error)
@@ -210,9 +215,9 @@ class ClientConnection(ClientCommands):
             msg = f"Connection to {target} failed: {cause or error}"
             raise ConnectError(msg) from (cause or error.as_os_error())
         if return_code != CONNECTION_ACCEPTED:
-            msg = "Connection rejected by broker"
-            reason = (properties or {}).get("reason_string")
-            refused = ConnectError(f"{msg}: {reason}" if reason else msg, properties=properties)
+            reason = (properties or {}).get("reason_string") or f"code {return_code}"
+            msg = f"Connection rejected by broker {target}: {reason}"
+            refused = ConnectError(msg, properties=properties)
             refused.return_code = return_code
             raise refused
         await self._finish_authentication(properties)
@@ -315,6 +320,7 @@ class ClientConnection(ClientCommands):
             self.logger.warning("Client session is not currently connected")
             await self.cancel_tasks()
             await self._stop_reconnecting()
+            await self.session_ends()
             return
         number, answer = self._reactor.ticket(self._handle)
         with self._refusing_bad_values(self._reactor, number):
@@ -330,6 +336,7 @@ class ClientConnection(ClientCommands):
         if self._connection_lost is not None:
             self._connection_lost.cancel()
         self._reactor.fail_all(self._handle, "the client has disconnected")
+        await self.session_ends()
         await self.plugins_manager.wait_for_handlers(_HANDLERS_LIMIT)
         await self.plugins_manager.close()
 
@@ -370,7 +377,9 @@ class ClientConnection(ClientCommands):
     async def cancel_tasks(self) -> None:
         """End all pending calls of `deliver_message()`; they return None."""
         while self.client_tasks:
-            self.client_tasks.popleft().cancel()
+            waiter = self.client_tasks.popleft()
+            if not waiter.done():
+                waiter.set_result(ENDED)
 
     async def handle_connection_close(self) -> None:
         """Wait until the connection is lost, then reconnect or give up."""
@@ -394,6 +403,7 @@ class ClientConnection(ClientCommands):
         if self._connected_state.is_set():  # restoring failed, which the next loss will repair
             return
         self._give_up(reason)
+        await self.session_ends()
         await self.cancel_tasks()
 
     async def connection_restored(self, session_present: bool) -> None:
@@ -403,6 +413,15 @@ class ClientConnection(ClientCommands):
             session_present: whether the server has kept the session.
 
         """
+
+    async def session_begins(self) -> None:
+        """Read what an earlier process has kept; not for applications."""
+
+    async def session_ends(self) -> None:
+        """Let go of what keeps the session; not for applications."""
+
+    async def subscribe_again(self) -> None:
+        """Make the subscriptions that the server has forgotten; not for applications."""
 
     def new_session_begins(self) -> None:
         """Forget what belongs to the session before; not for applications."""

@@ -28,29 +28,45 @@ class OfflineQueue:
         most_messages: messages that have room; 0 switches it off.
         most_bytes: the same as the sum of topics and payloads.
 
+    Attributes:
+        messages: those that are to be sent before new ones.
+        is_enabled: whether messages may be put aside.
+
     """
 
     def __init__(self, most_messages: int, most_bytes: int) -> None:
         """Begin empty."""
+        self.is_enabled = most_messages > 0
         self._most_messages = most_messages
         self._most_bytes = most_bytes
-        self._messages: deque[Publication] = deque()
+        self.messages: deque[Publication] = deque()
         self._bytes = 0
         self._task: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         """Return the number of messages that wait."""
-        return len(self._messages)
+        return len(self.messages)
 
-    @property
-    def is_enabled(self) -> bool:
-        """Whether messages may be put aside."""
-        return self._most_messages > 0
+    def require_room(self, size: int, messages: int = 0, bytes_: int = 0) -> None:
+        """Check that one more message has room.
 
-    @property
-    def is_sending(self) -> bool:
-        """Whether there are messages that are to be sent before new ones."""
-        return bool(self._messages)
+        Args:
+            size: of its topic and payload, in bytes.
+            messages: that wait elsewhere, and count too.
+            bytes_: of those.
+
+        Raises:
+            ClientError: there is no room for it.
+
+        """
+        messages += len(self.messages)
+        bytes_ += self._bytes
+        if messages >= self._most_messages or bytes_ + size > self._most_bytes:
+            msg = (
+                f"The queue of messages for the time after the reconnection is full: it has "
+                f"{messages} messages with {bytes_} bytes"
+            )
+            raise ClientError(msg)
 
     def put(
         self,
@@ -59,22 +75,26 @@ class OfflineQueue:
         qos: int,
         retain: bool,
         properties: dict[str, Any] | None,
+        beside: tuple[int, int] = (0, 0),
     ) -> None:
         """Put a message aside.
+
+        Args:
+            topic: topic name.
+            payload: payload.
+            qos: quality of service.
+            retain: the retain flag.
+            properties: of PUBLISH.
+            beside: the number and bytes of messages that wait elsewhere, and count too.
 
         Raises:
             ClientError: there is no room for it.
 
         """
         size = len(topic) + len(payload)
-        if len(self._messages) >= self._most_messages or self._bytes + size > self._most_bytes:
-            msg = (
-                f"The queue of messages for the time after the reconnection is full: it has "
-                f"{len(self._messages)} messages with {self._bytes} bytes"
-            )
-            raise ClientError(msg)
+        self.require_room(size, *beside)
         self._bytes += size
-        self._messages.append((topic, bytes(payload), qos, retain, properties))
+        self.messages.append((topic, bytes(payload), qos, retain, properties))
 
     def start_sending(self, publish: Publish) -> None:
         """Send what waits, in order, as long as the connection lasts.
@@ -83,20 +103,20 @@ class OfflineQueue:
             publish: sends one message.
 
         """
-        if self._messages and (self._task is None or self._task.done()):
+        if self.messages and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._send(publish))
 
     async def _send(self, publish: Publish) -> None:
-        while self._messages:
-            count = min(len(self._messages), _AT_ONCE)
-            batch = [self._messages[i] for i in range(count)]
+        while self.messages:
+            count = min(len(self.messages), _AT_ONCE)
+            batch = [self.messages[i] for i in range(count)]
             # In the order in which the tasks are made. A message that a loss cuts off is sent
             # again on the next connection.
             outcomes = await asyncio.gather(
                 *(publish(*each) for each in batch), return_exceptions=True
             )
             for (topic, payload, *_), outcome in zip(batch, outcomes, strict=True):
-                self._messages.popleft()
+                self.messages.popleft()
                 self._bytes -= len(topic) + len(payload)
                 if isinstance(outcome, BaseException):
                     _logger.warning("A message for '%s' could not be sent: %s", topic, outcome)

@@ -28,6 +28,7 @@ class Requests:
 
     def __init__(self) -> None:
         """Begin without a topic."""
+        self.has_topics = False  # whether any message may be a response
         self._topic: str | None = None
         self._subscribed: asyncio.Task[None] | None = None
         self._wanted: Counter[str] = Counter()  # requests by the topic they want responses from
@@ -53,6 +54,7 @@ class Requests:
         properties: dict[str, Any],
     ) -> ApplicationMessage:
         """Publish a request and wait for its response."""
+        self.has_topics = True
         correlation = properties.get("correlation_data") or secrets.token_bytes(_CORRELATION_SIZE)
         if correlation in self._waiting:
             msg = f"Another request waits for a response with the correlation data {correlation!r}"

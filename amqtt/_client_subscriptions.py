@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from amqtt._topics import topic_filter_problem
 from amqtt.errors import ClientError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     EngineFilter = tuple[str, tuple[int, bool, bool, int]]
 
 _REFUSED = 0x80
+_logger = logging.getLogger("amqtt.client")
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,16 @@ class SubscriptionBook:
 
     def add(
         self, filters: list[EngineFilter], codes: Sequence[int], properties: dict[str, Any] | None
-    ) -> None:
-        """Note what the server has granted."""
-        for each, code in zip(filters, codes, strict=False):
-            if code < _REFUSED:
-                self._made[each[0]] = each, properties
+    ) -> list[EngineFilter]:
+        """Note what the server has granted, and return that."""
+        made = [each for each, code in zip(filters, codes, strict=False) if code < _REFUSED]
+        for each in made:
+            self._made[each[0]] = each, properties
+        return made
+
+    def restore(self, made: Iterable[tuple[EngineFilter, dict[str, Any] | None]]) -> None:
+        """Begin with what an earlier process has noted."""
+        self._made = {each[0]: (each, properties) for each, properties in made}
 
     def remove(self, filters: Iterable[str]) -> None:
         """Note what was unsubscribed."""
@@ -123,8 +131,33 @@ def _check_share(topic_filter: str) -> None:
         raise ClientError(msg)
 
 
+def is_malformed(topic_filter: str) -> bool:
+    """Tell whether a filter must not be sent to a server; it is logged.
+
+    A call does not fail for one filter among others: it gets the code that a server would refuse
+    it with.
+    """
+    problem = topic_filter_problem(topic_filter)
+    if problem is not None:
+        _logger.warning("%r is no topic filter: %s", topic_filter, problem)
+    return problem is not None
+
+
+def with_refusals(codes: Iterable[int], malformed: Sequence[bool], refusal: int) -> list[int]:
+    """Put the codes of filters that were not sent between those of the others.
+
+    Args:
+        codes: of the server.
+        malformed: for each filter of the call, whether it was not sent.
+        refusal: the code of such a filter.
+
+    """
+    of_server = iter(codes)
+    return [refusal if each else next(of_server, refusal) for each in malformed]
+
+
 def check_filter_text(topic_filter: str) -> None:
-    """Refuse what cannot be sent; what the wildcards mean is for the broker to judge.
+    """Refuse what cannot be sent.
 
     Raises:
         ClientError: the filter is no text, or cannot be written as UTF-8.

@@ -31,6 +31,25 @@ def topic_name_problem(topic: str) -> str | None:
     return f"it is longer than {_MAX_SIZE:,} bytes" if size > _MAX_SIZE else None
 
 
+def topic_filter_problem(text: str) -> str | None:
+    """Say why a text is no topic filter.
+
+    Args:
+        text: the text.
+
+    Returns:
+        What is wrong with it; None when it is a topic filter (3.1.1: MQTT-4.7.1-2, 4.7.1-3,
+        4.7.3-1). Null characters and length are not looked at.
+
+    """
+    if not text:
+        return "it is empty"
+    levels = text.split("/")
+    if any(len(level) > 1 and ("+" in level or "#" in level) for level in levels):
+        return "a wildcard must be alone in its level"
+    return "'#' must be the last level" if "#" in levels[:-1] else None
+
+
 def check_topic_name(topic: str) -> None:
     """Refuse what is no topic name.
 

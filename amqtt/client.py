@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from amqtt._client_connection import CONNECTION_ACCEPTED, ClientConnection
+from amqtt._client_commands import ARRIVED, ENDED
+from amqtt._client_connection import CONNECTION_ACCEPTED
+from amqtt._client_kept_session import KeptSession
 from amqtt._client_offline import OfflineQueue
 from amqtt._client_plugins import load_client_plugins
 from amqtt._client_receiving import Inbox, MessageStream
@@ -15,9 +17,10 @@ from amqtt._client_requests import Requests
 from amqtt._client_session import PROTOCOL_5_0
 from amqtt._client_subscriptions import (
     Subscription,
-    SubscriptionBook,
     check_filter_text,
     engine_filters,
+    is_malformed,
+    with_refusals,
 )
 from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
@@ -60,10 +63,15 @@ __all__ = [
     "Subscription",
 ]
 
-# Publishes at QoS 0 between two waits for the engine to have sent them.
-_UNCONFIRMED_MESSAGES = 500
+# Publishes at QoS 0 between two waits for the engine to have sent them: the bytes, and what each
+# message counts for beside its own.
 _UNCONFIRMED_BYTES = 256 * 1024
+_UNCONFIRMED_MESSAGE = 400
+_TIMED_OUT = "timed out"
+_LEVELS = (QOS_0, QOS_1, QOS_2)
+_PAYLOADS = (bytes, bytearray)
 _FIRST_FAILURE = 0x80
+_FILTER_INVALID = 0x8F
 
 
 class ClientContext(BaseContext):
@@ -80,7 +88,7 @@ class ClientContext(BaseContext):
         self.config: ClientConfig | None = None
 
 
-class MQTTClient(ClientConnection):
+class MQTTClient(KeptSession):
     """Publish and subscribe through an MQTT broker, from asyncio code.
 
     `async with MQTTClient(...)` connects to the broker of the configuration, and disconnects at the
@@ -131,6 +139,9 @@ class MQTTClient(ClientConnection):
         context = ClientContext()
         context.config = config
         self.plugins_manager = load_client_plugins(context)
+        if config.session_file is not None and not client_id:
+            msg = "session_file needs a client_id, by which the broker knows the session again"
+            raise ClientError(msg)
         self.client_id = gen_client_id() if client_id is None else client_id
         self.authentication = authentication
         self.inbox = Inbox(
@@ -139,11 +150,10 @@ class MQTTClient(ClientConnection):
             config.receive_policy == "drop_oldest",
             self._consumed,
         )
-        self._subscriptions = SubscriptionBook()
         self._offline = OfflineQueue(config.offline_queue_messages, config.offline_queue_bytes)
         self._requests = Requests()
-        self._unconfirmed_messages = 0
-        self._unconfirmed_bytes = 0
+        self._unconfirmed = 0
+        self._checked_topic: str | None = None  # the last one: most programs have few
 
     async def __aenter__(self) -> Self:
         """Connect to the broker of the configuration."""
@@ -167,7 +177,7 @@ class MQTTClient(ClientConnection):
     @property
     def queued_publishes(self) -> int:
         """Messages that wait for the connection to come back."""
-        return len(self._offline)
+        return len(self._offline) + self._unattended()[0]
 
     def new_session_begins(self) -> None:
         """Forget the subscriptions of the session before; not for applications."""
@@ -178,10 +188,14 @@ class MQTTClient(ClientConnection):
         """Subscribe again, and send what was put aside; not for applications."""
         if not session_present:
             if self.config.resubscribe:
-                for filters, properties in self._subscriptions.requests():
-                    await self._request("subscribe", filters, properties)
+                await self.subscribe_again()
             await self._requests.subscribe_again(self)
         self._offline.start_sending(self._publish_now)
+
+    async def subscribe_again(self) -> None:
+        """Make the subscriptions that the server has forgotten; not for applications."""
+        for filters, properties in self._subscriptions.requests():
+            await self._request("subscribe", filters, properties)
 
     # -- publishing
 
@@ -232,18 +246,34 @@ class MQTTClient(ClientConnection):
             asyncio.TimeoutError: the acknowledgement did not come in time.
 
         """
-        qos, retain = self._publish_settings(topic, qos, retain)
-        if not isinstance(message, bytes | bytearray):
+        if qos not in _LEVELS or (retain is not True and retain is not False):
+            qos, retain = self._publish_settings(topic, qos, retain)
+        if not isinstance(message, _PAYLOADS):
             msg = f"the payload must be bytes or bytearray, not {type(message).__name__}"
             raise TypeError(msg)
-        check_topic_name(topic)
+        if topic is not self._checked_topic:
+            check_topic_name(topic)
+            self._checked_topic = topic
         if properties is not None:
             self._require_5_0("properties of a message")
-        if self._is_offline() or self._offline.is_sending:
-            self._offline.put(topic, message, qos, retain, properties)
+        if qos == QOS_0 and self._publish_at_once(topic, message, retain, properties):
             return _outgoing(None, topic, qos, message, retain, properties)
-        done = self._publish_now(topic, message, qos, retain, properties)
-        return await (asyncio.wait_for(done, ack_timeout) if ack_timeout else done)
+        if qos != QOS_0 and self.config.session_file is not None:
+            packet_id, code, of_answer = await self._publish_kept(
+                self._offline if self._is_offline() else None,
+                ack_timeout,
+                (topic, message, qos, retain, properties),
+            )
+            sent = _outgoing(packet_id, topic, qos, message, retain, properties)
+            return self._completed(sent, code, of_answer)
+        if self._offline.is_enabled and (self._is_offline() or self._offline.messages):
+            self._offline.put(topic, message, qos, retain, properties, self._unattended())
+            return _outgoing(None, topic, qos, message, retain, properties)
+        if ack_timeout:
+            return await asyncio.wait_for(
+                self._publish_now(topic, message, qos, retain, properties), ack_timeout
+            )
+        return await self._publish_now(topic, message, qos, retain, properties)
 
     async def _publish_now(
         self,
@@ -253,19 +283,24 @@ class MQTTClient(ClientConnection):
         retain: bool,
         properties: dict[str, Any] | None,
     ) -> OutgoingApplicationMessage:
-        if qos == QOS_0:
-            if self._waiting or not self._connected_state.is_set():
-                await self._wait_connected()
-            await self._publish_unacknowledged(topic, message, retain, properties)
-            return _outgoing(None, topic, qos, message, retain, properties)
         packet_id, code, of_answer = await self._request(
             "publish", topic, message, qos, retain, properties
         )
-        if code >= _FIRST_FAILURE:
-            raise PublishError(code, of_answer)
+        if qos == QOS_0:  # and the engine has caught up
+            self._unconfirmed = 0
+            return _outgoing(None, topic, qos, message, retain, properties)
         sent = _outgoing(packet_id, topic, qos, message, retain, properties)
+        return self._completed(sent, code, of_answer)
+
+    def _completed(
+        self, sent: OutgoingApplicationMessage, code: int, properties: dict[str, Any] | None
+    ) -> OutgoingApplicationMessage:
+        if code >= _FIRST_FAILURE:
+            raise PublishError(code, properties, topic=sent.topic, server=self._broker_name())
+        if sent.packet_id is None:  # it was put aside
+            return sent
         if self.config.protocol_version == PROTOCOL_5_0:
-            sent.completed(code, of_answer or {})
+            sent.completed(code, properties or {})
         else:
             sent.completed(None, None)
         return sent
@@ -287,40 +322,47 @@ class MQTTClient(ClientConnection):
             qos = defaults.qos if defaults is not None else self.config.default_qos or QOS_0
         if retain is None:
             retain = bool(defaults.retain if defaults is not None else self.config.default_retain)
-        if qos not in (QOS_0, QOS_1, QOS_2):
+        if qos not in _LEVELS:
             msg = f"QoS {qos!r} is out of range: must be 0, 1 or 2"
             raise ClientError(msg)
         return qos, bool(retain)
 
-    async def _publish_unacknowledged(
+    def _publish_at_once(
         self,
         topic: str,
         message: bytes | bytearray,
         retain: bool,
         properties: dict[str, Any] | None,
-    ) -> None:
-        """Hand a message to the engine, and wait for it to catch up now and then.
+    ) -> bool:
+        """Hand a message of QoS 0 to the engine if nothing has to be waited for.
 
-        What the broker has said that it does not accept is found out about at once.
+        Now and then the engine has to catch up, and what the broker has said that it does not
+        accept is to be found out about.
+
+        Returns:
+            Whether that was possible.
+
         """
-        self._unconfirmed_messages += 1
-        self._unconfirmed_bytes += len(topic) + len(message)
+        reactor = self._reactor
+        size = len(topic) + len(message)
+        unconfirmed = self._unconfirmed + size + _UNCONFIRMED_MESSAGE
         if (
-            self._unconfirmed_messages < _UNCONFIRMED_MESSAGES
-            and self._unconfirmed_bytes < _UNCONFIRMED_BYTES
-            and not self._is_limited(len(topic) + len(message), retain)
+            unconfirmed > _UNCONFIRMED_BYTES
+            or self._waiting
+            or reactor is None
+            or not self._connected_state.is_set()
+            or self._offline.messages
+            or asyncio.get_running_loop() is not reactor.loop
+            or (self.connack_properties and self._is_limited(size, retain))
         ):
-            reactor = self._require_reactor()
-            try:
-                if reactor.engine.publish(
-                    self._handle, 0, topic, message, QOS_0, retain, properties
-                ):
-                    reactor.flush_soon()
-            except (ValueError, OverflowError) as error:
-                raise ClientError(str(error)) from error
-            return
-        self._unconfirmed_messages = self._unconfirmed_bytes = 0
-        await self._request("publish", topic, message, QOS_0, retain, properties)
+            return False
+        self._unconfirmed = unconfirmed
+        try:
+            if reactor.engine.publish(self._handle, 0, topic, message, QOS_0, retain, properties):
+                reactor.flush_soon()
+        except (ValueError, OverflowError) as error:
+            raise ClientError(str(error)) from error
+        return True
 
     def _is_limited(self, size: int, retain: bool) -> bool:
         """Tell whether the broker may have excluded a message: only the engine knows."""
@@ -348,7 +390,7 @@ class MQTTClient(ClientConnection):
 
         Returns:
             A return code for each filter, in their order: the QoS that was granted, or 0x80 or
-            more for a filter that the broker refuses.
+            more for a filter that the broker refuses, or that is none and was not sent.
 
         Raises:
             ClientError: a QoS is out of range, there is no filter, something needs MQTT 5.0, or
@@ -359,9 +401,20 @@ class MQTTClient(ClientConnection):
         filters = engine_filters(topics, has_options=is_5_0)
         if properties:
             self._require_5_0("properties of a subscription")
-        codes, _ = await self._request("subscribe", filters, properties)
-        self._subscriptions.add(filters, codes, properties)
-        return list(codes)
+        malformed = [is_malformed(each[0]) for each in filters]
+        good = [each for each, is_bad in zip(filters, malformed, strict=True) if not is_bad]
+        codes = await self._request_of_filters("subscribe", good, properties)
+        self._note_subscribed(good, codes, properties)
+        return with_refusals(codes, malformed, _FILTER_INVALID if is_5_0 else _FIRST_FAILURE)
+
+    async def _request_of_filters(
+        self, command: str, filters: Sequence[Any], properties: dict[str, Any] | None
+    ) -> Sequence[int]:
+        if not filters:  # the connection counts all the same
+            await self._wait_connected()
+            return []
+        codes: Sequence[int] = (await self._request(command, filters, properties))[0]
+        return codes
 
     async def unsubscribe(
         self, topics: Sequence[str], properties: dict[str, Any] | None = None
@@ -387,9 +440,13 @@ class MQTTClient(ClientConnection):
             raise ClientError(msg)
         if properties:
             self._require_5_0("properties of UNSUBSCRIBE")
-        codes, _ = await self._request("unsubscribe", filters, properties)
-        self._subscriptions.remove(filters)
-        return list(codes) if self.config.protocol_version == PROTOCOL_5_0 else None
+        malformed = [is_malformed(each) for each in filters]
+        good = [each for each, is_bad in zip(filters, malformed, strict=True) if not is_bad]
+        codes = await self._request_of_filters("unsubscribe", good, properties)
+        self._note_unsubscribed(good)
+        if self.config.protocol_version != PROTOCOL_5_0:
+            return None
+        return with_refusals(codes, malformed, _FILTER_INVALID)
 
     def _require_5_0(self, what: str) -> None:
         if self.config.protocol_version != PROTOCOL_5_0:
@@ -424,7 +481,7 @@ class MQTTClient(ClientConnection):
             await self._wait_for_message(queue, timeout_duration)
             if queue.empty():
                 return None
-        message: ApplicationMessage = queue.get_nowait()
+        message: ApplicationMessage = queue._queue.popleft()  # type: ignore[attr-defined]
         self.inbox.taken(message)
         return message
 
@@ -437,21 +494,23 @@ class MQTTClient(ClientConnection):
         while queue.empty():
             if self._no_more_connections.is_set():
                 raise self._not_connected()
-            waiter: asyncio.Future[None] = loop.create_future()
+            waiter: asyncio.Future[str] = loop.create_future()
             self.client_tasks.append(waiter)
+            timer = None if deadline is None else loop.call_at(deadline, _time_out, waiter)
             try:
-                left = None if deadline is None else max(0, deadline - loop.time())
-                await asyncio.wait((waiter,), timeout=left)
+                why = await waiter
             except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
+                if waiter.done() and not waiter.cancelled() and waiter.result() == ARRIVED:
                     self._wake_delivery()  # the message is for somebody else now
                 raise
             finally:
-                if waiter in self.client_tasks:
+                if timer is not None:
+                    timer.cancel()
+                if self.client_tasks and waiter in self.client_tasks:
                     self.client_tasks.remove(waiter)
-            if waiter.cancelled():
+            if why == ENDED:
                 return
-            if not waiter.done():
+            if why == _TIMED_OUT:
                 raise asyncio.TimeoutError
 
     def messages(self, *filters: str) -> MessageStream:
@@ -539,13 +598,19 @@ class MQTTClient(ClientConnection):
     ) -> None:
         """Take a message from the engine; not for applications."""
         del dup
+        message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
+        if properties is not None:
+            message.properties = properties
+        message.connection = self._connection_number
+        if self._journal is None or not self._journal.holds(message):
+            self.deliver(message)
+
+    def deliver(self, message: IncomingApplicationMessage) -> None:
+        """Give a received message to whoever waits for it; not for applications."""
         session = self.session
         if session is None:
             return
-        message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
-        message.properties = properties
-        message.connection = self._connection_number
-        if self._requests.has_claimed(message):
+        if self._requests.has_topics and self._requests.has_claimed(message):
             self.inbox.taken(message)
             return
         if self.inbox.has_streams and self.inbox.claim(message):
@@ -553,7 +618,10 @@ class MQTTClient(ClientConnection):
         queue = session.delivered_message_queue
         if self.inbox.drops_oldest:
             self.inbox.make_room(queue._queue)  # type: ignore[attr-defined]
-        queue.put_nowait(message)
+        if queue._getters:  # type: ignore[attr-defined]  # of an application
+            queue.put_nowait(message)
+        else:  # what that does beside costs as much as all of the rest here
+            queue._queue.append(message)  # type: ignore[attr-defined]
         if self.client_tasks:
             self._wake_delivery()
 
@@ -578,12 +646,17 @@ class MQTTClient(ClientConnection):
         while self.client_tasks:
             waiter = self.client_tasks.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(ARRIVED)
                 return
 
     def _consumed(self, messages: int, size: int) -> None:
         if self._reactor is not None:
             self._reactor.engine.consumed(self._handle, messages, size)
+
+
+def _time_out(waiter: asyncio.Future[str]) -> None:
+    if not waiter.done():
+        waiter.set_result(_TIMED_OUT)
 
 
 def _outgoing(
@@ -595,5 +668,6 @@ def _outgoing(
     properties: dict[str, Any] | None,
 ) -> OutgoingApplicationMessage:
     message = OutgoingApplicationMessage(packet_id, topic, qos, payload, retain)
-    message.properties = properties
+    if properties is not None:
+        message.properties = properties
     return message

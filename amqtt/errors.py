@@ -75,6 +75,10 @@ class ClientError(Exception):
     """Report a wrong use of the client."""
 
 
+class SessionFileError(ClientError):
+    """Report that the file that keeps the state of a client cannot be used."""
+
+
 class ConnectError(ClientError):
     """Report that a client could not connect."""
 
@@ -110,14 +114,25 @@ class PublishError(ClientError):
     Args:
         reason_code: the Reason Code of PUBACK, PUBREC or PUBCOMP.
         properties: its properties by name.
+        topic: of the message.
+        server: the server's name.
 
     """
 
-    def __init__(self, reason_code: int, properties: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        reason_code: int,
+        properties: dict[str, Any] | None = None,
+        *,
+        topic: str = "",
+        server: str = "",
+    ) -> None:
         """Make an error."""
         self.reason_code = reason_code
         self.properties = properties or {}
-        text = f"The server has refused the message with reason code 0x{reason_code:02X}"
+        by_whom = f"The server {server}" if server else "The server"
+        what = f"the message for '{topic}'" if topic else "the message"
+        text = f"{by_whom} has refused {what} with reason code 0x{reason_code:02X}"
         reason = self.reason_string
         super().__init__(f"{text}: {reason}" if reason else text)
 

@@ -20,6 +20,7 @@ INCOMING = 1
 
 _MAX_PACKET_ID = 65535
 _ACKNOWLEDGEMENTS = ("puback_packet", "pubrec_packet", "pubrel_packet", "pubcomp_packet")
+_UNSET = frozenset((*_ACKNOWLEDGEMENTS, "_publish_packet", "connection", "_answer", "_reason_code"))
 
 
 class ApplicationMessage:
@@ -55,6 +56,12 @@ class ApplicationMessage:
         "topic",
     )
 
+    puback_packet: PubackPacket | None
+    pubrec_packet: PubrecPacket | None
+    pubrel_packet: PubrelPacket | None
+    pubcomp_packet: PubcompPacket | None
+    _publish_packet: PublishPacket | None
+
     __hash__ = None  # type: ignore[assignment]  # packet ids are reused, so a hash would mislead
 
     def __init__(
@@ -71,12 +78,15 @@ class ApplicationMessage:
         self.qos = qos
         self.data = data
         self.retain = retain
+        # The rest has its first value from __getattr__: there may be many messages a second.
         self.properties: dict[str, Any] | None = None
-        self._publish_packet: PublishPacket | None = None
-        self.puback_packet: PubackPacket | None = None
-        self.pubrec_packet: PubrecPacket | None = None
-        self.pubrel_packet: PubrelPacket | None = None
-        self.pubcomp_packet: PubcompPacket | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the first value of what has not been set."""
+        if name in _UNSET:
+            return None
+        msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(msg)
 
     @property
     def publish_packet(self) -> PublishPacket:
@@ -133,20 +143,10 @@ class IncomingApplicationMessage(ApplicationMessage):
 
     """
 
-    __slots__ = ("connection", "direction")
+    __slots__ = ("connection",)
 
-    def __init__(
-        self,
-        packet_id: int | None,
-        topic: str,
-        qos: int | None,
-        data: bytes | bytearray,
-        retain: bool,
-    ) -> None:
-        """Make a received message; the arguments are those of `ApplicationMessage`."""
-        super().__init__(packet_id, topic, qos, data, retain)
-        self.direction = INCOMING
-        self.connection: int | None = None
+    direction = INCOMING
+    connection: int | None
 
 
 class OutgoingApplicationMessage(ApplicationMessage):
@@ -158,21 +158,20 @@ class OutgoingApplicationMessage(ApplicationMessage):
 
     """
 
-    __slots__ = ("_answer", "direction", "reason_code")
+    __slots__ = ("_answer", "_reason_code")
 
-    def __init__(
-        self,
-        packet_id: int | None,
-        topic: str,
-        qos: int | None,
-        data: bytes | bytearray,
-        retain: bool,
-    ) -> None:
-        """Make a message to send; the arguments are those of `ApplicationMessage`."""
-        super().__init__(packet_id, topic, qos, data, retain)
-        self.direction = OUTGOING
-        self.reason_code = 0
-        self._answer: tuple[int | None, dict[str, Any] | None] | None = None
+    direction = OUTGOING
+    _answer: tuple[int | None, dict[str, Any] | None] | None
+    _reason_code: int | None
+
+    @property
+    def reason_code(self) -> int:
+        """The Reason Code with which the message was accepted."""
+        return self._reason_code or 0
+
+    @reason_code.setter
+    def reason_code(self, code: int) -> None:
+        self._reason_code = code
 
     def completed(self, reason_code: int | None, properties: dict[str, Any] | None) -> None:
         """Note what has completed the flow of a message of QoS 1 or 2.
@@ -184,18 +183,15 @@ class OutgoingApplicationMessage(ApplicationMessage):
             properties: likewise.
 
         """
-        self.reason_code = reason_code or 0
+        self._reason_code = reason_code
         self._answer = reason_code, properties
-        if self.qos == 1:
-            del self.puback_packet
-        else:
-            del self.pubrec_packet, self.pubrel_packet, self.pubcomp_packet
 
     def __getattr__(self, name: str) -> Any:
-        """Make the acknowledgements, of which `completed()` has left none."""
+        """Make the acknowledgements of a message that is acknowledged."""
         if name not in _ACKNOWLEDGEMENTS or self._answer is None or self.packet_id is None:
-            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(msg)
+            return super().__getattr__(name)
+        if (name == "puback_packet") != (self.qos == 1):
+            return None
         reason_code, properties = self._answer
         if self.qos == 1:
             self.puback_packet = PubackPacket.build(self.packet_id, reason_code, properties)

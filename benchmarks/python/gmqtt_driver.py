@@ -38,9 +38,9 @@ class Window(PersistentStorage):  # type: ignore[misc]
     qos = 1
 
     def remove_message_by_mid(self, mid: int) -> None:
-        """Take an acknowledgement."""
-        super().remove_message_by_mid(mid)
+        """Take an acknowledgement; publish first, or gmqtt takes all for acknowledged."""
         self.publish_next()
+        super().remove_message_by_mid(mid)
 
     def publish_next(self) -> None:
         """Publish the next message if there is one."""

@@ -1,5 +1,7 @@
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -28,6 +30,7 @@ enum event_kind : int {
     auth = 6,
     server_disconnect = 7,
     packet = 8,
+    state = 9,
 };
 
 // None when there are none.
@@ -80,6 +83,19 @@ struct to_tuple {
     }
     py::tuple operator()(const client_packet_event& e) const {
         return py::make_tuple(int{packet}, client, e.sent, to_python(bytes_view(e.packet)));
+    }
+    py::tuple operator()(const client_state_event& e) const {
+        const client_state_change& change = e.change;
+        const int kind = static_cast<int>(change.what);
+        if (!change.content) {
+            return py::make_tuple(int{state}, client, kind, change.packet_id,
+                                  int{to_byte(change.code)});
+        }
+        const message& content = *change.content;
+        return py::make_tuple(int{state}, client, kind, change.packet_id, change.ticket,
+                              to_python(content.topic()), to_python(content.payload()),
+                              int{to_byte(content.level())}, content.retain(),
+                              to_python(content.properties()));
     }
     py::tuple operator()(const connection_lost_event& e) const {
         return py::make_tuple(int{lost}, client, e.text);
@@ -151,6 +167,29 @@ void send_unsubscribe(client_engine& engine, client_handle client, std::uint64_t
                                      to_encoded_properties(by_name, property_scope::unsubscribe)}});
 }
 
+// Packet identifier, ticket, code of PUBREC or None; topic, payload, QoS, retain, properties as the
+// engine has told them.
+using kept_row = std::tuple<std::uint16_t, std::uint64_t, std::optional<std::uint8_t>, std::string,
+                            py::object, int, bool, py::bytes>;
+
+void send_keep(client_engine& engine, client_handle client, const std::vector<kept_row>& messages,
+               std::vector<std::uint16_t> received) {
+    kept_state kept;
+    for (const kept_row& row : messages) {
+        const auto& [packet_id, ticket, code, topic, payload, level, retain, encoded] = row;
+        kept_message one{ticket, packet_id, reason_code::success, nullptr};
+        if (code) {
+            one.pubrec_code = static_cast<reason_code>(*code);
+        } else {
+            const auto properties = static_cast<std::string>(encoded);
+            one.content = to_message(topic, payload, to_qos(level), retain, as_bytes(properties));
+        }
+        kept.messages.push_back(std::move(one));
+    }
+    kept.received = std::move(received);
+    engine.send({client, keep_command{std::move(kept)}});
+}
+
 template <class Command>
 auto sender() {
     return [](client_engine& engine, client_handle client, std::uint64_t ticket) {
@@ -166,6 +205,7 @@ void register_commands(py::class_<client_engine>& type) {
              py::arg("properties") = py::none())
         .def("unsubscribe", &send_unsubscribe, py::arg("client"), py::arg("ticket"),
              py::arg("filters"), py::arg("properties") = py::none())
+        .def("keep", &send_keep, py::arg("client"), py::arg("messages"), py::arg("received"))
         .def("ping", sender<ping_command>(), py::arg("client"), py::arg("ticket"))
         .def("abort", sender<abort_command>(), py::arg("client"), py::arg("ticket"))
         .def("cancel", sender<cancel_command>(), py::arg("client"), py::arg("ticket"))
@@ -177,6 +217,12 @@ void register_commands(py::class_<client_engine>& type) {
                                                          static_cast<reason_code>(code)}});
             },
             py::arg("client"), py::arg("connection"), py::arg("packet_id"), py::arg("code"))
+        .def(
+            "stored",
+            [](client_engine& engine, client_handle client, std::uint64_t number) {
+                engine.send({client, stored_command{number}});
+            },
+            py::arg("client"), py::arg("number"))
         .def(
             "consumed",
             [](client_engine& engine, client_handle client, std::size_t messages,

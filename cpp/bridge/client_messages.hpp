@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/client_state_change.hpp"
 #include "base/message.hpp"
 #include "base/qos.hpp"
 #include "base/reason_code.hpp"
@@ -60,6 +61,20 @@ struct endpoint_settings {
     std::optional<proxy_settings> proxy;
 };
 
+// A message of QoS 1 or 2 as an earlier process has kept it; without content its PUBREC has come.
+struct kept_message {
+    std::uint64_t ticket;
+    std::uint16_t packet_id;
+    reason_code pubrec_code;
+    message_ptr content;
+};
+
+// Session State of a client that was kept elsewhere, and from now on is.
+struct kept_state {
+    std::vector<kept_message> messages;  // in the order of sending
+    std::vector<std::uint16_t> received;
+};
+
 struct connect_settings {
     endpoint_settings endpoint;
     protocol_version version = protocol_version::v3_1_1;
@@ -84,6 +99,12 @@ struct connect_settings {
 struct connect_command {
     std::uint64_t ticket;
     connect_settings settings;
+};
+// Replaces the client's own Session State. From then on client_state_event tells each change,
+// numbered from 1, packets that depend on it wait for stored_command, and messages of QoS 1 and 2
+// are taken without a connection too.
+struct keep_command {
+    kept_state state;
 };
 // At QoS 0 answered once it is sent, give or take a bounded output.
 struct client_publish_command {
@@ -114,6 +135,10 @@ struct acknowledge_command {
     std::uint16_t packet_id;
     reason_code code;
 };
+// Changes up to that number are stored.
+struct stored_command {
+    std::uint64_t number;
+};
 // So many messages of that size wait in Python no more.
 struct consumed_command {
     std::size_t messages;
@@ -139,9 +164,10 @@ struct forget_command {};
 
 struct client_command {
     client_handle client;
-    std::variant<connect_command, client_publish_command, subscribe_command, unsubscribe_command,
-                 ping_command, authenticate_command, acknowledge_command, consumed_command,
-                 disconnect_command, abort_command, cancel_command, forget_command>
+    std::variant<connect_command, keep_command, client_publish_command, subscribe_command,
+                 unsubscribe_command, ping_command, authenticate_command, acknowledge_command,
+                 stored_command, consumed_command, disconnect_command, abort_command,
+                 cancel_command, forget_command>
         what;
 };
 
@@ -193,6 +219,9 @@ struct client_packet_event {
     bool sent;
     std::vector<std::uint8_t> packet;
 };
+struct client_state_event {
+    client_state_change change;
+};
 // The connection is gone without having been asked to go.
 struct connection_lost_event {
     std::string text;
@@ -201,7 +230,8 @@ struct connection_lost_event {
 struct client_event {
     client_handle client;
     std::variant<connack_event, failure_event, completion_event, suback_event, auth_event,
-                 server_disconnect_event, message_event, client_packet_event, connection_lost_event>
+                 server_disconnect_event, message_event, client_packet_event, client_state_event,
+                 connection_lost_event>
         what;
 };
 

@@ -35,7 +35,7 @@ void client_connection::connect(const connect_packet& packet, instant now) {
     }
     std::vector<std::uint8_t> out;
     encode(packet, out);
-    output_.append(out);
+    beside_state(send_class::control).append(out);
     show_sent(out);
 }
 
@@ -75,9 +75,7 @@ result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr&
     if (packet_id == 0) {
         return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
     }
-    inflight_entry& entry =
-        state_.inflight.add(packet_id, content->level(), content, content->retain());
-    entry.ticket = ticket;
+    inflight_entry& entry = state_.add(ticket, packet_id, content);
     if (waiting_.empty() && unacknowledged_ < limits_.receive_maximum) {
         last_sent_ = now;
         send_entry(entry, false);
@@ -119,7 +117,9 @@ void client_connection::send_publish(const outgoing_publish& packet, const messa
         aliased.topic_alias = choice.alias;
         if (choice.known) aliased.topic = {};
     }
-    append_publish(output_, version_, aliased, owner);
+    output_queue& out = packet.level == qos::at_most_once ? beside_state(send_class::publish)
+                                                          : behind_state(send_class::publish);
+    append_publish(out, version_, aliased, owner);
     if (!watcher_) return;
     std::vector<std::uint8_t> encoded(publish_header_size(aliased, version_));
     write_publish_header(encoded.data(), aliased, version_);
@@ -136,7 +136,7 @@ void client_connection::abandon(std::uint64_t ticket) {
     });
     if (packet_id == 0) return;
     std::erase(waiting_, packet_id);
-    state_.inflight.remove(packet_id);
+    state_.remove(packet_id);
 }
 
 // -- acknowledging
@@ -144,7 +144,7 @@ void client_connection::abandon(std::uint64_t ticket) {
 void client_connection::send_ack(packet_type type, std::uint16_t packet_id, reason_code code) {
     std::uint8_t encoded[ack_size_max];
     const std::size_t size = write_ack(encoded, type, packet_id, code, version_);
-    std::memcpy(output_.allocate(size), encoded, size);
+    std::memcpy(behind_state(send_class::acknowledgement).allocate(size), encoded, size);
     show_sent({encoded, size});
 }
 
@@ -164,10 +164,10 @@ void client_connection::send_ready_acks() {
     while (!pending_acks_.empty() && pending_acks_.front().ready) {
         const pending_ack ack = pending_acks_.front();
         pending_acks_.pop_front();
-        send_ack(ack.type, ack.packet_id, ack.code);
         if (ack.type == packet_type::pubrec && !is_failure(ack.code)) {
-            state_.received_qos2.insert(ack.packet_id);
+            state_.receive(ack.packet_id);
         }
+        send_ack(ack.type, ack.packet_id, ack.code);
     }
 }
 
@@ -207,7 +207,7 @@ result<std::uint16_t> client_connection::unsubscribe(std::uint64_t ticket,
 
 bool client_connection::send_request(const std::vector<std::uint8_t>& packet, instant now) {
     if (packet.size() > limits_.maximum_packet_size) return false;
-    output_.append(packet);
+    beside_state(send_class::control).append(packet);
     show_sent(packet);
     last_sent_ = now;
     return true;
@@ -231,7 +231,7 @@ void client_connection::disconnect(const disconnect_packet& packet) {
         out.clear();
         encode(disconnect_packet{packet.code, {}}, version_, out);
     }
-    output_.append(out);
+    beside_state(send_class::control).append(out);
     show_sent(out);
 }
 
@@ -244,7 +244,7 @@ void client_connection::ping(std::uint64_t ticket, instant now) {
 
 void client_connection::send_pingreq(instant now) {
     static constexpr std::uint8_t pingreq[] = {first_byte(packet_type::pingreq), 0};
-    output_.append(pingreq);
+    beside_state(send_class::control).append(pingreq);
     show_sent(pingreq);
     last_sent_ = now;
     if (!pinged_) pinged_ = now;

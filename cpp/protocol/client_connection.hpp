@@ -16,6 +16,7 @@
 #include "codec/disconnect.hpp"
 #include "codec/publish.hpp"
 #include "codec/subscribe.hpp"
+#include "protocol/gated_output.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
 #include "protocol/packet_watcher.hpp"
@@ -116,7 +117,13 @@ class client_connection {
     // does not read, answers cannot be missed.
     bool advance(instant now, bool reading = true);
 
-    output_queue& output() noexcept { return output_; }
+    // Changes of the state up to that number are stored; true when something may leave now.
+    bool stored(std::uint64_t number) { return output_.release(number); }
+
+    // What may leave.
+    output_queue& output() noexcept { return output_.ready(); }
+    // What waits for the state to be stored included.
+    std::size_t output_size() const noexcept { return output_.size(); }
     bool is_connected() const noexcept { return connected_; }
     protocol_version version() const noexcept { return version_; }
     // Tickets of pings that were not answered; 0 for those that keep the connection alive.
@@ -162,13 +169,22 @@ class client_connection {
     void send_ready_acks();
     bool send_request(const std::vector<std::uint8_t>& packet, instant now);
     void send_pingreq(instant now);
+    // Where to put a packet that must not leave before the state is stored, and any other.
+    output_queue& behind_state(send_class what) {
+        output_.hold_for(state_.awaited());
+        return output_.place(what);
+    }
+    output_queue& beside_state(send_class what) {
+        output_.hold_for(0);
+        return output_.place(what);
+    }
     void show_sent(bytes_view packet) {
         if (watcher_) watcher_->packet_sent(packet);
     }
 
     client_state& state_;
     packet_feed feed_;
-    output_queue output_;
+    gated_output output_;
     client_options options_;
     packet_watcher* watcher_ = nullptr;
     protocol_version version_ = protocol_version::v3_1_1;

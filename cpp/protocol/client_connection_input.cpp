@@ -27,7 +27,7 @@ client_action client_connection::next(instant now) {
             feed_.stash();
             return client_need_input{};
         }
-        last_sent_ = output_.empty() ? last_sent_ : now;
+        last_sent_ = output_.ready().empty() ? last_sent_ : now;
         if (watcher_) watcher_->packet_received(whole(**found));
         if (auto action = decode(**found, now)) return std::move(*action);
     }
@@ -110,7 +110,7 @@ void client_connection::apply(const connack_packet& packet) {
 // PUBREC were its own and are done.
 void client_connection::resume(bool session_present) {
     state_.requests.clear();
-    if (!session_present) state_.received_qos2.clear();
+    if (!session_present) state_.forget_received();
     std::vector<std::uint16_t> done;
     state_.inflight.for_each([&](inflight_entry& entry) {
         // From here on: whether DUP is to be set when it is sent.
@@ -135,7 +135,7 @@ void client_connection::resume(bool session_present) {
         }
     });
     for (const std::uint16_t packet_id : done)
-        state_.inflight.remove(packet_id);
+        state_.remove(packet_id);
     std::ranges::reverse(decided_);
 }
 
@@ -144,8 +144,7 @@ void client_connection::resume(bool session_present) {
 bool client_connection::withdraw(inflight_entry& entry) {
     const bool may_be_there = entry.counts && entry.state == inflight_state::awaiting_pubrec;
     if (!may_be_there) return false;
-    state_.inflight.release_content(entry);
-    entry.state = inflight_state::awaiting_pubcomp;
+    state_.pubrec_came(entry, reason_code::success);
     send_entry(entry, false);
     return true;
 }
@@ -203,7 +202,7 @@ std::optional<client_action> client_connection::handle_publish(const frame& pack
     const bool is_new = options_.manual_acknowledgement ? note_unacknowledged(received)
                                                         : acknowledge_at_once(received);
     if (!is_new) return std::nullopt;
-    if (state_.received_qos2.size() + pending_acks_.size() > receive_maximum_) {
+    if (state_.received_qos2().size() + pending_acks_.size() > receive_maximum_) {
         return protocol_violation{reason_code::receive_maximum_exceeded,
                                   "more messages at once than the client's Receive Maximum"};
     }
@@ -212,14 +211,14 @@ std::optional<client_action> client_connection::handle_publish(const frame& pack
 
 bool client_connection::acknowledge_at_once(const publish_packet& received) {
     const bool is_qos2 = received.level == qos::exactly_once;
-    const bool is_new = !is_qos2 || state_.received_qos2.insert(received.packet_id).second;
+    const bool is_new = !is_qos2 || state_.receive(received.packet_id);
     send_ack(is_qos2 ? packet_type::pubrec : packet_type::puback, received.packet_id,
              reason_code::success);
     return is_new;
 }
 
 bool client_connection::note_unacknowledged(const publish_packet& received) {
-    if (state_.received_qos2.contains(received.packet_id)) {
+    if (state_.received_qos2().contains(received.packet_id)) {
         send_ack(packet_type::pubrec, received.packet_id, reason_code::success);
         return false;
     }
@@ -238,7 +237,7 @@ std::optional<client_action> client_connection::handle_ack(const frame& packet) 
     if (!decoded) return decoded.error();
     const std::uint16_t packet_id = decoded->packet_id;
     if (packet.type == packet_type::pubrel) {
-        const bool known = state_.received_qos2.erase(packet_id) > 0;
+        const bool known = state_.release(packet_id);
         send_ack(packet_type::pubcomp, packet_id,
                  known ? reason_code::success : reason_code::packet_identifier_not_found);
         return std::nullopt;
@@ -260,11 +259,7 @@ std::optional<client_action> client_connection::handle_pubrec(const ack_packet& 
     if (entry && is_failure(received.code)) {
         return complete(*entry, ack_packet(received));
     }
-    if (entry) {
-        state_.inflight.release_content(*entry);
-        entry->state = inflight_state::awaiting_pubcomp;
-        entry->pubrec_code = to_byte(received.code);
-    }
+    if (entry) state_.pubrec_came(*entry, received.code);
     send_ack(packet_type::pubrel, received.packet_id,
              entry ? reason_code::success : reason_code::packet_identifier_not_found);
     return std::nullopt;
@@ -278,7 +273,7 @@ client_action client_connection::complete(inflight_entry& entry, ack_packet&& la
     if (last.type == packet_type::pubcomp && (is_old || last.code == reason_code::success)) {
         done.code = static_cast<reason_code>(entry.pubrec_code);
     }
-    state_.inflight.remove(last.packet_id);
+    state_.remove(last.packet_id);
     --unacknowledged_;
     send_waiting();
     return done;

@@ -62,8 +62,10 @@ void client_link::refuse(std::uint64_t ticket, const protocol_violation& problem
 // -- commands
 
 void client_link::run(const client_publish_command& command) {
+    if (!is_connected() && put_aside(command)) return;
     if (!require_connection(command.ticket)) return;
     const auto sent = current_->connection->publish(command.ticket, command.content, loop_.now());
+    tell_changes();
     if (!sent) {
         refuse(command.ticket, sent.error());
     } else if (*sent && command.ticket != 0) {
@@ -73,9 +75,27 @@ void client_link::run(const client_publish_command& command) {
     flush_soon();
 }
 
+bool client_link::put_aside(const client_publish_command& command) {
+    if (!state_.is_kept() || command.content->level() == qos::at_most_once) return false;
+    const std::uint16_t packet_id = state_.next_packet_id();
+    if (packet_id == 0) {
+        fail(command.ticket, ENOBUFS, "no free packet identifier");
+    } else {
+        state_.add(command.ticket, packet_id, command.content);
+        tell_changes();
+    }
+    return true;
+}
+
+void client_link::tell_changes() {
+    if (!state_.has_changes()) return;
+    for (client_state_change& change : state_.take_changes())
+        sink_({handle_, client_state_event{std::move(change)}});
+}
+
 void client_link::complete_unsent() {
     if (current_->unsent.empty()) return;
-    if (current_->connection->output().size() > output_high_water) return;
+    if (current_->connection->output_size() > output_high_water) return;
     for (const std::uint64_t ticket : current_->unsent)
         complete(ticket);
     current_->unsent.clear();
@@ -119,7 +139,15 @@ void client_link::run(const authenticate_command& command) {
 void client_link::run(const acknowledge_command& command) {
     if (!is_connected() || current_->command.ticket != command.connection) return;
     current_->connection->acknowledge(command.packet_id, command.code, loop_.now());
+    tell_changes();
     flush_soon();
+}
+
+void client_link::run(const stored_command& command) {
+    state_.stored(command.number);
+    if (current_ && current_->connection && current_->connection->stored(command.number)) {
+        flush_soon();
+    }
 }
 
 void client_link::run(const consumed_command& command) {
@@ -152,6 +180,8 @@ void client_link::run(const cancel_command& command) {
     if (current_ && !current_->answered && current_->command.ticket == command.ticket) {
         current_->answered = true;  // nobody waits for it
         close("connect was cancelled");
+    } else if (state_.is_kept()) {
+        return;  // what is kept is sent, whoever waits for it
     } else if (current_ && current_->connection) {
         current_->connection->abandon(command.ticket);
     } else {
@@ -171,6 +201,7 @@ void client_link::process() {
     const std::shared_ptr<attempt> a = current_;
     while (current_ == a) {
         const client_action action = a->connection->next(loop_.now());
+        tell_changes();
         if (std::holds_alternative<client_need_input>(action)) break;
         std::visit(
             [this](const auto& what) {

@@ -80,6 +80,21 @@ void client_link::run(const connect_command& command) {
     });
 }
 
+void client_link::run(const keep_command& command) {
+    const kept_state& kept = command.state;
+    state_ = {};
+    state_.keep();
+    for (const kept_message& each : kept.messages) {
+        if (each.content) {
+            state_.restore(each.ticket, each.packet_id, each.content);
+        } else {
+            state_.restore_released(each.ticket, each.packet_id, each.pubrec_code);
+        }
+    }
+    for (const std::uint16_t packet_id : kept.received)
+        state_.restore_received(packet_id);
+}
+
 void client_link::dialed(const std::shared_ptr<attempt>& a, const error_code& error,
                          const std::string& what, stream_socket socket) {
     if (error) {

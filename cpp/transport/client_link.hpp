@@ -24,12 +24,14 @@ class client_link : public flushable, public std::enable_shared_from_this<client
                 std::function<bool()> is_crowded);
 
     void run(const connect_command& command);
+    void run(const keep_command& command);
     void run(const client_publish_command& command);
     void run(const subscribe_command& command);
     void run(const unsubscribe_command& command);
     void run(const ping_command& command);
     void run(const authenticate_command& command);
     void run(const acknowledge_command& command);
+    void run(const stored_command& command);
     void run(const consumed_command& command);
     void run(const disconnect_command& command);
     void run(const abort_command& command);
@@ -66,6 +68,9 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void perform(const protocol_violation& violation);
 
     bool is_connected() const noexcept;
+    // Takes a message although there is no connection; false when the state is not kept.
+    bool put_aside(const client_publish_command& command);
+    void tell_changes();
     bool may_read() const;
     // Answers with a failure when there is no connection to send a command on.
     bool require_connection(std::uint64_t ticket);

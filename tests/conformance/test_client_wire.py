@@ -242,6 +242,30 @@ async def test_what_cannot_be_published(version: int) -> None:
 
 
 @versions
+async def test_malformed_filters_are_not_sent(version: int) -> None:
+    """They are refused as a server would, and the others of the call are subscribed to.
+
+    3.1.1:MQTT-4.7.1-2@client 3.1.1:MQTT-4.7.1-3@client 3.1.1:MQTT-4.7.3-1@client
+    5.0:MQTT-4.7.1-1@client 5.0:MQTT-4.7.1-2@client 5.0:MQTT-4.7.3-1@client
+    """
+    refused = 0x8F if version == V5 else 0x80
+    block = b"\x00" if version == V5 else b""
+    bad = ("a#", "a/#/b", "a+", "+a/b", "#/", "")
+    async with connected(version) as (peer, one):
+        assert await one.subscribe([(each, 1) for each in bad]) == [refused] * len(bad)
+        codes = [refused] * len(bad)
+        assert await one.unsubscribe(bad) == (codes if version == V5 else None)
+        asked = [("a#", 1), ("+/a/#", 1), ("+a", 0), ("+", 2), ("#", 0)]
+        pending = asyncio.ensure_future(one.subscribe(asked))
+        first = b"\x00\x05+/a/#\x01" + b"\x00\x01+\x02" + b"\x00\x01#\x00"
+        body = b"\x00\x01" + block + first
+        assert await peer.packet() == b"\x82" + bytes([len(body)]) + body
+        answer = b"\x00\x01" + block + b"\x01\x02\x80"
+        peer.writer.write(b"\x90" + bytes([len(answer)]) + answer)
+        assert await asyncio.wait_for(pending, LIMIT) == [refused, 1, refused, 2, 0x80]
+
+
+@versions
 async def test_received_messages_are_acknowledged(version: int) -> None:
     """Whether anybody reads them or not.
 

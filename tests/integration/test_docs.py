@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +22,8 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from support.process import StartBroker, broker_kind, free_port
+from support.endpoints import Trust
+from support.process import BrokerProcess, StartBroker, broker_kind, free_port
 
 from amqtt import contexts
 
@@ -101,7 +104,13 @@ def test_every_mark_has_a_block_that_is_run(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert len(MARK.findall(text)) == len(BLOCK.findall(text))
     ways = {
-        "python": {"", "until SIGTERM", "the module office_plugins"},
+        "python": {
+            "",
+            "until SIGTERM",
+            "the module office_plugins",
+            "with certificates",
+            "with uvicorn",
+        },
         "yaml": {"", "of a client", "with the module office_plugins"},
         "sh": {"", "publish first"},
     }
@@ -118,6 +127,59 @@ def test_program(example: Example, broker_process: StartBroker, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert example.output is not None
     assert done.stdout == example.output
+
+
+@examples("python", "with certificates")
+def test_program_with_certificates(example: Example, trust: Trust, tmp_path: Path) -> None:
+    port = free_port()
+    tls = {**trust.listener(), "tls_require_client_certificate": True}
+    listener = {"type": "tcp", "bind": f"127.0.0.1:{port}", **tls}
+    broker = BrokerProcess(tmp_path, {}, "", listeners={"tls": listener})
+    for name, source in (
+        ("ca.crt", trust.authority.cafile),
+        ("client.crt", trust.client.certfile),
+        ("client.key", trust.client.keyfile),
+    ):
+        shutil.copy(source, tmp_path / name)
+    file = tmp_path / "example.py"
+    file.write_text(re.sub(r"\b8883\b", str(port), example.blocks[0]))
+    done = run([sys.executable, "-W", "error", str(file)], tmp_path)
+    broker.stop()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == example.output
+
+
+def ask(port: int, method: str, path: str) -> str:
+    """Return the answer of a web application when it has one."""
+    deadline = time.monotonic() + LIMIT
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    code, text = 0, ""
+    while code != 200 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        try:
+            with urllib.request.urlopen(request, timeout=LIMIT) as answer:
+                code, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            error.close()
+            code = error.code  # it connects still, or the message is on its way
+    assert code == 200
+    return text
+
+
+@examples("python", "with uvicorn")
+def test_web_application(example: Example, broker_process: StartBroker, tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "example.py"
+    file.write_text(with_port(example.blocks[0], broker_process().port))
+    command = [sys.executable, "-m", "uvicorn", "example:app", "--port", str(port)]
+    with running(command, tmp_path) as process:
+        wait_until_it_accepts(process.process, port)
+        ask(port, "POST", "/rooms/kitchen?degrees=21.5")
+        assert example.output is not None
+        assert ask(port, "GET", "/rooms/kitchen") == example.output.strip()
+        process.process.send_signal(signal.SIGINT)
+        process.process.wait(LIMIT)
+    assert "Traceback" not in process.text("stderr")
 
 
 @examples("python", "until SIGTERM")

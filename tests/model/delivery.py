@@ -109,7 +109,7 @@ class Outgoing:
     def connected(self, limits: Limits) -> None:
         """A connection resumes the session; what is in flight is to be sent again."""
         self.limits = limits
-        # What the client does not accept any more counts as delivered (MQTT-3.1.2-25).
+        # What the client does not accept any more counts as delivered (5.0:MQTT-3.1.2-25).
         too_large = [d for d in self._at(Stage.PUBLISHED) if self.is_too_large(d)]
         self.deliveries = [d for d in self.deliveries if d not in too_large]
         self.unsent_pubrels = {d.packet_id for d in self._at(Stage.RELEASED)}
@@ -170,17 +170,17 @@ class Outgoing:
         if got.qos != terms.qos:
             return "another QoS"
         if got.retain != terms.retain:
-            return "wrong RETAIN flag (MQTT-3.3.1-8, -9, -12, -13)"
+            return "wrong RETAIN flag (5.0:MQTT-3.3.1-8, -9, -12, -13)"
         if delivery.packet_id and got.packet_id != delivery.packet_id:
-            return "sent again with another packet identifier (MQTT-4.4.0-1)"
+            return "sent again with another packet identifier (5.0:MQTT-4.4.0-1)"
         earliest = now if self.stalled_since is None else self.stalled_since
         if not got.dup and message.expired(earliest):
-            return "expired (MQTT-3.3.2-5)"
+            return "expired (5.0:MQTT-3.3.2-5)"
         return _wrong_properties(delivery, got, earliest, now) if self.limits.version == 5 else None
 
     def _sent(self, delivery: Delivery, got: Packet) -> None:
         if got.size > self._limits.maximum_packet_size:
-            msg = f"{got} of {got.size} bytes is too large (MQTT-3.1.2-24)"
+            msg = f"{got} of {got.size} bytes is too large (5.0:MQTT-3.1.2-24)"
             raise Mismatch(msg)
         for other in self._overtaken(delivery):
             self.deliveries.remove(other)  # it was dropped, or it would have come
@@ -189,7 +189,7 @@ class Outgoing:
                 self.deliveries.remove(delivery)
             return
         if not self.has_quota():
-            msg = f"{got} is beyond Receive Maximum (MQTT-3.3.4-9)"
+            msg = f"{got} is beyond Receive Maximum (5.0:MQTT-3.3.4-9)"
             raise Mismatch(msg)
         if delivery.stage is Stage.QUEUED:
             self._start(delivery, got)
@@ -198,7 +198,7 @@ class Outgoing:
     def _start(self, delivery: Delivery, got: Packet) -> None:
         in_flight = list(self._at(Stage.PUBLISHED, Stage.RELEASED))
         if got.packet_id == 0 or any(d.packet_id == got.packet_id for d in in_flight):
-            msg = f"{got}: packet identifier in use (MQTT-2.2.1-4)"
+            msg = f"{got}: packet identifier in use (5.0:MQTT-2.2.1-4)"
             raise Mismatch(msg)
         if len(in_flight) >= self.max_inflight:
             msg = f"{got} is beyond max_inflight_messages"
@@ -229,10 +229,10 @@ class Outgoing:
         """Say why it is not its turn (section 4.6)."""
         for other in self._earlier(delivery):
             if delivery.terms.qos and other.stage is Stage.PUBLISHED and not other.fresh:
-                return f"{delivery} is sent before {other} is sent again (MQTT-4.6.0-1)"
+                return f"{delivery} is sent before {other} is sent again (5.0:MQTT-4.6.0-1)"
         for other in self._overtaken(delivery):
             if not (other.optional or self._will_not_come(other, now)):
-                return f"{delivery} overtakes {other} (MQTT-4.6.0-6)"
+                return f"{delivery} overtakes {other} (5.0:MQTT-4.6.0-6)"
         return None
 
     def acknowledge(self, name: str, packet_id: int, code: int = 0) -> bool:
@@ -261,13 +261,13 @@ class Outgoing:
         what came after them may have to wait.
         """
         if self.unsent_pubrels:
-            msg = f"PUBREL for {self.unsent_pubrels} is not sent again (MQTT-4.4.0-1)"
+            msg = f"PUBREL for {self.unsent_pubrels} is not sent again (5.0:MQTT-4.4.0-1)"
             raise Mismatch(msg)
         for delivery in list(self._at(Stage.PUBLISHED)):
             if delivery.fresh:
                 continue
             if self.has_quota():
-                msg = f"{delivery} is not sent again (MQTT-4.4.0-1)"
+                msg = f"{delivery} is not sent again (5.0:MQTT-4.4.0-1)"
                 raise Mismatch(msg)
             blocked = True
         held_up = [d.event for d in self._at(Stage.QUEUED) if not self.has_room(d.terms.qos)]
@@ -335,7 +335,7 @@ def _wrong_properties(delivery: Delivery, got: Packet, earliest: int, latest: in
     message = delivery.message
     ids = sorted(value for ident, value in got.properties if ident == SUBSCRIPTION_ID)
     if ids != sorted(delivery.terms.ids) and not delivery.any_ids:
-        return f"other Subscription Identifiers than {delivery.terms.ids} (MQTT-3.3.4-3, -4)"
+        return f"other Subscription Identifiers than {delivery.terms.ids} (5.0:MQTT-3.3.4-3, -4)"
     expiry = [value for ident, value in got.properties if ident == MESSAGE_EXPIRY]
     if (message.expires_at is None) != (expiry == []):
         return "Message Expiry Interval added or lost"
@@ -343,7 +343,7 @@ def _wrong_properties(delivery: Delivery, got: Packet, earliest: int, latest: in
         least = max(message.expires_at - latest, 0) // 1000
         most = -(-max(message.expires_at - earliest, 0) // 1000)
         if not all(isinstance(v, int) and least <= v <= most for v in expiry):
-            return f"Message Expiry Interval not from {least} to {most} (MQTT-3.3.2-6)"
+            return f"Message Expiry Interval not from {least} to {most} (5.0:MQTT-3.3.2-6)"
     # The order of different properties has no meaning, that of the same ones has.
     others = [p for p in got.properties if p[0] not in (SUBSCRIPTION_ID, MESSAGE_EXPIRY)]
     if sorted(others, key=lambda p: p[0]) != sorted(message.properties, key=lambda p: p[0]):

@@ -400,7 +400,7 @@ class ReferenceBroker:
         alias = aliases[0]
         assert isinstance(alias, int)
         if not 0 < alias <= connection.alias_maximum:
-            msg = f"{got}: Topic Alias beyond Topic Alias Maximum (MQTT-3.1.2-26)"
+            msg = f"{got}: Topic Alias beyond Topic Alias Maximum (5.0:MQTT-3.1.2-26)"
             raise Mismatch(msg)
         topic = got.topic or connection.aliases.get(alias, "")
         connection.aliases[alias] = topic

@@ -155,7 +155,7 @@ class RunningBroker:
     def _mosquitto(self, ports: Mapping[str, int]) -> str:
         server = self._trust.server
         return (
-            "allow_anonymous true\nset_tcp_nodelay true\n"
+            "allow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 0\n"
             f"listener {ports['mqtt']} 127.0.0.1\n"
             f"listener {ports['mqtts']} 127.0.0.1\n"
             f"certfile {server.certfile}\nkeyfile {server.keyfile}\n"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._topics import check_topic_name, topic_name_problem
+from amqtt._topics import check_topic_name, topic_filter_problem, topic_name_problem
 from amqtt.errors import MQTTError
 
 LONGEST = [pytest.param("a" * 65535, id="ASCII"), pytest.param("ü" * 32767, id="two bytes each")]
@@ -30,10 +30,28 @@ def test_topic_names(topic: str) -> None:
 )
 def test_other_texts(topic: str, problem: str) -> None:
     assert topic_name_problem(topic) == problem
-    with pytest.raises(MQTTError, match=r"^\[MQTT-3.3.2-2\] .* is no topic name: ") as caught:
+    with pytest.raises(MQTTError, match=r"^\[MQTT-[\d.]+-2\] .* is no topic name: ") as caught:
         check_topic_name(topic)
     assert str(caught.value).endswith(problem)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["a", "#", "+", "+/+", "a/#", "/+/", "$SYS/#", "*", "$share/g/#"])
+def test_topic_filters(text: str) -> None:
+    assert topic_filter_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "it is empty"),
+        ("a#", "a wildcard must be alone in its level"),
+        ("+a/b", "a wildcard must be alone in its level"),
+        ("#/a", "'#' must be the last level"),
+    ],
+)
+def test_malformed_topic_filters(text: str, problem: str) -> None:
+    assert topic_filter_problem(text) == problem
 
 
 @pytest.mark.parametrize("topic", [None, b"a", 5])
