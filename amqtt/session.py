@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from amqtt._states import StateMachine
@@ -20,7 +21,6 @@ INCOMING = 1
 
 _MAX_PACKET_ID = 65535
 _ACKNOWLEDGEMENTS = ("puback_packet", "pubrec_packet", "pubrel_packet", "pubcomp_packet")
-_UNSET = frozenset((*_ACKNOWLEDGEMENTS, "_publish_packet", "connection", "_answer", "_reason_code"))
 
 
 class ApplicationMessage:
@@ -62,6 +62,11 @@ class ApplicationMessage:
     pubcomp_packet: PubcompPacket | None
     _publish_packet: PublishPacket | None
 
+    # Of attributes that have not been set.
+    _first_values: ClassVar[Mapping[str, Any]] = dict.fromkeys(
+        (*_ACKNOWLEDGEMENTS, "_publish_packet")
+    )
+
     __hash__ = None  # type: ignore[assignment]  # packet ids are reused, so a hash would mislead
 
     def __init__(
@@ -83,8 +88,8 @@ class ApplicationMessage:
 
     def __getattr__(self, name: str) -> Any:
         """Return the first value of what has not been set."""
-        if name in _UNSET:
-            return None
+        if name in self._first_values:
+            return self._first_values[name]
         msg = f"{type(self).__name__!r} object has no attribute {name!r}"
         raise AttributeError(msg)
 
@@ -143,10 +148,16 @@ class IncomingApplicationMessage(ApplicationMessage):
 
     """
 
-    __slots__ = ("connection",)
+    __slots__ = ("connection", "direction")
 
-    direction = INCOMING
+    direction: int
     connection: int | None
+
+    _first_values: ClassVar[Mapping[str, Any]] = {
+        **ApplicationMessage._first_values,
+        "connection": None,
+        "direction": INCOMING,
+    }
 
 
 class OutgoingApplicationMessage(ApplicationMessage):
@@ -158,11 +169,18 @@ class OutgoingApplicationMessage(ApplicationMessage):
 
     """
 
-    __slots__ = ("_answer", "_reason_code")
+    __slots__ = ("_answer", "_reason_code", "direction")
 
-    direction = OUTGOING
+    direction: int
     _answer: tuple[int | None, dict[str, Any] | None] | None
     _reason_code: int | None
+
+    _first_values: ClassVar[Mapping[str, Any]] = {
+        **ApplicationMessage._first_values,
+        "_answer": None,
+        "_reason_code": None,
+        "direction": OUTGOING,
+    }
 
     @property
     def reason_code(self) -> int:
