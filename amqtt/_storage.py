@@ -17,6 +17,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 # Seconds between two log records about a store that cannot be reached.
 _REPEATED = 30.0
+# Seconds for which a commit may take before that is said.
+_SLOW = 5.0
 # Rows between two log records about a restore.
 _PROGRESS = 250_000
 
@@ -59,6 +61,9 @@ class StateKeeper:
         self._engine = engine
         self._waiting: deque[StateChanges] = deque()
         self._task: asyncio.Task[None] | None = None
+        # When trouble was logged last, and which, while it lasts.
+        self._said: float | None = None
+        self._known: type[Exception] | None = None
         engine.keep_state(durable=plugin.durable, commit_delay=plugin.commit_delay)
 
     async def restore(self) -> None:
@@ -101,27 +106,48 @@ class StateKeeper:
             self._engine.committed(changes.number)
 
     async def _commit(self, changes: StateChanges) -> None:
-        pause, logged, known = _FIRST_PAUSE, None, None
+        pause = _FIRST_PAUSE
         loop = asyncio.get_running_loop()
         while True:
+            watch = loop.call_later(_SLOW, self._say, "has not stored changes for 5 s yet")
             try:
                 await self._plugin.commit(changes)
             except Exception as error:  # whatever it is, the batch must not be lost
-                is_new = type(error) is not known
-                if logged is None or is_new or loop.time() - logged >= _REPEATED:
-                    logger.error(
-                        "%s cannot store changes, clients wait for their acknowledgements: %r",
-                        type(self._plugin).__name__,
-                        error,
-                        exc_info=is_new and not isinstance(error, PluginError),
-                    )
-                    logged, known = loop.time(), type(error)
+                self._say_failure(error)
             else:
-                if logged is not None:
-                    logger.warning("%s stores changes again", type(self._plugin).__name__)
+                self._say_success()
                 return
+            finally:
+                watch.cancel()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _say_failure(self, error: Exception) -> None:
+        # What a plugin says itself needs no traceback.
+        is_new = type(error) is not self._known
+        self._known = type(error)
+        self._say(
+            f"cannot store changes ({error!r})",
+            is_new=is_new,
+            cause=error if is_new and not isinstance(error, PluginError) else None,
+        )
+
+    def _say(self, what: str, *, is_new: bool = False, cause: Exception | None = None) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._said is not None and not is_new and now - self._said < _REPEATED:
+            return
+        self._said = now
+        logger.error(
+            "%s %s; clients wait for their acknowledgements",
+            type(self._plugin).__name__,
+            what,
+            exc_info=cause,
+        )
+
+    def _say_success(self) -> None:
+        if self._said is not None:
+            logger.warning("%s stores changes again", type(self._plugin).__name__)
+        self._said = self._known = None
 
     async def finish(self, timeout: float) -> None:
         """Store what is left, after the engine has stopped and its events were handled.

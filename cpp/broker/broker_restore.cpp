@@ -53,7 +53,12 @@ void broker::restore(stored_state part, instant now) {
         restore_delivery(row);
     for (const received_row& row : part.received) {
         const auto of = restored_->sessions.find(row.session);
-        if (of != restored_->sessions.end()) of->second->received_qos2().insert(row.packet_id);
+        if (of != restored_->sessions.end()) {
+            of->second->received_qos2().insert(row.packet_id);
+        } else {
+            // Somebody has removed the session; its number must not be given again.
+            restored_->useless_sessions.push_back(row.session);
+        }
     }
     for (const message_row& row : part.retained)
         restore_retained(row);

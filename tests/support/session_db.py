@@ -24,6 +24,11 @@ def file_of(url: str) -> Path:
     return Path(url.removeprefix("sqlite+aiosqlite:///"))
 
 
+def uri_of(broker: Broker) -> str:
+    """Return the URI of a broker's listener."""
+    return f"mqtt://127.0.0.1:{broker.addresses['default'][0][1]}"
+
+
 def config_of(url: str, **options: Any) -> dict[str, Any]:
     """Return the configuration of a broker on a free port."""
     return {
@@ -39,7 +44,7 @@ def config_of(url: str, **options: Any) -> dict[str, Any]:
 async def running(url: str, **options: Any) -> AsyncIterator[str]:
     """Run a broker that keeps its sessions; gives its URI."""
     async with Broker(config_of(url, **options)) as broker:
-        yield f"mqtt://127.0.0.1:{broker.addresses['default'][0][1]}"
+        yield uri_of(broker)
 
 
 async def count(url: str, table: Any) -> int:

@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from support.client import until
 
 from amqtt import _storage
 from amqtt._storage import StateKeeper, find_storage
 from amqtt.contexts import BaseContext, BrokerConfig
+from amqtt.errors import PluginError
 from amqtt.events import BrokerEvents
 from amqtt.plugins.manager import PluginManager
 from amqtt.plugins.storage import BaseStoragePlugin, StateChanges, StoredState
@@ -101,6 +103,53 @@ async def test_a_batch_is_tried_until_it_is_stored(
     assert len(errors) == 1, "once, not for each attempt"
     assert "no room" in errors[0].getMessage()
     assert "stores changes again" in caplog.text
+
+
+async def test_another_kind_of_error_is_logged_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_storage, "_FIRST_PAUSE", 0.0)
+    engine, plugin = Engine(), Plugin()
+    errors = iter([OSError("no room"), OSError("no room"), PluginError("another broker"), None])
+
+    async def commit(_: StateChanges) -> None:
+        error = next(errors)
+        if error is not None:
+            raise error
+
+    plugin.commit = commit  # type: ignore[method-assign]
+    StateKeeper(plugin, engine).changed({"number": 1})
+    await asyncio.wait_for(until_committed(engine, [1]), 10)
+    texts = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert ["no room" in texts[0], "another broker" in texts[1], len(texts)] == [True, True, 2]
+
+
+async def test_a_commit_that_takes_long_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_storage, "_SLOW", 0.0)
+    engine, plugin = Engine(), Plugin()
+    may_end = asyncio.Event()
+
+    async def commit(_: StateChanges) -> None:
+        await may_end.wait()
+
+    plugin.commit = commit  # type: ignore[method-assign]
+    StateKeeper(plugin, engine).changed({"number": 1})
+    await until(lambda: "has not stored changes" in caplog.text)
+    may_end.set()
+    await asyncio.wait_for(until_committed(engine, [1]), 10)
+    assert "stores changes again" in caplog.text
+
+
+async def test_the_progress_of_a_restore_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_storage, "_PROGRESS", 1)
+    caplog.set_level(logging.INFO)
+    await StateKeeper(Plugin(), Engine()).restore()
+    assert "Restoring: 1 rows so far" in caplog.text
+    assert "Restored 2 rows" in caplog.text
 
 
 async def test_the_last_changes_are_stored() -> None:

@@ -6,6 +6,7 @@ have 65,535 bytes, there is no index.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,19 @@ class RetainedMessage:
     data: str
     qos: int
     encoding: str | None = None
+
+    @classmethod
+    def of(cls, topic: str, payload: bytes, qos: int) -> RetainedMessage:
+        """Make one of any payload."""
+        try:
+            return cls(topic, payload.decode(), qos)
+        except UnicodeDecodeError:
+            return cls(topic, base64.b64encode(payload).decode(), qos, "base64")
+
+    @property
+    def payload(self) -> bytes:
+        """The payload as it was published."""
+        return base64.b64decode(self.data) if self.encoding == "base64" else self.data.encode()
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import sqlite3
 import warnings
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from amqtt.contrib._compat import StrEnum
 from amqtt.contrib.persistence import models
+from amqtt.contrib.persistence.amqtt_restore import restore_as_amqtt
 from amqtt.contrib.persistence.damage import problem_of, set_aside
 from amqtt.contrib.persistence.models import (
     RetainedMessage,
@@ -28,7 +28,7 @@ from amqtt.contrib.persistence.reading import Reader
 from amqtt.contrib.persistence.schema import upgrade
 from amqtt.contrib.persistence.server_writer import ServerWriter
 from amqtt.contrib.persistence.sqlite_writer import FileLock, SQLiteFileWriter
-from amqtt.errors import MQTTError, PluginError, PluginInitError
+from amqtt.errors import PluginError, PluginInitError
 from amqtt.events import BrokerEvents
 from amqtt.plugins.storage import BaseStoragePlugin
 
@@ -256,7 +256,7 @@ class SessionDBPlugin(BaseStoragePlugin):
 
         """
         if self._restored is None:
-            await self._restore_as_amqtt()
+            await restore_as_amqtt(self.context, self._db_session_maker)
             return
         self.context.logger.info("Retained messages restored: %d", self._restored.retained)
         self.context.logger.info("Restored %d sessions.", self._restored.sessions)
@@ -382,34 +382,7 @@ class SessionDBPlugin(BaseStoragePlugin):
             )
 
     async def _store_waiting(self, client_id: str, topic: str, payload: bytes, qos: int) -> None:
-        try:
-            waiting = RetainedMessage(topic, payload.decode(), qos)
-        except UnicodeDecodeError:
-            waiting = RetainedMessage(topic, base64.b64encode(payload).decode(), qos, "base64")
+        waiting = RetainedMessage.of(topic, payload, qos)
         async with self._db_session_maker() as db_session, db_session.begin():
             stored = await self._get_or_create_session(db_session, client_id)
             stored.retained = [*stored.retained, waiting]
-
-    async def _restore_as_amqtt(self) -> None:
-        context: Any = self.context
-        if list(context.sessions) or len(context.subscriptions):
-            msg = "SessionDBPlugin : broker shouldn't have any sessions or subscriptions yet"
-            raise PluginError(msg)
-        async with self._db_session_maker() as db_session:
-            messages = list((await db_session.execute(select(StoredMessage))).scalars())
-            sessions = list((await db_session.execute(select(StoredSession))).scalars())
-        for message in messages:
-            await context.retain_message(message.topic, message.data, message.qos)
-        for stored in sessions:
-            await context.add_subscription(stored.client_id, None, None)
-            for subscription in stored.subscriptions:
-                try:
-                    await context.add_subscription(
-                        stored.client_id, subscription.topic, subscription.qos
-                    )
-                except MQTTError:
-                    self.context.logger.exception(
-                        "A subscription of '%s' cannot be restored", stored.client_id
-                    )
-        self.context.logger.info("Retained messages restored: %d", len(messages))
-        self.context.logger.info("Restored %d sessions.", len(sessions))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -121,14 +120,9 @@ class Reader:
                 )
             )
         for waiting in row.retained or []:
-            payload = (
-                base64.b64decode(waiting.data)
-                if waiting.encoding == "base64"
-                else waiting.data.encode()
-            )
             number, self._next_message = self._next_message, self._next_message + 1
             part.messages.append(
-                MessageRow(number, waiting.topic, payload, waiting.qos, False, b"", None)
+                MessageRow(number, waiting.topic, waiting.payload, waiting.qos, False, b"", None)
             )
             part.deliveries.append(
                 DeliveryRow(

@@ -13,6 +13,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.schema import CreateTable
+from support.client import make_client
+from support.session_db import take, uri_of
 
 import amqtt.contrib.persistence as package
 from amqtt.broker import Broker, BrokerContext
@@ -209,13 +211,20 @@ async def test_a_missing_driver_is_named() -> None:
 async def test_post_start_restores_where_no_engine_has(plugin: Any, file: Path) -> None:
     connection = sqlite3.connect(file)
     connection.execute(
-        "INSERT INTO stored_sessions VALUES(1, 'c', 0, 0, NULL, NULL, NULL, NULL, 10, '[]', ?)",
-        ('[{"topic": "sensors/#", "qos": 1}]',),
+        "INSERT INTO stored_sessions VALUES(1, 'c', 0, 1, x'ff', 1, 0, 'will/c', 10, ?, ?)",
+        (
+            '[{"topic": "a", "data": "x", "qos": 1},'
+            ' {"topic": "b", "data": "/w==", "qos": 1, "encoding": "base64"}]',
+            '[{"topic": "sensors/#", "qos": 1}]',
+        ),
     )
     connection.execute("INSERT INTO stored_messages VALUES(1, 'one', x'31', 0)")
     connection.commit()
     connection.close()
-    config = {"listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}}, "plugins": {}}
+    config = {
+        "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {}},
+    }
     async with Broker(config) as broker:
         context = BrokerContext(broker)
         context.config = plugin.config
@@ -224,6 +233,19 @@ async def test_post_start_restores_where_no_engine_has(plugin: Any, file: Path) 
         await late.on_broker_post_start()
         assert list(broker.subscriptions) == ["sensors/#"]
         assert list(broker.retained_messages) == ["one"]
+        session = context.get_session("c")
+        assert session is not None
+        assert session.retained_messages.qsize() == 2
+        assert (session.will_topic, session.will_message, session.will_qos) == (
+            "will/c",
+            b"\xff",
+            1,
+        )
+        assert (session.clean_session, session.keep_alive) == (False, 10)
+        client = make_client(4, "c")
+        await client.connect(uri_of(broker), cleansession=False)
+        assert await take(client, 2) == [("a", b"x", 1), ("b", b"\xff", 1)]
+        await client.disconnect()
         with pytest.raises(PluginError, match="any sessions or subscriptions"):
             await late.on_broker_post_start()
         await late.close()

@@ -27,6 +27,7 @@ from support.session_db import (
     leave_subscriber,
     publish_while,
     running,
+    uri_of,
 )
 
 from amqtt.broker import Broker
@@ -178,7 +179,7 @@ async def test_a_disk_that_is_full(broker: RestartingBroker, sqlite_url: str) ->
 async def test_a_file_that_may_not_grow(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> None:
     """SQLite says the same as on a full disk: `database or disk is full`."""
     async with Broker(config_of(sqlite_url)) as broker:
-        uri = f"mqtt://127.0.0.1:{broker.addresses['default'][0][1]}"
+        uri = uri_of(broker)
         await leave_subscriber(uri)
         client = make_client(4, "c")
         await client.connect(uri)

@@ -277,5 +277,29 @@ TEST_F(durable_bed, numbers_what_comes_after_all_that_is_there) {
         at("s").expect(publish({.topic = "t", .payload = "x", .level = 1, .packet_id = id}));
 }
 
+// As when somebody has deleted its row by hand.
+TEST_F(durable_bed, removes_what_is_left_of_a_session_that_is_gone) {
+    leave_subscriber();
+    at("p").send(connect({.client_id = "p", .clean = false}));
+    bed->commit_all();
+    at("p").take();
+    at("p").send(publish({.topic = "t", .level = 2, .packet_id = 7}));
+    bed->commit_all();
+    ASSERT_EQ(store.received.size(), 1U);
+    store.sessions.clear();
+    crash();
+    bed->commit_all();
+    EXPECT_TRUE(store.subscriptions.empty());
+    EXPECT_TRUE(store.deliveries.empty());
+    EXPECT_TRUE(store.messages.empty());
+    EXPECT_TRUE(store.received.empty());
+    at("q").send(connect({.client_id = "q", .clean = false}));
+    bed->commit_all();
+    at("q").take();
+    at("q").send(publish({.topic = "t", .level = 2, .packet_id = 7}));
+    bed->commit_all();
+    at("q").expect(pubrec(7));
+}
+
 }  // namespace
 }  // namespace amqtt::test
