@@ -36,6 +36,7 @@ class KeptSession(ClientConnection):
         """Begin without a file."""
         super().__init__()
         self._journal: SessionJournal | None = None
+        self._abandon: weakref.finalize[..., Any] | None = None
         self._opening: asyncio.Future[None] | None = None  # while the file is being opened
         self._subscriptions = SubscriptionBook()
 
@@ -51,7 +52,7 @@ class KeptSession(ClientConnection):
         try:
             journal = SessionJournal(Path(path), self.client_id, self.deliver)
             state = await journal.begin(reactor.engine, self._handle, clean=self._forgets_session)
-            weakref.finalize(self, journal.abandon)
+            self._abandon = weakref.finalize(self, journal.abandon)
             self._journal = journal
             self._subscriptions.restore(state.subscriptions)
             self._restore(state)
@@ -85,6 +86,8 @@ class KeptSession(ClientConnection):
         self._reactor.engine.abort(self._handle, number)
         await self._reactor.wait(self._handle, number, answer)
         self._journal = None
+        if self._abandon is not None:
+            self._abandon.detach()
         self._reactor.fail_all(self._handle, "the session file was closed")
         await journal.close()
 

@@ -10,11 +10,10 @@ namespace {
 constexpr auto attempt_delay = std::chrono::milliseconds(250);
 
 // The families in turn, beginning with that of the first address (RFC 8305, 4).
-std::vector<tcp::endpoint> interleaved(const tcp::resolver::results_type& found) {
+std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& found) {
     std::vector<tcp::endpoint> first;
     std::vector<tcp::endpoint> second;
-    for (const auto& entry : found) {
-        const tcp::endpoint address = entry.endpoint();
+    for (const tcp::endpoint& address : found) {
         const bool same = first.empty() || address.protocol() == first.front().protocol();
         (same ? first : second).push_back(address);
     }
@@ -24,6 +23,16 @@ std::vector<tcp::endpoint> interleaved(const tcp::resolver::results_type& found)
         if (i < second.size()) all.push_back(second[i]);
     }
     return all;
+}
+
+// The same connection, of which Asio does not know that it was waited for until it was writable:
+// else each wait for input would be told that it still is.
+stream_socket registered_anew(tcp::socket& socket) {
+    error_code error;
+    const tcp::endpoint local = socket.local_endpoint(error);
+    stream_socket fresh(socket.get_executor());
+    if (!error) fresh.assign(local.protocol(), socket.release(), error);
+    return error ? stream_socket(std::move(socket)) : std::move(fresh);
 }
 
 }  // namespace
@@ -85,20 +94,22 @@ void client_dialer::connect_unix() {
 // -- TCP
 
 void client_dialer::resolve(const std::string& host, std::uint16_t port) {
-    resolver_.async_resolve(host, std::to_string(port),
-                            [self = shared_from_this(), host](
-                                const error_code& error, const tcp::resolver::results_type& found) {
-                                if (!self->done_) return;
-                                if (error) {
-                                    self->finish(error, "cannot resolve '" + host + "'");
-                                } else {
-                                    self->resolved(found);
-                                }
-                            });
+    resolver_.async_resolve(
+        host, std::to_string(port),
+        [self = shared_from_this(), host](const error_code& error,
+                                          const tcp::resolver::results_type& found) {
+            if (!self->done_) return;
+            if (error) {
+                self->finish(error, "cannot resolve '" + host + "'");
+            } else {
+                self->start({found.begin(), found.end()}, std::exchange(self->done_, nullptr));
+            }
+        });
 }
 
-void client_dialer::resolved(const tcp::resolver::results_type& found) {
-    addresses_ = interleaved(found);
+void client_dialer::start(const std::vector<tcp::endpoint>& addresses, handler done) {
+    done_ = std::move(done);
+    addresses_ = interleaved(addresses);
     try_next();
 }
 
@@ -121,7 +132,7 @@ void client_dialer::tried(const std::shared_ptr<tcp::socket>& socket, const erro
     if (!done_ || connected_.is_open()) return;
     std::erase(trying_, socket);
     if (!error) {
-        won(stream_socket(std::move(*socket)));
+        won(registered_anew(*socket));
     } else if (next_ < addresses_.size()) {
         next_timer_.cancel();
         try_next();

@@ -30,12 +30,13 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
 
     // done is called once, unless cancel() comes first.
     void start(handler done);
+    // The same for addresses that are known already.
+    void start(const std::vector<tcp::endpoint>& addresses, handler done);
     void cancel();
 
   private:
     void connect_unix();
     void resolve(const std::string& host, std::uint16_t port);
-    void resolved(const tcp::resolver::results_type& found);
     void try_next();
     void tried(const std::shared_ptr<tcp::socket>& socket, const error_code& error);
     void won(stream_socket socket);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +61,11 @@ async def publish(client: MQTTClient, topic: str, qos: int, relay: Relay, peer: 
 
 
 @pytest.mark.timeout(LIMIT + 30)
+@pytest.mark.parametrize("kept", [False, True], ids=["in memory", "in a file"])
 @pytest.mark.parametrize("version", [4, 5], ids=["3.1.1", "5.0"])
-async def test_nothing_is_lost(version: int, broker: BrokerProcess, unique: str) -> None:
+async def test_nothing_is_lost(
+    version: int, kept: bool, broker: BrokerProcess, unique: str, tmp_path: Path
+) -> None:
     """QoS 1 and 2 in both directions through a thousand broken connections.
 
     3.1.1:MQTT-4.4.0-1@client 5.0:MQTT-4.4.0-1@client
@@ -70,6 +74,8 @@ async def test_nothing_is_lost(version: int, broker: BrokerProcess, unique: str)
     more: dict[str, Any] = {"auto_reconnect": True, "cleansession": False, "reconnect_retries": -1}
     if version == 5:
         more["connect_properties"] = {"session_expiry_interval": 600}
+    if kept:
+        more["session_file"] = str(tmp_path / "session")
     chaotic = make_client(version, f"{unique}-chaotic", **more)
     chaotic.config.reconnect_max_interval = 0.02  # type: ignore[assignment]  # seconds are long
     steady = make_client(version, f"{unique}-steady")

@@ -423,3 +423,24 @@ async def test_message_of_qos_2_is_delivered_once(answered: int, version: int) -
                 assert message is not None
                 assert message.data == expected
             await until(lambda: len(broker.peers[1].received) >= (5 if answered == PUBLISH else 4))
+
+
+async def test_a_half_open_connection_is_found() -> None:
+    """The broker is gone without a word: no answer to the ping that idleness brings.
+
+    3.1.1:MQTT-3.1.2-23@client
+    """
+
+    async def script(peer: ScriptedPeer) -> None:
+        await peer.login()
+        got = [await peer.read() for _ in range(2)]
+        assert [each.type for each in got] == [PUBLISH, PINGREQ]
+        await peer.expect_close()
+
+    client = make_client(keep_alive=2, ping_delay=1)
+    async with ScriptedBroker(script) as broker:
+        await client.connect(broker.uri)
+        with pytest.raises(ClientError, match="the server does not answer PINGREQ"):
+            await asyncio.wait_for(client.publish("t", b"x", qos=1), 2 * LIMIT)
+        with pytest.raises(ClientError, match=f"Will not reconnect to {broker.uri[7:]}"):
+            await client.publish("t", b"x")
