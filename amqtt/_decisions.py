@@ -105,6 +105,7 @@ class TopicAnswers:
 
     Attributes:
         engine: who gets the verdicts; None while there is nobody.
+        will_be_flushed: whether whoever gives verdicts calls `flush()` soon in any case.
 
     """
 
@@ -112,6 +113,7 @@ class TopicAnswers:
         """Begin without verdicts."""
         self._loop = loop
         self.engine: _Engine | None = None
+        self.will_be_flushed = False
         # What is allowed without further ado, by the seconds for which that holds.
         self._allowed: dict[float, list[int]] = {}
         self._count = 0
@@ -123,7 +125,7 @@ class TopicAnswers:
         if not verdict.allowed:
             self.engine.topic_decided(ticket, False, verdict.code, verdict.reason, ttl)
             return
-        if self._count == 0:
+        if self._count == 0 and not self.will_be_flushed:
             self._loop.call_soon(self.flush)
         self._allowed.setdefault(ttl, []).append(ticket)
         self._count += 1
@@ -132,6 +134,8 @@ class TopicAnswers:
 
     def flush(self) -> None:
         """Hand over what was collected."""
+        if self._count == 0:
+            return
         allowed, self._allowed, self._count = self._allowed, {}, 0
         if self.engine is not None:
             for ttl, tickets in allowed.items():

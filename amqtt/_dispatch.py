@@ -185,8 +185,10 @@ class BrokerDispatch:
     def handle(self, events: list[Any]) -> None:
         """Handle events of the engine, in their order."""
         self.calls.look_again()
+        self._answers.will_be_flushed = True
         # What a handler sets in its context is nobody else's, as it is in a task.
         contextvars.copy_context().run(self._handle, events)
+        self._answers.will_be_flushed = False
         self._answers.flush()
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(

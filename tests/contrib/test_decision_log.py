@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 
 def token(key: str) -> str:
-    claims = {"sub": "alice", "exp": time.time() + 60, "all": ["open/#"]}
+    claims = {"sub": "alice", "exp": time.time() + 3600, "all": ["open/#"]}
     return jwt.encode(claims, key, algorithm="HS256")
 
 

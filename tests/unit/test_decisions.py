@@ -137,3 +137,19 @@ async def test_nobody_to_tell() -> None:
     answers.engine = engine = Engine()
     await asyncio.sleep(0)
     assert engine.calls == []
+
+
+async def test_verdicts_that_are_flushed_anyway_cost_no_turn_of_the_loop() -> None:
+    engine, calls = Engine(), []
+    loop = asyncio.get_running_loop()
+    answers = TopicAnswers(loop)
+    answers.engine = engine
+    answers.will_be_flushed = True
+    answers.add(1, Verdict(True), 0.0)
+    loop.call_soon(calls.append, "next turn")
+    while not calls:
+        await asyncio.sleep(0)
+    assert engine.calls == []
+    answers.flush()
+    answers.flush()
+    assert engine.calls == [("allowed", [1], 0.0)]
