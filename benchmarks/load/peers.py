@@ -86,9 +86,10 @@ def find_mosquitto() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
-def amqtt_config(port: int, certificate: Certificate | None = None) -> str:
+def amqtt_config(port: int, certificate: Certificate | None = None, threads: int = 1) -> str:
     """Return broker YAML with one listener and everything else at its default."""
-    lines = ["listeners:", "  default:", "    type: tcp", f"    bind: {HOST}:{port}"]
+    lines = [f"threads: {threads}"] if threads > 1 else []
+    lines += ["listeners:", "  default:", "    type: tcp", f"    bind: {HOST}:{port}"]
     if certificate:
         lines += ["    ssl: true", f"    certfile: {certificate.cert}"]
         lines += [f"    keyfile: {certificate.key}"]
@@ -107,12 +108,13 @@ def amqtt_spec(
     name: str = "amqtt",
     python: str = sys.executable,
     certificate: Certificate | None = None,
+    threads: int = 1,
 ) -> PeerSpec:
     """Describe the broker of the `amqtt` package that an interpreter has installed."""
 
     def command(port: int, folder: Path) -> Sequence[str]:
         config = folder / f"{name}.yaml"
-        config.write_text(amqtt_config(port, certificate), encoding="utf-8")
+        config.write_text(amqtt_config(port, certificate, threads), encoding="utf-8")
         return [python, "-m", "amqtt.scripts.broker_script", "-c", str(config)]
 
     return PeerSpec(name, command)
