@@ -17,6 +17,7 @@ class BrokerEngine:
         python_authenticates: bool,
         python_checks_topics: bool,
         authentication_methods: list[str],
+        threads: int,
     ) -> None: ...
     def listen(
         self,

@@ -305,6 +305,7 @@ class Broker(BrokerOperations):
             python_authenticates=self._dispatch.calls.authenticates,
             authentication_methods=self._dispatch.exchanges.methods,
             python_checks_topics=self._dispatch.calls.checks_topics,
+            threads=config.threads,
         )
 
     async def shutdown(self) -> None:

@@ -49,6 +49,9 @@ __all__ = [
 # What the engine can count, 136 years.
 _MOST_SECONDS = 4294967295
 
+# One of them serves all others, and does not get further than that.
+_MOST_THREADS = 64
+
 
 class BaseContext:
     """Give a plugin its event loop, its logger and its configuration.
@@ -106,11 +109,13 @@ class BrokerConfig(Dictable):
         plugins: options by the dotted path of the plugin class; None means entry points.
         limits: bounds of what one connection or session may use, and of all of them together.
         protocol: choices that MQTT leaves to the server.
+        threads: how many threads the broker has, 1 to 64. One owns sessions and messages; with
+            more than one the others have the sockets.
 
     Raises:
         KeyError: there is no listener `default`.
-        ValueError: a number of seconds is out of range, or `plugins` is a list that holds
-            something else than texts and mappings.
+        ValueError: a number of seconds or of threads is out of range, or `plugins` is a list that
+            holds something else than texts and mappings.
 
     """
 
@@ -125,12 +130,14 @@ class BrokerConfig(Dictable):
     )
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    threads: int = 1
 
     def __post_init__(self) -> None:
         """Check the numbers, complete listeners and plugins, warn of deprecated settings."""
         for name in ("timeout_disconnect_delay", "session_expiry_interval"):
             if self[name] is not None:
                 check_range(self, name, 0, _MOST_SECONDS)
+        check_range(self, "threads", 1, _MOST_THREADS)
         if "default" not in self.listeners:
             raise _NoDefaultListenerError
         for name, listener in self.listeners.items():

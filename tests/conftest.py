@@ -11,7 +11,27 @@ from support.process import (
     StartBroker,
     broker_kind,
 )
+from support.threads import brokers_with_threads, wanted
 from support.unique import unique_id
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that are marked so with each of several numbers of threads of the broker."""
+    mark = metafunc.definition.get_closest_marker("threads")
+    if mark is not None and broker_kind() == "amqtt":
+        metafunc.fixturenames.append("threads")
+        metafunc.parametrize("threads", mark.args, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Give brokers that are configured to have one thread as many as the test is run with."""
+    count: int = getattr(request, "param", wanted())
+    if count == 1:
+        yield 1
+        return
+    with brokers_with_threads(count):
+        yield count
 
 
 @pytest.fixture

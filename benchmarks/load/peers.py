@@ -87,10 +87,15 @@ def find_mosquitto() -> str | None:
 
 
 def amqtt_config(
-    port: int, certificate: Certificate | None = None, kind: str = "tcp", extra: str = ""
+    port: int,
+    certificate: Certificate | None = None,
+    kind: str = "tcp",
+    threads: int = 1,
+    extra: str = "",
 ) -> str:
     """Return broker YAML with one listener, `extra`, and everything else at its default."""
-    lines = ["listeners:", "  default:", f"    type: {kind}", f"    bind: {HOST}:{port}"]
+    lines = [f"threads: {threads}"] if threads > 1 else []
+    lines += ["listeners:", "  default:", f"    type: {kind}", f"    bind: {HOST}:{port}"]
     if certificate:
         lines += ["    ssl: true", f"    certfile: {certificate.cert}"]
         lines += [f"    keyfile: {certificate.key}"]
@@ -110,6 +115,7 @@ def amqtt_spec(
     python: str = sys.executable,
     certificate: Certificate | None = None,
     kind: str = "tcp",
+    threads: int = 1,
     extra: str = "",
 ) -> PeerSpec:
     """Describe the broker of the `amqtt` package that an interpreter has installed.
@@ -119,7 +125,8 @@ def amqtt_spec(
 
     def command(port: int, folder: Path) -> Sequence[str]:
         config = folder / f"{name}.yaml"
-        config.write_text(amqtt_config(port, certificate, kind, extra), encoding="utf-8")
+        text = amqtt_config(port, certificate, kind, threads, extra)
+        config.write_text(text, encoding="utf-8")
         return [python, "-m", "amqtt.scripts.broker_script", "-c", str(config)]
 
     return PeerSpec(name, command)

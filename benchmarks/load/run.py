@@ -37,6 +37,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--quick", action="store_true", help=f"only {', '.join(scenarios.QUICK)}, once")
     add("--floor", action="store_true", help="measure the bare frame forwarder too")
     add("--tls", choices=("no", "yes"), default="no", help="run the scenarios over TLS")
+    add(
+        "--threads",
+        default="1",
+        metavar="A,B",
+        help="our broker with so many threads, each as a contestant, as in '1,2'",
+    )
     add("--brokers", default="amqtt,mosquitto", metavar="A,B", help="which of amqtt, mosquitto")
     add(
         "--also",
@@ -59,6 +65,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--brokers: unknown {', '.join(sorted(unknown))}")
     if args.original and args.tls == "yes":
         parser.error("--original goes without --tls")
+    try:
+        args.threads = [int(number) for number in args.threads.split(",")]
+    except ValueError:
+        parser.error("--threads: expected whole numbers, as in '1,2'")
+    if any(number < 1 for number in args.threads):
+        parser.error("--threads: at least 1")
     args.also = [tuple(text.split("=", 1)) for text in args.also]
     if any(len(pair) != 2 or not all(pair) for pair in args.also):
         parser.error("--also: expected NAME=PYTHON")
@@ -71,7 +83,9 @@ def choose_peers(
     """Return the brokers that were asked for, ours first."""
     specs = []
     if "amqtt" in args.brokers:
-        specs.append(peers.amqtt_spec(certificate=certificate))
+        for threads in args.threads:
+            name = "amqtt" if threads == args.threads[0] else f"threads{threads}"
+            specs.append(peers.amqtt_spec(name, certificate=certificate, threads=threads))
     if "mosquitto" in args.brokers:
         specs.append(peers.mosquitto_spec(certificate))
     if args.original:

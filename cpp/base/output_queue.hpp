@@ -24,6 +24,8 @@ class block_pool {
     // size is one of the two.
     block take(std::size_t size = block_size);
     void give_back(block b, std::size_t size = block_size);
+    // Gives all that were given back to another pool.
+    void move_to(block_pool& other);
 
   private:
     static constexpr std::size_t kept_at_most = 4 * 1024 * 1024;  // bytes of each size
@@ -34,6 +36,16 @@ class block_pool {
 
     std::vector<block> free_;
     std::vector<block> free_small_;
+};
+
+// Bytes that lie together: in a block of a pool, or in a message.
+struct output_segment {
+    const std::uint8_t* data = nullptr;
+    std::size_t size = 0;
+    block_pool::block block;     // set when the bytes are in a block
+    std::size_t block_size = 0;  // of that block
+    std::size_t room = 0;        // what is left behind data + size in it
+    message_ptr owner;           // set when the bytes are in a message; neither: they are borrowed
 };
 
 class output_queue {
@@ -59,24 +71,27 @@ class output_queue {
     void consume(std::size_t n);
     // Appends the first n bytes to another queue and forgets them here.
     void move_to(output_queue& other, std::size_t n);
+    // Appends everything to `to` and forgets it here.
+    void copy_out(std::vector<std::uint8_t>& to);
+    // Moves everything to the end of `to`, blocks and all, for another thread to send. Returns how
+    // many segments that were.
+    std::size_t hand_over(std::vector<output_segment>& to);
+    // Appends what another queue has handed over; its blocks end in the pool of this one.
+    void take_over(std::span<output_segment> segments);
+    // Queues data without copying it, for a short time: until keep_borrowed(). For a block at most.
+    void append_borrowed(bytes_view data);
+    // Copies what is left of that.
+    void keep_borrowed();
     void clear();
 
   private:
-    struct segment {
-        const std::uint8_t* data = nullptr;
-        std::size_t size = 0;
-        block_pool::block block;     // set when the bytes are in a block of ours
-        std::size_t block_size = 0;  // of that block
-        std::size_t room = 0;        // what is left behind data + size in it
-        message_ptr owner;           // set when the bytes are in a message
-    };
-
     void pop_front();
 
     block_pool* pool_;
-    std::vector<segment> segments_;
+    std::vector<output_segment> segments_;
     std::size_t head_ = 0;  // first segment not yet consumed
     std::size_t size_ = 0;
+    bool is_borrowing_ = false;
 };
 
 }  // namespace amqtt

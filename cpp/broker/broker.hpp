@@ -109,6 +109,8 @@ class broker {
 
     const broker_stats& stats() const noexcept { return stats_; }
     const broker_settings& settings() const noexcept { return settings_; }
+    // Where the blocks of its output come from; those that were sent elsewhere may come back here.
+    block_pool& output_blocks() noexcept { return pool_; }
     router& routes() noexcept { return router_; }
     session_registry& sessions() noexcept { return sessions_; }
 

@@ -37,10 +37,15 @@ class gated_output {
     void drop_waiting() noexcept { waiting_.reset(); }
 
     bool is_waiting() const noexcept { return waiting_ != nullptr; }
-    // What waits included.
+    // What waits included, and what is on its way.
     std::size_t size() const noexcept {
-        return ready_.size() + (waiting_ ? waiting_->output.size() : 0);
+        return ready_.size() + on_its_way_ + (waiting_ ? waiting_->output.size() : 0);
     }
+    // n bytes of what was ready were handed to another thread that sends them; until arrived()
+    // they count as output.
+    void handed_over(std::size_t n) noexcept { on_its_way_ += n; }
+    // n of those were sent.
+    void arrived(std::size_t n) noexcept { on_its_way_ -= n; }
     output_queue& ready() noexcept { return ready_; }
     const output_queue& ready() const noexcept { return ready_; }
 
@@ -66,6 +71,7 @@ class gated_output {
     output_queue ready_;
     std::unique_ptr<waiting> waiting_;
     std::uint64_t number_ = 0;
+    std::size_t on_its_way_ = 0;
 };
 
 }  // namespace amqtt

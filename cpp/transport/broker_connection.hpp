@@ -1,73 +1,72 @@
+// A connection whose socket and client are on one thread.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 
-#include "broker/broker.hpp"
-#include "transport/proxy_header.hpp"
-#include "transport/reactor.hpp"
-#include "transport/stream.hpp"
+#include <boost/unordered/unordered_flat_set.hpp>
+
+#include "transport/client_half.hpp"
+#include "transport/connection_host.hpp"
+#include "transport/socket_half.hpp"
 
 namespace amqtt {
 
-// Performs what the broker decides for one network connection. Lives as long as an operation
-// on its socket is pending.
-class broker_connection : public link,
-                          public flushable,
-                          public std::enable_shared_from_this<broker_connection> {
+class core_host;
+
+// Both halves, which call each other.
+class broker_connection final : public socket_half, public client_half {
   public:
-    // Is told what the peer did wrong below MQTT, if anything.
-    using closed_handler = std::function<void(const peer_info& peer, const std::string& problem)>;
+    broker_connection(core_host& host, const connection_home& home, listener& of,
+                      std::unique_ptr<stream> peer_stream, peer_info peer, bool behind_proxy);
 
-    // Is told that plugins are to be asked for a pre-shared key; answer_key() must follow.
-    using key_handler = std::function<void(const peer_info& peer, std::string_view identity)>;
-
-    broker_connection(reactor& loop, broker& core, std::unique_ptr<stream> peer_stream);
-
-    // on_closed runs once, when the socket is closed. With a proxy in front, the peer is the
-    // proxy until its header has come.
-    void start(peer_info peer, bool behind_proxy, closed_handler on_closed,
-               key_handler on_key_wanted);
-    // An empty key refuses the client.
-    void answer_key(bytes_view key);
-
-    void flush_soon() override;
-    void close_soon(reason_code reason) override;
-    void resume_reading() override;
-    void flush() override;
-
-    // Closes at once, whatever is still to be sent.
-    void close();
+    void flush_soon() override { flush_output(); }
+    void close_soon(reason_code reason) override { close_after_output(reason); }
+    void resume_reading() override { go_on_reading(); }
+    void give_key(bytes_view key) override { socket_half::give_key(key); }
 
   private:
-    void wait_to_read(io_status wanted = io_status::want_read);
-    void wait_to_flush(io_status wanted);
-    void on_readable();
-    // Reads the header of the PROXY protocol. True when it is complete.
-    bool read_proxy_header();
-    void tell_tls();
-    void linger();
-    // The broker learns that the connection is over, or will be as soon as the peer was told.
-    void tell_broker();
+    std::span<std::uint8_t> input_buffer() override { return loop().read_buffer(); }
+    bool input_read(bytes_view input) override { return received(input); }
+    output_queue& output() override { return ready_output(); }
+    void output_written(std::size_t size) override { sent(size); }
+    void peer_found(std::string address, std::uint16_t port) override {
+        found_peer(std::move(address), port);
+    }
+    void handshake_done(std::shared_ptr<const tls_peer> tls) override { found_tls(std::move(tls)); }
+    void key_wanted(std::string_view identity) override { wants_key(identity); }
+    void peer_ended() override { ended(); }
+    void peer_left() override { close(); }
+    void socket_closed(const std::string& problem) override;
 
-    reactor& loop_;
-    broker& core_;
-    std::unique_ptr<stream> stream_;
-    std::unique_ptr<proxy_header> proxy_header_;  // until it is complete
-    std::string problem_;                         // what was wrong with it
-    closed_handler on_closed_;
-    key_handler on_key_wanted_;
-    std::unique_ptr<client> client_;
-    std::optional<asio::steady_timer> linger_timer_;  // bounds the time a close may take
-    bool waiting_to_read_ = false;
-    bool waiting_to_flush_ = false;
-    bool reading_ = true;
-    bool tls_told_ = false;
-    bool closing_ = false;
-    bool send_is_shut_ = false;
-    bool broker_knows_ = false;
+    core_host& host_;
+};
+
+// The thread of the core as the one that serves connections.
+class core_host final : public connection_host {
+  public:
+    explicit core_host(const connection_home& home) : home_(home) {}
+
+    reactor& loop() noexcept override { return home_.loop; }
+    void serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
+               bool behind_proxy) override;
+    std::size_t size() const noexcept override { return connections_.size(); }
+    lane_counts exchanged() const override { return {}; }
+    void collect() override {}
+    void stop() override;
+    void end() override {}
+    void start_thread() override {}
+    void join_thread() override {}
+    void abandon_thread() override {}
+
+    void forget(std::shared_ptr<broker_connection> closed) { connections_.erase(closed); }
+
+  private:
+    const connection_home& home_;
+    boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections_;
 };
 
 }  // namespace amqtt

@@ -16,6 +16,7 @@
 #include "bridge/notifier.hpp"
 #include "broker/broker.hpp"
 #include "transport/broker_connection.hpp"
+#include "transport/io_host.hpp"
 #include "transport/reactor.hpp"
 #include "transport/tcp_stream.hpp"
 
@@ -28,28 +29,47 @@ verdict verdict_of(bool allowed) noexcept {
     return allowed ? verdict::allow : verdict::deny;
 }
 
+stream_socket::protocol_type unix_stream() {
+    return {AF_UNIX, 0};
+}
+
+// Gives the descriptor of a Unix socket to a socket of another thread.
+void move_socket(stream_socket& from, stream_socket& to, error_code& error) {
+    const int descriptor = from.release(error);
+    if (error) return;
+    to.assign(unix_stream(), descriptor, error);
+    if (error) ::close(descriptor);
+}
+
 }  // namespace
 
-struct broker_engine::parts : private state_store {
-    parts(const broker_settings& settings, policy_settings policy_options, python_decisions python)
+struct broker_engine::parts : private state_store, private connection_owner {
+    parts(const broker_settings& settings, policy_settings policy_options, python_decisions python,
+          std::size_t threads)
         : events([this] { readable.notify(); }),
           commands([this] { loop.post([this] { run_commands(); }); }),
           policy(std::move(policy_options), std::move(python), events),
           core(settings, policy),
           tick(loop.context()),
           file_check(loop.context()),
-          commit_time(loop.context()) {}
+          commit_time(loop.context()),
+          home{core, loop, *this} {
+        if (threads == 1) hosts.push_back(std::make_shared<core_host>(home));
+        while (hosts.size() + 1 < threads)
+            hosts.push_back(std::make_shared<io_host>(home));
+    }
 
     void start_on_thread();
     void stop_on_thread();
     void next_tick();
     void next_file_check();
-    void accept(listener& from, std::unique_ptr<stream> peer_stream, const bound_address& peer);
-    void adopt(listener& into, std::unique_ptr<stream> peer_stream, external_peer peer);
-    void serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
-               bool behind_proxy);
-    void ask_for_key(std::weak_ptr<broker_connection> asking, const peer_info& peer,
-                     std::string_view identity);
+    // Who is to serve the next connection.
+    connection_host& least_busy();
+    void accept(connection_host& host, listener& from, std::unique_ptr<stream> peer_stream,
+                const bound_address& peer);
+    void adopt(listener& into, stream_socket socket, external_peer peer);
+    void connection_closed(client_half& which, const std::string& problem) override;
+    void key_wanted(client_half& which, std::string_view identity) override;
     void log_problem(const peer_info& peer, const std::string& problem);
     void keep_state(const journal_settings& how) { core.keep_in(*this, how); }
     void changed() override {
@@ -85,10 +105,11 @@ struct broker_engine::parts : private state_store {
     asio::steady_timer file_check;
     asio::steady_timer commit_time;
     std::vector<std::shared_ptr<listener>> listeners;
-    boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections;
+    connection_home home;
+    std::vector<std::shared_ptr<connection_host>> hosts;  // that of the core, or all others
     // Connections that wait for a pre-shared key.
-    boost::unordered_flat_map<std::uint64_t, std::weak_ptr<broker_connection>> key_questions;
-    std::uint64_t next_key_question = 0;
+    boost::unordered_flat_map<std::uint64_t, client_half*> key_questions;
+    std::uint64_t last_key_question = 0;
     std::vector<broker_command> taken;  // scratch of run_commands()
     bool started = false;
     bool stopping = false;
@@ -97,10 +118,13 @@ struct broker_engine::parts : private state_store {
 
 void broker_engine::parts::start_on_thread() {
     for (const auto& each : listeners) {
-        each->start([this, from = each.get()](
-                        std::unique_ptr<stream> peer_stream,
-                        const bound_address& peer) { accept(*from, std::move(peer_stream), peer); },
-                    [this](log_level level, const std::string& text) { policy.log(level, text); });
+        each->start(
+            [this]() -> connection_host& { return least_busy(); },
+            [this, from = each.get()](connection_host& host, std::unique_ptr<stream> peer_stream,
+                                      const bound_address& peer) {
+                accept(host, *from, std::move(peer_stream), peer);
+            },
+            [this](log_level level, const std::string& text) { policy.log(level, text); });
     }
     next_tick();
     const bool any_tls = std::any_of(listeners.begin(), listeners.end(),
@@ -123,6 +147,8 @@ void broker_engine::parts::next_tick() {
     tick.expires_after(timer_wheel::tick);
     tick.async_wait([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
+        for (const auto& each : hosts)
+            each->collect();
         core.advance(loop.now());
         next_tick();
     });
@@ -137,56 +163,57 @@ void broker_engine::parts::settle() {
     });
 }
 
-void broker_engine::parts::accept(listener& from, std::unique_ptr<stream> peer_stream,
-                                  const bound_address& peer) {
-    serve(from, std::move(peer_stream), {peer.host, peer.port, from.name(), nullptr, from.limits()},
-          from.is_behind_proxy());
+connection_host& broker_engine::parts::least_busy() {
+    return **std::min_element(hosts.begin(), hosts.end(), [](const auto& one, const auto& other) {
+        return one->size() < other->size();
+    });
 }
 
-void broker_engine::parts::adopt(listener& into, std::unique_ptr<stream> peer_stream,
-                                 external_peer peer) {
-    if (stopping) {
+void broker_engine::parts::accept(connection_host& host, listener& from,
+                                  std::unique_ptr<stream> peer_stream, const bound_address& peer) {
+    host.serve(from, std::move(peer_stream),
+               {peer.host, peer.port, from.name(), nullptr, from.limits()}, from.is_behind_proxy());
+}
+
+void broker_engine::parts::adopt(listener& into, stream_socket socket, external_peer peer) {
+    connection_host& host = least_busy();
+    stream_socket adopted(host.loop().context());
+    error_code error = asio::error::operation_aborted;
+    if (!stopping) move_socket(socket, adopted, error);
+    if (error) {
         events.push_unbounded(external_ended_event{peer.number});
         return;
     }
     into.connection_began();
-    serve(into, std::move(peer_stream),
-          {std::move(peer.address), peer.port, into.name(), nullptr, into.limits(), peer.number},
-          false);
+    host.serve(
+        into, std::make_unique<tcp_stream>(std::move(adopted)),
+        {std::move(peer.address), peer.port, into.name(), nullptr, into.limits(), peer.number},
+        false);
 }
 
-void broker_engine::parts::serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
-                                 bool behind_proxy) {
-    auto connection = std::make_shared<broker_connection>(loop, core, std::move(peer_stream));
-    connections.insert(connection);
-    connection->start(
-        std::move(peer), behind_proxy,
-        [this, &of, weak = std::weak_ptr(connection)](const peer_info& who,
-                                                      const std::string& problem) {
-            of.connection_ended();
-            if (!problem.empty()) log_problem(who, problem);
-            if (who.external != 0) events.push_unbounded(external_ended_event{who.external});
-            if (const auto ended = weak.lock()) connections.erase(ended);
-        },
-        [this, weak = std::weak_ptr(connection)](const peer_info& who, std::string_view identity) {
-            ask_for_key(weak, who, identity);
-        });
+void broker_engine::parts::connection_closed(client_half& which, const std::string& problem) {
+    which.came_through().connection_ended();
+    if (!problem.empty()) log_problem(which.peer(), problem);
+    if (which.key_question != 0) key_questions.erase(which.key_question);
+    const std::uint64_t external = which.peer().external;
+    if (external != 0) events.push_unbounded(external_ended_event{external});
 }
 
-void broker_engine::parts::ask_for_key(std::weak_ptr<broker_connection> asking,
-                                       const peer_info& peer, std::string_view identity) {
-    const std::uint64_t ticket = ++next_key_question;
-    key_questions.emplace(ticket, std::move(asking));
-    events.push_unbounded(key_event{ticket, peer.listener, std::string(identity)});
+void broker_engine::parts::key_wanted(client_half& which, std::string_view identity) {
+    which.key_question = ++last_key_question;
+    key_questions.emplace(which.key_question, &which);
+    events.push_unbounded(
+        key_event{which.key_question, which.peer().listener, std::string(identity)});
 }
 
 // The connection may be gone by now.
 void broker_engine::parts::run(key_command& what) {
     const auto question = key_questions.find(what.ticket);
     if (question == key_questions.end()) return;
-    const auto connection = question->second.lock();
+    client_half& asking = *question->second;
     key_questions.erase(question);
-    if (connection) connection->answer_key(as_bytes(what.key));
+    asking.key_question = 0;
+    asking.give_key(as_bytes(what.key));
 }
 
 void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {
@@ -204,10 +231,8 @@ void broker_engine::parts::stop_on_thread() {
     core.shutdown(loop.now());
     // What was decided above goes out in this turn; then nobody waits for slow peers.
     loop.post([this] {
-        const std::vector<std::shared_ptr<broker_connection>> all(connections.begin(),
-                                                                  connections.end());
-        for (const auto& connection : all)
-            connection->close();
+        for (const auto& each : hosts)
+            each->stop();
     });
 }
 
@@ -272,8 +297,8 @@ void broker_engine::parts::run(forget_verdicts_command& what) {
 }
 
 broker_engine::broker_engine(const broker_settings& settings, policy_settings policy,
-                             python_decisions python)
-    : parts_(std::make_unique<parts>(settings, std::move(policy), std::move(python))),
+                             python_decisions python, std::size_t threads)
+    : parts_(std::make_unique<parts>(settings, std::move(policy), std::move(python), threads)),
       process_(::getpid()) {}
 
 broker_engine::~broker_engine() {
@@ -331,7 +356,17 @@ void broker_engine::start() {
     parts& p = checked();
     if (std::exchange(p.started, true)) throw std::logic_error("the engine was started already");
     p.loop.post([&p] { p.start_on_thread(); });
-    p.loop.start();
+    try {
+        for (const auto& each : p.hosts)
+            each->start_thread();
+        p.loop.start();
+    } catch (...) {
+        // The core does not run, so its threads have to be told by somebody else.
+        p.stopped = true;
+        for (const auto& each : p.hosts)
+            each->abandon_thread();
+        throw;
+    }
 }
 
 void broker_engine::stop() {
@@ -343,6 +378,12 @@ void broker_engine::stop() {
         for (const auto& each : p.listeners)
             each->close();
     }
+    for (const auto& each : p.hosts)
+        each->join_thread();
+    p.loop.post([&p] {
+        for (const auto& each : p.hosts)
+            each->end();
+    });
     p.loop.join();
 }
 
@@ -357,10 +398,10 @@ void broker_engine::adopt(int descriptor, const std::string& listener_name, exte
     }
     stream_socket adopted(p.loop.context());
     error_code error;
-    adopted.assign(stream_socket::protocol_type(AF_UNIX, 0), descriptor, error);
+    adopted.assign(unix_stream(), descriptor, error);
     if (error) throw std::system_error(std::error_code(error), "a connection that was handed in");
     p.loop.post([&p, into = *found, socket = std::move(adopted), peer = std::move(peer)]() mutable {
-        p.adopt(*into, std::make_unique<tcp_stream>(std::move(socket)), std::move(peer));
+        p.adopt(*into, std::move(socket), std::move(peer));
     });
 }
 
@@ -384,6 +425,10 @@ std::unique_ptr<state_changes> broker_engine::take_changes() {
 engine_status broker_engine::status() {
     return call([](parts& p) {
         engine_status now;
+        for (const auto& each : p.hosts) {
+            each->collect();
+            now.exchanged += each->exchanged();
+        }
         now.stats = p.core.stats();
         now.sessions = p.core.sessions().size();
         now.subscriptions = p.core.routes().subscription_count();

@@ -12,6 +12,7 @@
 #include "bridge/broker_messages.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
+#include "transport/batch_lane.hpp"
 #include "transport/listener.hpp"
 #include "transport/plugin_hooks.hpp"
 
@@ -26,6 +27,7 @@ struct engine_status {
     std::size_t inflight_out = 0;
     std::size_t queued = 0;  // messages that wait for sessions without connection
     std::vector<std::pair<std::string, std::size_t>> connections;  // by listener
+    lane_counts exchanged;                                         // between its threads
 };
 
 // Who is at the far end of a connection that the application hands in.
@@ -40,7 +42,10 @@ struct external_peer {
 // destructor throws std::logic_error.
 class broker_engine {
   public:
-    broker_engine(const broker_settings& settings, policy_settings policy, python_decisions python);
+    // threads: how many there are of its own. One owns the state of the broker; with more than one
+    // the others have the sockets.
+    broker_engine(const broker_settings& settings, policy_settings policy, python_decisions python,
+                  std::size_t threads = 1);
     // Stops if that has not been done.
     ~broker_engine();
     broker_engine(const broker_engine&) = delete;
@@ -61,7 +66,7 @@ class broker_engine {
     // and tls_settings_error.
     std::vector<bound_address> listen(const listener_settings& settings);
     void start();
-    // Closes listeners and connections and ends the thread. Does nothing the second time.
+    // Closes listeners and connections and ends the threads. Does nothing the second time.
     void stop();
 
     // Serves a connection that the application has accepted: descriptor is a connected stream

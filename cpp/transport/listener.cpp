@@ -137,7 +137,8 @@ std::vector<bound_address> listener::addresses() const {
     return all;
 }
 
-void listener::start(accept_handler on_accept, log_handler log) {
+void listener::start(choose_handler choose, accept_handler on_accept, log_handler log) {
+    choose_ = std::move(choose);
     on_accept_ = std::move(on_accept);
     log_ = std::move(log);
     for (auto& each : acceptors_)
@@ -162,7 +163,8 @@ void listener::wait(acceptor& from) {
 
 void listener::accept_ready(acceptor& from) {
     for (int i = 0; i < accepts_per_turn; ++i) {
-        stream_socket socket(loop_.context());
+        connection_host& host = choose_();
+        stream_socket socket(host.loop().context());
         protocol::endpoint peer;
         error_code error;
         from.accept(socket, peer, error);
@@ -177,7 +179,7 @@ void listener::accept_ready(acceptor& from) {
             continue;  // closes the socket
         }
         ++connections_;
-        on_accept_(stream_over(std::move(socket)), address_of(peer));
+        on_accept_(host, stream_over(std::move(socket), host.loop()), address_of(peer));
     }
     wait(from);
 }
@@ -228,11 +230,11 @@ void listener::reload_tls_if_changed() {
     }
 }
 
-std::unique_ptr<stream> listener::stream_over(stream_socket socket) const {
+std::unique_ptr<stream> listener::stream_over(stream_socket socket, reactor& loop) const {
     std::unique_ptr<stream> result;
     if (tls_) {
         result =
-            std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop_.write_buffer());
+            std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop.write_buffer());
     } else {
         result = std::make_unique<tcp_stream>(std::move(socket));
     }

@@ -9,6 +9,7 @@
 
 #include "base/log.hpp"
 #include "broker/settings.hpp"
+#include "transport/connection_host.hpp"
 #include "transport/network_list.hpp"
 #include "transport/reactor.hpp"
 #include "transport/stream.hpp"
@@ -42,7 +43,10 @@ struct bound_address {
 // Accepts connections on the addresses of one configured listener.
 class listener : public std::enable_shared_from_this<listener> {
   public:
-    using accept_handler = std::function<void(std::unique_ptr<stream>, const bound_address& peer)>;
+    // Says who is to serve the next connection.
+    using choose_handler = std::function<connection_host&()>;
+    using accept_handler =
+        std::function<void(connection_host&, std::unique_ptr<stream>, const bound_address& peer)>;
     using log_handler = std::function<void(log_level, const std::string&)>;
 
     // Binds and listens. Throws std::system_error whose text names the address, and
@@ -50,7 +54,7 @@ class listener : public std::enable_shared_from_this<listener> {
     listener(reactor& loop, listener_settings settings);
 
     // From here on, on the reactor's thread.
-    void start(accept_handler on_accept, log_handler log);
+    void start(choose_handler choose, accept_handler on_accept, log_handler log);
     void close();
     // A connection was handed in. It is counted with the others, and max_connections does not
     // refuse it: whoever has accepted it decides how many there may be.
@@ -83,7 +87,7 @@ class listener : public std::enable_shared_from_this<listener> {
     acceptor open(const protocol::endpoint& endpoint, bool v6_only, error_code& error);
     void bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only = false);
     bound_address address_of(const protocol::endpoint& endpoint) const;
-    std::unique_ptr<stream> stream_over(stream_socket socket) const;
+    std::unique_ptr<stream> stream_over(stream_socket socket, reactor& loop) const;
     bool is_proxy(const protocol::endpoint& peer) const;
     // Null, or why a new connection is not served.
     const char* reason_to_refuse(const protocol::endpoint& peer) const;
@@ -99,6 +103,7 @@ class listener : public std::enable_shared_from_this<listener> {
     std::vector<acceptor> acceptors_;
     std::optional<unix_socket_file> file_;
     asio::steady_timer retry_;
+    choose_handler choose_;
     accept_handler on_accept_;
     log_handler log_;
     std::size_t connections_ = 0;

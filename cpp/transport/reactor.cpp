@@ -33,11 +33,12 @@ reactor::reactor()
       read_buffer_(read_buffer_size),
       write_buffer_(write_buffer_size) {}
 
-void reactor::start() {
-    thread_ = std::thread([this] {
+void reactor::start(std::function<void()> at_end) {
+    thread_ = std::thread([this, at_end = std::move(at_end)] {
         block_all_signals();
         let_allocator_keep_memory();
         context_.run();
+        if (at_end) at_end();
     });
 }
 
@@ -51,7 +52,7 @@ instant reactor::now() const noexcept {
 }
 
 void reactor::flush_soon(std::shared_ptr<flushable> f) {
-    if (dirty_.empty()) asio::post(context_, [this] { flush_all(); });
+    if (dirty_.empty() && !in_turn_) asio::post(context_, [this] { flush_all(); });
     dirty_.push_back(std::move(f));
 }
 

@@ -29,7 +29,8 @@ class reactor {
     reactor(const reactor&) = delete;
     reactor& operator=(const reactor&) = delete;
 
-    void start();
+    // at_end runs on the thread when nothing else will.
+    void start(std::function<void()> at_end = {});
     // Lets the thread run out of work and ends it; work that goes on holds it up.
     void join();
 
@@ -41,8 +42,17 @@ class reactor {
     // Room for one TLS record, to put together what is written; valid as long.
     std::span<std::uint8_t> write_buffer() noexcept { return write_buffer_; }
 
-    // Flushes f when the handlers that are ready now have run.
+    // Flushes f when the handlers that are ready now have run, or at the end of the turn().
     void flush_soon(std::shared_ptr<flushable> f);
+    // Runs f, which stands for many handlers, and flushes right behind it.
+    template <class F>
+    void turn(F&& f) {
+        in_turn_ = true;
+        std::forward<F>(f)();
+        while (!dirty_.empty())
+            flush_all();
+        in_turn_ = false;
+    }
 
     // Runs f on the thread; any thread may call it.
     template <class F>
@@ -60,6 +70,7 @@ class reactor {
     std::vector<std::uint8_t> write_buffer_;
     std::vector<std::shared_ptr<flushable>> dirty_;
     std::vector<std::shared_ptr<flushable>> flushing_;
+    bool in_turn_ = false;
     std::thread thread_;
 };
 

@@ -19,11 +19,13 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
 
 
 @pytest.fixture(scope="session")
-def shared_endpoints(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+def shared_endpoints(
+    trust: Trust, tmp_path_factory: pytest.TempPathFactory, threads: int
+) -> Iterator[Endpoints]:
     """Hold the broker of the session; tests ask for ``every``."""
     if broker_kind() != "amqtt":
         pytest.skip("the listeners are configured for ours")
-    config = {"limits": {"connect_timeout": 2}}
+    config = {"limits": {"connect_timeout": 2}, "threads": threads}
     with running_endpoints(trust, tmp_path_factory, config) as endpoints:
         yield endpoints
 

@@ -121,6 +121,15 @@ class TestBroker:
         assert file in command.stderr
         assert "Traceback" not in command.stderr
 
+    @pytest.mark.parametrize("value", [0, 1000, "x"])
+    def test_wrong_threads(self, value: Any, no_broker: Shell, tmp_path: Path) -> None:
+        file = tmp_path / "broker.yaml"
+        file.write_text(yaml.safe_dump({"threads": value}))
+        command = no_broker.start("broker", "-c", str(file), "--check")
+        assert command.end() == 1
+        assert "threads: expected a whole number" in command.stderr
+        assert "Traceback" not in command.stderr
+
     def test_check_opens_no_port(self, no_broker: Shell, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             file = broker_file(tmp_path, server.getsockname()[1])

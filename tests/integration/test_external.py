@@ -71,6 +71,7 @@ def connection_count(broker: Broker) -> int:
 
 
 @pytest.mark.parametrize("size", [10, MIB])
+@pytest.mark.threads(1, 2)
 async def test_every_qos_in_both_directions(server: ServerOf, size: int) -> None:
     """To and from a client of the broker's own listener, and to itself."""
     async with broker_and(server) as (broker, where):

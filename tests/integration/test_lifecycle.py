@@ -51,6 +51,7 @@ def thread_count() -> int:
 # -- brokers
 
 
+@pytest.mark.threads(1, 2)
 async def test_a_broker_starts_again_after_it_was_stopped() -> None:
     broker = Broker(CONFIG)
     for _ in range(3):
@@ -64,6 +65,7 @@ async def test_a_broker_starts_again_after_it_was_stopped() -> None:
         assert broker.addresses == {}
 
 
+@pytest.mark.threads(1, 2)
 async def test_stopping_ends_the_thread_and_frees_the_port() -> None:
     broker = Broker(CONFIG)
     gc.collect()  # the engines of other tests end here, not later
@@ -172,6 +174,7 @@ async def test_session_expiry_0_ends_the_session_at_disconnect() -> None:
     await broker.shutdown()
 
 
+@pytest.mark.threads(1, 2)
 async def test_stopping_disconnects_clients() -> None:
     broker = Broker(CONFIG)
     await broker.start()
@@ -430,6 +433,7 @@ asyncio.run(running())
     )
 
 
+@pytest.mark.threads(1, 2)
 def test_a_fork_leaves_the_parents_engine_alone() -> None:
     run_program(
         PROGRAM

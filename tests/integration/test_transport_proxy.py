@@ -66,6 +66,7 @@ async def address_behind(broker: Serving, header: bytes, *, slowly: bool = False
         return line.split(" at ", 1)[1].split(" closed: ")[0]
 
 
+@pytest.mark.threads(1, 2)
 @pytest.mark.parametrize("slowly", [False, True])
 async def test_the_address_of_the_header_is_the_peers(slowly: bool) -> None:
     async with serving(LOCAL) as broker:

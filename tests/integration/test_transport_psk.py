@@ -36,6 +36,7 @@ def psk_only(keys: Path, **more: Any) -> dict[str, Any]:
     return {"ssl": True, "tls_psk_file": str(keys), **more}
 
 
+@pytest.mark.threads(1, 2)
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("identity", "key"), [("sensor", KEY), ("urn:dev:7", OTHER)])
 async def test_a_key_without_any_certificate(

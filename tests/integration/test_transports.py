@@ -33,6 +33,7 @@ BIG = 10 << 20
 # -- the same over every transport
 
 
+@pytest.mark.threads(1, 2)
 @pytest.mark.parametrize("kind", TRANSPORTS)
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_messages_go_both_ways(every: Endpoints, kind: str, qos: int, unique: str) -> None:
@@ -62,6 +63,7 @@ def test_messages_go_both_ways(every: Endpoints, kind: str, qos: int, unique: st
         peer.expect(PINGRESP)
 
 
+@pytest.mark.threads(1, 2)
 @pytest.mark.parametrize("kind", TRANSPORTS)
 def test_ten_mebibytes_each_way(every: Endpoints, kind: str, unique: str) -> None:
     """A payload that no buffer holds at once arrives unchanged."""

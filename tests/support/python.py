@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import amqtt
+from support import threads
 
 PROGRAM_LIMIT = 60.0
 
@@ -18,6 +19,8 @@ def python_command() -> list[str]:
 def python_environment() -> dict[str, str]:
     """Return an environment in which a subprocess imports the ``amqtt`` that we import."""
     path = [str(Path(amqtt.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    if threads.wanted() > 1:
+        path.insert(0, str(threads.STARTUP))
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 

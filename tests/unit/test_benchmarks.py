@@ -234,6 +234,8 @@ class TestRun:
         args = run.parse_args([])
         assert (args.reps, args.quick, args.floor, args.tls) == (3, False, False, "no")
         assert args.brokers == ["amqtt", "mosquitto"]
+        assert args.threads == [1]
+        assert run.parse_args(["--threads", "1,2"]).threads == [1, 2]
         assert run.parse_args(["--quick"]).reps == 1
         assert run.parse_args(["--quick", "--reps", "4"]).reps == 4
         assert run.parse_args(["--also", "old=/usr/bin/python3"]).also == [
@@ -241,12 +243,25 @@ class TestRun:
         ]
 
     @pytest.mark.parametrize(
-        "argv", [["--reps", "0"], ["--brokers", "x"], ["--also", "x"], ["--tls", "maybe"]]
+        "argv",
+        [
+            *(["--reps", "0"], ["--brokers", "x"], ["--also", "x"], ["--tls", "maybe"]),
+            *(["--threads", "0"], ["--threads", "two"]),
+        ],
     )
     def test_usage_errors(self, argv: list[str]) -> None:
         with pytest.raises(SystemExit) as stop:
             run.parse_args(argv)
         assert stop.value.code == 2
+
+    def test_contestants_differ_in_threads(self, tmp_path: Path) -> None:
+        args = run.parse_args(["--brokers", "amqtt", "--threads", "1,3"])
+        one, three = run.choose_peers(args, None)
+        assert (one.name, three.name) == ("amqtt", "threads3")
+        one.command(1883, tmp_path)
+        three.command(1883, tmp_path)
+        assert "threads" not in (tmp_path / "amqtt.yaml").read_text()
+        assert (tmp_path / "threads3.yaml").read_text().startswith("threads: 3\n")
 
     @pytest.mark.parametrize(("lost", "status"), [(0, 0), (1, 1)])
     def test_report_of_a_file(

@@ -278,6 +278,21 @@ class TestBrokerConfig:
     def test_seconds(self, name: str, value: Any) -> None:
         assert BrokerConfig.from_dict({name: value})[name] == value
 
+    @pytest.mark.parametrize(
+        ("value", "found"),
+        [(0, "the number 0"), (1000, "the number 1000"), (-1, "the number -1"), (True, "true")],
+    )
+    def test_threads_out_of_range(self, value: Any, found: str) -> None:
+        told = f"threads: expected a whole number from 1 to 64, found {found}"
+        with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+            BrokerConfig(threads=value)
+
+    def test_threads(self) -> None:
+        assert BrokerConfig().threads == 1
+        assert [BrokerConfig.from_dict({"threads": n}).threads for n in (1, 64)] == [1, 64]
+        with pytest.raises(dacite.WrongTypeError, match=r"^threads: expected .*'x'"):
+            BrokerConfig.from_dict({"threads": "x"})
+
     def test_other_attributes_can_be_set(self) -> None:
         config = BrokerConfig()
         config.max_qos = 1  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <deque>
 #include <optional>
 #include <poll.h>
@@ -36,13 +37,20 @@ inline std::uint16_t listen_on_loopback(broker_engine& engine, std::string name 
     return engine.listen(settings).front().port;
 }
 
+// How many threads brokers have here that are not about threads.
+inline std::size_t threads_of_tests() {
+    const char* const wanted = std::getenv("AMQTT_TEST_THREADS");
+    return wanted != nullptr ? std::stoul(wanted) : 1;
+}
+
 // A started broker.
 class running_broker {
   public:
     explicit running_broker(const broker_settings& settings = {},
                             policy_settings policy = admits_everyone(),
-                            python_decisions python = {})
-        : engine(settings, std::move(policy), std::move(python)), port(listen_on_loopback(engine)) {
+                            python_decisions python = {}, std::size_t threads = threads_of_tests())
+        : engine(settings, std::move(policy), std::move(python), threads),
+          port(listen_on_loopback(engine)) {
         engine.start();
     }
 

@@ -81,7 +81,7 @@ class external : public ::testing::Test {
     }
     std::size_t connections() { return engine.status().connections.front().second; }
 
-    broker_engine engine{{}, running_broker::admits_everyone(), {}};
+    broker_engine engine{{}, running_broker::admits_everyone(), {}, threads_of_tests()};
 };
 
 TEST_F(external, connection_is_served_and_counted) {
@@ -132,7 +132,7 @@ TEST_F(external, stop_ends_every_connection) {
 
 // max_connections is for what the broker accepts itself.
 TEST(external_beside_a_socket, is_counted_but_not_refused) {
-    broker_engine engine({}, running_broker::admits_everyone(), {});
+    broker_engine engine({}, running_broker::admits_everyone(), {}, threads_of_tests());
     listener_settings settings;
     settings.name = "both";
     settings.host = "127.0.0.1";

@@ -1,0 +1,213 @@
+#include "transport/io_host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace amqtt {
+namespace {
+
+constexpr std::size_t kept_batches = 4;
+constexpr std::size_t kept_size = 1024 * 1024;
+constexpr std::size_t copied_output_max = 4096;
+// The core is told at once of as much sent output of a connection, and a thread of as much input
+// that was dealt with. Less than the bounds that may be waited for.
+constexpr std::size_t hurry_size = 64 * 1024;
+
+}  // namespace
+
+// -- one client
+
+remote_client::remote_client(io_host& host, const connection_home& home, listener& of,
+                             peer_info peer)
+    : client_half(home, of, std::move(peer)), host_(host) {}
+
+void remote_client::wants_something() {
+    if (!std::exchange(is_noted, true)) host_.note(*this);
+}
+
+void remote_client::close_soon(reason_code reason) {
+    if (close_reason_) return;
+    close_reason_ = reason;
+    wants_something();
+}
+
+void remote_client::give_key(bytes_view key) {
+    key_ = std::make_unique<std::string>(as_text(key));
+    wants_something();
+}
+
+void remote_client::set_reading(bool wanted) {
+    if (reading_ == wanted) return;
+    reading_ = wanted;
+    closes_ |= wanted && peer_left_;
+    wants_something();
+}
+
+void remote_client::take(socket_report& report) {
+    switch (report.kind) {
+        case report_kind::input:
+            set_reading(received({report.data, report.size}));
+            break;
+        case report_kind::written:
+            gate().arrived(report.size);
+            sent(report.size);
+            break;
+        case report_kind::peer:
+            found_peer(std::move(report.details->text), report.details->port);
+            break;
+        case report_kind::tls:
+            found_tls(std::move(report.details->tls));
+            break;
+        case report_kind::key:
+            wants_key(report.details->text);
+            break;
+        case report_kind::ended:
+            ended();
+            break;
+        case report_kind::left:
+            // What has come before may have to wait.
+            peer_left_ = true;
+            closes_ = reading_;
+            if (closes_) wants_something();
+            break;
+        case report_kind::closed:
+            closed(report.details ? report.details->text : std::string());
+            host_.forget(*this);
+            break;
+    }
+}
+
+void remote_client::give_order(order_batch& to) {
+    is_noted = false;
+    socket_order order{socket};
+    output_queue& out = ready_output();
+    gate().handed_over(out.size());
+    if (out.size() <= copied_output_max) {
+        order.copied = static_cast<std::uint32_t>(out.size());
+        out.copy_out(to.copied);
+    } else {
+        order.segments = static_cast<std::uint32_t>(out.hand_over(to.segments));
+    }
+    if (std::exchange(told_reading_, reading_) != reading_) {
+        order.reading = reading_ ? reading_order::go_on : reading_order::stop;
+    }
+    order.key = std::move(key_);
+    if (close_reason_) {
+        order.closes_after_output = true;
+        order.reason = *close_reason_;
+    }
+    order.closes = closes_;
+    to.orders.push_back(std::move(order));
+}
+
+// -- all of a thread
+
+io_host::io_host(const connection_home& home, const input_bounds& bounds)
+    : home_(home),
+      bounds_(bounds),
+      reports_came_(home.loop, [this] { collect(); }),
+      lanes_{batch_lane<report_batch>([this] { reports_came_.ring(); }),
+             batch_lane<order_batch>([this] { thread_->wake(); })},
+      thread_(std::make_shared<io_thread>(
+          lanes_, bounds_, std::min(hurry_size, home.core.settings().output_high_water / 4))),
+      open_(std::make_unique<order_batch>()) {}
+
+io_host::~io_host() {
+    clients_.clear_and_dispose([](remote_client* each) { delete each; });
+}
+
+void io_host::serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
+                    bool behind_proxy) {
+    auto made = std::make_unique<remote_client>(*this, home_, of, std::move(peer));
+    open_->begun.push_back(
+        std::make_shared<remote_socket>(*thread_, *made, std::move(peer_stream), behind_proxy));
+    made->socket = open_->begun.back().get();
+    clients_.push_back(*made.release());
+    ++size_;
+    flush_later();
+}
+
+void io_host::note(remote_client& wanting) {
+    noted_.push_back(&wanting);
+    flush_later();
+}
+
+void io_host::forget(remote_client& gone) {
+    if (gone.is_noted) std::erase(noted_, &gone);
+    socket_order last{gone.socket};
+    last.is_last = true;
+    open_->orders.push_back(std::move(last));
+    --size_;
+    delete &gone;
+    flush_later();
+}
+
+void io_host::flush_later() {
+    if (!std::exchange(is_to_be_flushed_, true)) home_.loop.flush_soon(shared_from_this());
+}
+
+lane_counts io_host::exchanged() const {
+    lane_counts both = lanes_.reports.counts();
+    return both += lanes_.orders.counts();
+}
+
+void io_host::collect() {
+    lanes_.reports.take(taken_);
+    for (auto& batch : taken_) {
+        batch->blocks.move_to(home_.core.output_blocks());
+        for (auto& used : batch->returned) {
+            if (spare_.size() >= kept_batches || used->copied.capacity() > kept_size) continue;
+            used->orders.clear();
+            used->copied.clear();
+            used->segments.clear();
+            spare_.push_back(std::move(used));
+        }
+        batch->returned.clear();
+        for (socket_report& each : batch->reports)
+            each.to->take(each);
+        returned_cost_ += batch->cost;
+        open_->returned.push_back(std::move(batch));
+        flush_later();
+    }
+}
+
+void io_host::flush() {
+    is_to_be_flushed_ = false;
+    for (remote_client* const each : noted_)
+        each->give_order(*open_);
+    noted_.clear();
+    const bool urgent = !open_->orders.empty() || !open_->begun.empty() || open_->stops ||
+                        returned_cost_ >= hurry_size;
+    if (!urgent && open_->returned.empty()) return;
+    if (urgent) returned_cost_ = 0;
+    std::unique_ptr<order_batch> next;
+    if (spare_.empty()) {
+        next = std::make_unique<order_batch>();
+    } else {
+        next = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    lanes_.orders.push(std::exchange(open_, std::move(next)), urgent);
+}
+
+void io_host::stop() {
+    open_->stops = true;
+    flush_later();
+}
+
+void io_host::start_thread() {
+    reports_came_.listen();
+    thread_->start();
+}
+
+void io_host::end() {
+    collect();
+    reports_came_.stop();
+}
+
+void io_host::abandon_thread() {
+    thread_->abandon();
+    thread_->join();
+}
+
+}  // namespace amqtt

@@ -1,0 +1,193 @@
+#include "transport/socket_half.hpp"
+
+#include <utility>
+
+#include "transport/tcp_stream.hpp"
+
+namespace amqtt {
+namespace {
+
+// Reads of one connection before the others get their turn.
+constexpr int reads_per_turn = 4;
+// How long a peer may take to receive the last bytes and to close its side.
+constexpr auto linger_time = std::chrono::seconds(5);
+
+}  // namespace
+
+socket_half::socket_half(reactor& loop, std::unique_ptr<stream> peer_stream, bool behind_proxy)
+    : loop_(loop),
+      stream_(std::move(peer_stream)),
+      proxy_header_(behind_proxy ? std::make_unique<proxy_header>() : nullptr) {}
+
+void socket_half::start() {
+    wait_to_read();
+}
+
+void socket_half::wait_to_read(io_status wanted) {
+    if (std::exchange(waiting_to_read_, true)) return;
+    if (wanted == io_status::want_read && stream_->has_input()) {
+        loop_.post([self = shared_from_this()] {
+            self->waiting_to_read_ = false;
+            self->on_readable();
+        });
+        return;
+    }
+    stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
+        self->waiting_to_read_ = false;
+        if (!error) self->on_readable();
+    });
+}
+
+void socket_half::on_readable() {
+    if (!stream_->is_open()) return;
+    if (proxy_header_ && !read_proxy_header()) return;
+    io_status wanted = io_status::want_read;
+    for (int i = 0; i < reads_per_turn && (reading_ || send_is_shut_); ++i) {
+        // With our side shut all that is of interest is the peer's close.
+        const auto buffer = send_is_shut_ ? loop_.read_buffer() : input_buffer();
+        if (buffer.empty()) {
+            reading_ = false;
+            break;
+        }
+        const io_result got = stream_->read(buffer);
+        if (got.status == io_status::want_read || got.status == io_status::want_write) {
+            wanted = got.status;
+            break;
+        }
+        if (got.status == io_status::want_key) {
+            key_wanted(stream_->key_question());
+            return;
+        }
+        if (got.status == io_status::ended && !send_is_shut_) {
+            peer_ended();
+            close_after_output(reason_code::success);
+            return;
+        }
+        if (got.status != io_status::done || (got.size == 0 && send_is_shut_)) {
+            close();
+            return;
+        }
+        if (got.size == 0) {
+            peer_left();
+            return;
+        }
+        if (send_is_shut_) continue;
+        tell_tls();
+        reading_ = input_read(buffer.first(got.size));
+        // Less than there was room for: the socket is empty, so save the call that finds out.
+        if (got.size < buffer.size()) break;
+    }
+    if (stream_->has_output()) flush_output();
+    if (reading_ || send_is_shut_) wait_to_read(wanted);
+}
+
+// The header comes before everything else, TLS included, and not a byte behind it may be taken
+// from the socket: that is the stream's.
+bool socket_half::read_proxy_header() {
+    const auto buffer = loop_.read_buffer().first(proxy_header::largest);
+    const io_result seen = peek_some(stream_->socket(), buffer);
+    if (seen.status == io_status::want_read) {
+        wait_to_read();
+        return false;
+    }
+    if (seen.status != io_status::done || seen.size == 0) {
+        close();
+        return false;
+    }
+    const std::size_t taken = proxy_header_->receive(buffer.first(seen.size));
+    receive_some(stream_->socket(), buffer.first(taken));
+    switch (proxy_header_->status()) {
+        case proxy_header::state::reading:
+            wait_to_read();
+            return false;
+        case proxy_header::state::refused:
+            problem_ = std::string("PROXY protocol: ") + proxy_header_->problem();
+            close();
+            return false;
+        default:
+            break;
+    }
+    if (const auto& from = proxy_header_->peer()) peer_found(from->host, from->port);
+    proxy_header_.reset();
+    return true;
+}
+
+// Before the first input: what is decided about the CONNECT may depend on it.
+void socket_half::tell_tls() {
+    if (std::exchange(tls_told_, true)) return;
+    if (auto proven = stream_->tls()) handshake_done(std::move(proven));
+}
+
+void socket_half::give_key(bytes_view key) {
+    if (!stream_->is_open() || stream_->key_question().empty()) return;
+    stream_->answer_key(key);
+    wait_to_read();
+}
+
+void socket_half::go_on_reading() {
+    if (closing_) return;
+    reading_ = true;
+    wait_to_read();
+}
+
+void socket_half::close_after_output(reason_code reason) {
+    if (std::exchange(closing_, true)) return;
+    stream_->set_end_reason(reason);
+    reading_ = false;
+    linger_timer_.emplace(loop_.context(), linger_time);
+    linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
+        const auto connection = self.lock();
+        if (!error && connection) connection->close();
+    });
+    flush_output();
+}
+
+void socket_half::flush() {
+    if (!stream_->is_open()) return;
+    output_queue& out = output();
+    if (waiting_to_flush_ || send_is_shut_) return;
+    const io_result sent = write_queue(*stream_, out);
+    if (sent.status == io_status::failed) {
+        close();
+        return;
+    }
+    if (sent.size > 0) output_written(sent.size);
+    if (sent.status != io_status::done) {
+        wait_to_flush(sent.status);
+    } else if (closing_ && out.empty()) {
+        linger();  // output_written() may have added some, to be flushed by then
+    }
+}
+
+void socket_half::wait_to_flush(io_status wanted) {
+    waiting_to_flush_ = true;
+    stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
+        self->waiting_to_flush_ = false;
+        if (!error) self->flush();
+    });
+}
+
+// Closing a socket that holds unread input resets the connection, and the peer might lose what
+// it was sent last. So: end our side, and read until the peer has ended its own.
+void socket_half::linger() {
+    const io_status status = stream_->shutdown_send();
+    if (status == io_status::failed) {
+        close();
+    } else if (status != io_status::done) {
+        wait_to_flush(status);
+    } else {
+        send_is_shut_ = true;
+        wait_to_read();
+    }
+}
+
+void socket_half::close() {
+    if (!stream_->is_open()) return;
+    stream_->close();
+    // The other half may want to close what is closed; that must find nothing to do.
+    closing_ = true;
+    linger_timer_.reset();
+    socket_closed(problem_.empty() ? stream_->problem() : problem_);
+}
+
+}  // namespace amqtt
