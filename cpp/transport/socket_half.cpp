@@ -134,7 +134,7 @@ void socket_half::close_after_output(reason_code reason) {
     if (std::exchange(closing_, true)) return;
     stream_->set_end_reason(reason);
     reading_ = false;
-    linger_timer_.emplace(loop_.context(), linger_time);
+    linger_timer_ = std::make_unique<asio::steady_timer>(loop_.context(), linger_time);
     linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
         const auto connection = self.lock();
         if (!error && connection) connection->close();

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,9 +75,9 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
 
     reactor& loop_;
     std::unique_ptr<stream> stream_;
-    std::unique_ptr<proxy_header> proxy_header_;      // until it is complete
-    std::string problem_;                             // what was wrong with it
-    std::optional<asio::steady_timer> linger_timer_;  // bounds the time a close may take
+    std::unique_ptr<proxy_header> proxy_header_;        // until it is complete
+    std::string problem_;                               // what was wrong with it
+    std::unique_ptr<asio::steady_timer> linger_timer_;  // bounds the time a close may take
     bool waiting_to_read_ = false;
     bool waiting_to_flush_ = false;
     bool reading_ = true;

@@ -231,6 +231,53 @@ TEST_F(OutputQueue, ClearDropsEverythingAndReturnsTheBlocks) {
     EXPECT_EQ(contents(queue), "again");
 }
 
+TEST_F(OutputQueue, CopiesOutEverything) {
+    std::vector<std::uint8_t> copied{'>'};
+    const std::uint8_t* place = queue.allocate(3);
+    std::memcpy(const_cast<std::uint8_t*>(place), "one", 3);
+    append_shared_text(queue, "two");
+    queue.consume(1);
+    queue.copy_out(copied);
+    EXPECT_EQ(as_text(copied), ">netwo");
+    EXPECT_TRUE(queue.empty());
+    EXPECT_TRUE(has_back(pool, place));
+}
+
+// As to another thread, which has a pool of its own.
+TEST_F(OutputQueue, HandsOverBlocksAndMessages) {
+    block_pool other_pool;
+    output_queue other(other_pool);
+    std::vector<output_segment> segments;
+    const std::uint8_t* small = queue.allocate(small_block_size);
+    const std::uint8_t* large = queue.allocate(5);
+    append_shared_text(queue, "shared");
+    const std::string all = contents(queue);
+    EXPECT_EQ(queue.hand_over(segments), 3U);
+    EXPECT_TRUE(queue.empty());
+    other.append(as_bytes("before"));
+    other.take_over(segments);
+    EXPECT_EQ(contents(other), "before" + all);
+    other.clear();
+    EXPECT_FALSE(has_back(pool, small));
+    other_pool.move_to(pool);
+    EXPECT_TRUE(has_back(pool, large, block_size));
+    EXPECT_TRUE(has_back(pool, small));
+    EXPECT_FALSE(has_back(other_pool, small));
+}
+
+TEST_F(OutputQueue, KeepsWhatItHasBorrowed) {
+    std::string lent = "borrowed";
+    queue.append(as_bytes("own "));
+    queue.append_borrowed(as_bytes(lent));
+    EXPECT_EQ(contents(queue), "own borrowed");
+    queue.consume(6);
+    queue.keep_borrowed();
+    lent = "********";
+    EXPECT_EQ(contents(queue), "rrowed");
+    queue.append(as_bytes(" more"));
+    EXPECT_EQ(contents(queue), "rrowed more");
+}
+
 TEST(OutputQueueLife, ReturnsItsBlocksWhenDestroyed) {
     block_pool pool;
     const std::uint8_t* place = nullptr;
