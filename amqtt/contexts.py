@@ -114,8 +114,8 @@ class BrokerConfig(Dictable):
 
     Raises:
         KeyError: there is no listener `default`.
-        ValueError: a number of seconds or of threads is out of range, or `plugins` is a list that holds
-            something else than texts and mappings.
+        ValueError: a number of seconds or of threads is out of range, or `plugins` is a list that
+            holds something else than texts and mappings.
 
     """
 

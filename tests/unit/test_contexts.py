@@ -283,7 +283,7 @@ class TestBrokerConfig:
         [(0, "the number 0"), (1000, "the number 1000"), (-1, "the number -1"), (True, "true")],
     )
     def test_threads_out_of_range(self, value: Any, found: str) -> None:
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(ValueError, match=r"^threads: ") as caught:
             BrokerConfig(threads=value)
         assert str(caught.value) == f"threads: expected a whole number from 1 to 64, found {found}"
 

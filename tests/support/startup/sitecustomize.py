@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2]))
-from support.threads import patch_engine  # noqa: E402
+from support.threads import patch_engine
 
 patch_engine()
 sys.path.pop()

@@ -185,7 +185,9 @@ TEST_P(threads, input_that_waits_for_a_decision_is_bounded) {
     while (ticket == 0 && !HasFailure()) {
         std::vector<broker_event> taken;
         broker.engine.take_events(taken, 1);
-        if (taken.empty()) ASSERT_TRUE(wait_readable(broker.engine.event_fd()));
+        if (taken.empty()) {
+            ASSERT_TRUE(wait_readable(broker.engine.event_fd()));
+        }
         for (const broker_event& event : taken) {
             if (const auto* asked = std::get_if<authenticate_event>(&event)) ticket = asked->ticket;
         }
