@@ -344,5 +344,57 @@ TEST_F(OutputQueue, BehavesLikeAStringUnderRandomUse) {
     }
 }
 
+// What two threads do, each with a pool of its own.
+class output_queue_hand_over : public ::testing::Test {
+  protected:
+    block_pool pool;
+    block_pool other_pool;
+    output_queue from{pool};
+    output_queue to{other_pool};
+};
+
+TEST_F(output_queue_hand_over, moves_everything_and_returns_blocks_to_the_other_pool) {
+    from.append(as_bytes("begin"));
+    from.consume(2);
+    const message_ptr owner =
+        message::create("t", as_bytes(std::string(5000, 'p')), qos::at_most_once, false);
+    from.append_shared(owner, owner->payload());
+    std::vector<output_segment> crossing;
+    EXPECT_EQ(from.hand_over(crossing), 2U);
+    EXPECT_TRUE(from.empty());
+    to.append(as_bytes("before "));
+    to.take_over(crossing);
+    EXPECT_EQ(contents(to), "before gin" + std::string(5000, 'p'));
+    to.consume(to.size());
+    std::vector<block_pool::block> blocks;
+    other_pool.move_to(blocks);
+    EXPECT_EQ(blocks.size(), 2U);
+    other_pool.move_to(blocks);
+    EXPECT_EQ(blocks.size(), 2U);
+}
+
+TEST_F(output_queue_hand_over, copies_out) {
+    from.append(as_bytes(std::string(20'000, 'a')));
+    from.consume(19'990);
+    std::vector<std::uint8_t> out = {'x'};
+    from.copy_out(out);
+    EXPECT_TRUE(from.empty());
+    EXPECT_EQ(as_text(out), "xaaaaaaaaaa");
+}
+
+TEST_F(output_queue_hand_over, keeps_what_is_left_of_borrowed_bytes) {
+    std::string lender = "borrowed";
+    to.append_borrowed(as_bytes(lender));
+    to.consume(3);
+    to.keep_borrowed();
+    lender.assign(8, '#');
+    EXPECT_EQ(contents(to), "rowed");
+    to.append(as_bytes("!"));
+    EXPECT_EQ(contents(to), "rowed!");
+    to.keep_borrowed();  // nothing to do
+    to.consume(to.size());
+    EXPECT_TRUE(to.empty());
+}
+
 }  // namespace
 }  // namespace amqtt

@@ -107,5 +107,19 @@ TEST_F(gated_output_test, moves_payloads_that_are_shared) {
     EXPECT_EQ(sent(), "z");
 }
 
+TEST(gated_output_elsewhere, counts_what_is_on_its_way) {
+    block_pool pool;
+    gated_output gate(pool);
+    gate.place(send_class::control).append(as_bytes("abc"));
+    gate.handed_over(gate.ready().size());
+    gate.ready().clear();
+    gate.place(send_class::control).append(as_bytes("de"));
+    EXPECT_EQ(gate.size(), 5U);
+    gate.arrived(2);
+    EXPECT_EQ(gate.size(), 3U);
+    gate.arrived(1);
+    EXPECT_EQ(gate.size(), 2U);
+}
+
 }  // namespace
 }  // namespace amqtt::test
