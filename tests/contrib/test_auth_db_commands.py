@@ -11,6 +11,7 @@ import logging
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -265,6 +266,8 @@ class Terminal:
     def __init__(self, *command: str, cwd: Path) -> None:
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            # Whoever runs the tests in the background has it ignored.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(cwd)
             os.execv(command[0], command)
         self.shown = ""
