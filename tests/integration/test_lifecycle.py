@@ -7,6 +7,7 @@ import gc
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ async def test_a_broker_starts_again_after_it_was_stopped() -> None:
 async def test_stopping_ends_the_thread_and_frees_the_port() -> None:
     broker = Broker(CONFIG)
     gc.collect()  # the engines of other tests end here, not later
-    await asyncio.to_thread(int)  # the loop's own thread is there from now on
+    # The loop's own thread is there from now on, and no second one will be.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    await asyncio.to_thread(int)
     before = thread_count()
     await broker.start()
     port = port_of(broker)
