@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from amqtt.mqtt.constants import QOS_1, QOS_2
 from amqtt.mqtt.puback import PubackPacket
 from amqtt.mqtt.pubrec import PubrecPacket
-from amqtt.session import INCOMING, IncomingApplicationMessage, RetainedApplicationMessage
+from amqtt.session import IncomingApplicationMessage, RetainedApplicationMessage
 
 if TYPE_CHECKING:
     from amqtt import _core
@@ -17,24 +17,8 @@ if TYPE_CHECKING:
 Ack = TypeVar("Ack", PubackPacket, PubrecPacket)
 
 
-def _nothing(_: _core.Message) -> None:
-    return None
-
-
-# Where the attributes of a message come from. Most plugins look at few of them.
-_FIRST_VALUES: dict[str, Callable[[_core.Message], Any]] = {
-    "topic": lambda message: message.topic,
-    "qos": lambda message: message.qos,
-    "retain": lambda message: message.retain,
-    "direction": lambda _: INCOMING,
-    **dict.fromkeys(
-        (
-            "_acknowledgement", "_data", "_properties", "_publish_packet", "connection",
-            "pubcomp_packet", "pubrel_packet",
-        ),
-        _nothing,
-    ),
-}  # fmt: skip
+# What is asked of the engine when somebody reads it. Most plugins look at little of it.
+_OF_ENGINE = frozenset(("topic", "qos", "retain"))
 
 
 class LazyMessage(IncomingApplicationMessage):
@@ -58,6 +42,11 @@ class LazyMessage(IncomingApplicationMessage):
     _data: bytes | bytearray | None
     _properties: dict[str, Any] | None
 
+    _first_values: ClassVar[Mapping[str, Any]] = {
+        **IncomingApplicationMessage._first_values,
+        **dict.fromkeys(("_acknowledgement", "_data", "_properties")),
+    }
+
     def __init__(
         self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
     ) -> None:
@@ -68,12 +57,10 @@ class LazyMessage(IncomingApplicationMessage):
 
     def __getattr__(self, name: str) -> Any:
         """Find the value of an attribute that has neither been read nor written so far."""
-        if name not in _FIRST_VALUES:
-            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(msg)
-        value = _FIRST_VALUES[name](self._message)
-        if name == "retain" and self._given_retain is not None:
-            value = self._given_retain
+        if name not in _OF_ENGINE:
+            return super().__getattr__(name)
+        is_given = name == "retain" and self._given_retain is not None
+        value = self._given_retain if is_given else getattr(self._message, name)
         setattr(self, name, value)
         return value
 
