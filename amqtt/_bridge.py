@@ -257,6 +257,23 @@ class ClientReactor:
         self._answers[number] = handle, answer
         return number, answer
 
+    def send(self, handle: int, command: str, *arguments: Any) -> tuple[int, asyncio.Future[Any]]:
+        """Give the engine a command of a client; return its ticket, and the future of its answer.
+
+        Raises:
+            ValueError: the engine refuses an argument; there is no ticket then. The same with
+            OverflowError: a number is out of range.
+
+        """
+        number, answer = self.ticket(handle)
+        try:
+            if getattr(self.engine, command)(handle, number, *arguments):
+                self.flush_soon()
+        except (ValueError, OverflowError):
+            self.drop(number)
+            raise
+        return number, answer
+
     def drop(self, number: int) -> None:
         """Forget a ticket whose command was not sent."""
         self._answers.pop(number, None)

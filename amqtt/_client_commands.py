@@ -113,14 +113,10 @@ class ClientCommands:
         self, reactor: ClientReactor, command: str, *arguments: Any
     ) -> tuple[int, asyncio.Future[Any]]:
         """Send a command; return its ticket, and the future of its answer."""
-        number, answer = reactor.ticket(self._handle)
         try:
-            if getattr(reactor.engine, command)(self._handle, number, *arguments):
-                reactor.flush_soon()
+            return reactor.send(self._handle, command, *arguments)
         except (ValueError, OverflowError) as error:
-            reactor.drop(number)
             raise ClientError(str(error)) from error
-        return number, answer
 
     @contextmanager
     def _refusing_bad_values(self, reactor: ClientReactor, number: int) -> Iterator[None]:

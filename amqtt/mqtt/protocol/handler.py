@@ -203,12 +203,9 @@ class ProtocolHandler(Generic[C]):
     async def _request(self, command: str, *arguments: Any) -> Any:
         """Give the engine a command and wait for its answer."""
         reactor = await self._engine()
-        number, answer = reactor.ticket(self._handle)
         try:
-            if getattr(reactor.engine, command)(self._handle, number, *arguments):
-                reactor.flush_soon()
+            number, answer = reactor.send(self._handle, command, *arguments)
         except (ValueError, OverflowError) as error:
-            reactor.drop(number)
             raise AMQTTError(str(error)) from error
         try:
             return await reactor.wait(self._handle, number, answer)
