@@ -95,9 +95,9 @@ void subscription_trie::insert(trie_entry& entry) {
     trie_node* node = &root_;
     level_split split{{}, entry.filter, true};
     while (split.more && split.rest != "#") {
-        if (split_level(split.rest).level == "+") {
+        if (const level_split next = split_level(split.rest); next.level == "+") {
             node = &plus_or_new(*node);
-            split = split_level(split.rest);
+            split = next;
         } else {
             node = &literal_or_new(*node, split);
         }

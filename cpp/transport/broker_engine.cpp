@@ -2,32 +2,19 @@
 
 #include <algorithm>
 #include <future>
-#include <limits>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
-
-#include "bridge/mailbox.hpp"
-#include "bridge/notifier.hpp"
-#include "broker/broker.hpp"
-#include "transport/broker_connection.hpp"
-#include "transport/io_host.hpp"
-#include "transport/reactor.hpp"
+#include "transport/broker_engine_parts.hpp"
 #include "transport/tcp_stream.hpp"
 
 namespace amqtt {
 namespace {
 
 constexpr auto file_check_interval = std::chrono::seconds(1);
-
-verdict verdict_of(bool allowed) noexcept {
-    return allowed ? verdict::allow : verdict::deny;
-}
 
 stream_socket::protocol_type unix_stream() {
     return {AF_UNIX, 0};
@@ -42,79 +29,6 @@ void move_socket(stream_socket& from, stream_socket& to, error_code& error) {
 }
 
 }  // namespace
-
-struct broker_engine::parts : private state_store, private connection_owner {
-    parts(const broker_settings& settings, policy_settings policy_options, python_decisions python,
-          std::size_t threads)
-        : events([this] { readable.notify(); }),
-          commands([this] { loop.post([this] { run_commands(); }); }),
-          policy(std::move(policy_options), std::move(python), events),
-          core(settings, policy),
-          tick(loop.context()),
-          file_check(loop.context()),
-          commit_time(loop.context()),
-          home{core, loop, *this} {
-        if (threads == 1) hosts.push_back(std::make_shared<core_host>(home));
-        while (hosts.size() + 1 < threads)
-            hosts.push_back(std::make_shared<io_host>(home));
-    }
-
-    void start_on_thread();
-    void stop_on_thread();
-    void next_tick();
-    void next_file_check();
-    // Who is to serve the next connection.
-    connection_host& least_busy();
-    void accept(connection_host& host, listener& from, std::unique_ptr<stream> peer_stream,
-                const bound_address& peer);
-    void adopt(listener& into, stream_socket socket, external_peer peer);
-    void connection_closed(client_half& which, const std::string& problem) override;
-    void key_wanted(client_half& which, std::string_view identity) override;
-    void log_problem(const peer_info& peer, const std::string& problem);
-    void keep_state(const journal_settings& how) { core.keep_in(*this, how); }
-    void changed() override {
-        loop.post([this] { settle(); });
-    }
-    void commit(std::unique_ptr<state_changes> batch) override {
-        events.push_unbounded(state_changes_event{std::move(batch)});
-    }
-    void settle();
-    void run_commands();
-    void run(publish_command& what);
-    void run(authenticated_command& what);
-    void run(authentication_reply_command& what);
-    void run(topic_decided_command& what);
-    void run(const topics_allowed_command& what);
-    void run(key_command& what);
-    void run(retain_command& what) { core.retain(std::move(what.content), loop.now()); }
-    void run(hooks_command& what);
-    void run(disconnect_client_command& what) {
-        core.disconnect_client(what.client_id, what.code, loop.now());
-    }
-    void run(forget_verdicts_command& what);
-    void run(committed_command& what) { core.committed(what.number, loop.now()); }
-    void run(unsubscribe_local_command& what) { core.unsubscribe_local(what.subscriber); }
-
-    notifier readable;
-    mailbox<broker_event> events;
-    reactor loop;
-    mailbox<broker_command> commands;
-    plugin_hooks policy;
-    broker core;
-    asio::steady_timer tick;
-    asio::steady_timer file_check;
-    asio::steady_timer commit_time;
-    std::vector<std::shared_ptr<listener>> listeners;
-    connection_home home;
-    std::vector<std::shared_ptr<connection_host>> hosts;  // that of the core, or all others
-    // Connections that wait for a pre-shared key.
-    boost::unordered_flat_map<std::uint64_t, client_half*> key_questions;
-    std::uint64_t last_key_question = 0;
-    std::vector<broker_command> taken;  // scratch of run_commands()
-    bool started = false;
-    bool stopping = false;
-    bool stopped = false;
-};
 
 void broker_engine::parts::start_on_thread() {
     for (const auto& each : listeners) {
@@ -206,16 +120,6 @@ void broker_engine::parts::key_wanted(client_half& which, std::string_view ident
         key_event{which.key_question, which.peer().listener, std::string(identity)});
 }
 
-// The connection may be gone by now.
-void broker_engine::parts::run(key_command& what) {
-    const auto question = key_questions.find(what.ticket);
-    if (question == key_questions.end()) return;
-    client_half& asking = *question->second;
-    key_questions.erase(question);
-    asking.key_question = 0;
-    asking.give_key(as_bytes(what.key));
-}
-
 void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {
     policy.log(log_level::info, "client at " + peer.address + ":" + std::to_string(peer.port) +
                                     " on listener '" + peer.listener + "': " + problem);
@@ -234,66 +138,6 @@ void broker_engine::parts::stop_on_thread() {
         for (const auto& each : hosts)
             each->stop();
     });
-}
-
-void broker_engine::parts::run_commands() {
-    taken.clear();
-    commands.take(taken, std::numeric_limits<std::size_t>::max(), [] {});
-    for (broker_command& command : taken)
-        std::visit([this](auto& what) { run(what); }, command);
-}
-
-void broker_engine::parts::run(publish_command& what) {
-    core.publish(what.content->topic(), what.content->payload(), what.level, what.content->retain(),
-                 loop.now());
-}
-
-void broker_engine::parts::run(authenticated_command& what) {
-    core.decide(what.ticket, {verdict_of(what.allowed), what.code, std::move(what.reason)},
-                loop.now(), std::move(what.user_name));
-}
-
-void broker_engine::parts::run(authentication_reply_command& what) {
-    using kind = authentication_reply_command::kind;
-    const auto outcome = what.outcome == kind::accepted    ? authentication_outcome::accepted
-                         : what.outcome == kind::challenge ? authentication_outcome::challenge
-                                                           : authentication_outcome::refused;
-    core.reply(what.ticket,
-               {outcome, std::move(what.data), what.code, std::move(what.reason),
-                std::move(what.user_name)},
-               loop.now());
-}
-
-void broker_engine::parts::run(topic_decided_command& what) {
-    core.decide_topic(what.ticket,
-                      {verdict_of(what.allowed), what.code, std::move(what.reason), what.holds},
-                      loop.now());
-}
-
-void broker_engine::parts::run(const topics_allowed_command& what) {
-    decision made;
-    made.answer = verdict::allow;
-    made.holds = what.holds;
-    for (const std::uint64_t ticket : what.tickets)
-        core.decide_topic(ticket, made, loop.now());
-}
-
-void broker_engine::parts::run(hooks_command& what) {
-    policy.set_events(what.python, what.logged);
-    core.hooks_changed();
-}
-
-void broker_engine::parts::run(forget_verdicts_command& what) {
-    verdict_cache& verdicts = policy.verdicts();
-    if (what.client_id && what.topic) {
-        verdicts.forget(*what.client_id, *what.topic);
-    } else if (what.client_id) {
-        verdicts.forget(*what.client_id);
-    } else if (what.topic) {
-        verdicts.forget_topic(*what.topic);
-    } else {
-        verdicts.clear();
-    }
 }
 
 broker_engine::broker_engine(const broker_settings& settings, policy_settings policy,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/output_queue.hpp"
@@ -88,6 +89,15 @@ struct order_batch {
     // To be used again; and their input is dealt with.
     std::vector<std::unique_ptr<report_batch>> returned;
 };
+
+// One that was used before, or a new one.
+template <class Batch>
+std::unique_ptr<Batch> next_batch(std::vector<std::unique_ptr<Batch>>& spare) {
+    if (spare.empty()) return std::make_unique<Batch>();
+    std::unique_ptr<Batch> next = std::move(spare.back());
+    spare.pop_back();
+    return next;
+}
 
 // Bounds of what is on its way to the core, in bytes.
 struct input_bounds {

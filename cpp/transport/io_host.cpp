@@ -180,14 +180,7 @@ void io_host::flush() {
                         returned_cost_ >= hurry_size;
     if (!urgent && open_->returned.empty()) return;
     if (urgent) returned_cost_ = 0;
-    std::unique_ptr<order_batch> next;
-    if (spare_.empty()) {
-        next = std::make_unique<order_batch>();
-    } else {
-        next = std::move(spare_.back());
-        spare_.pop_back();
-    }
-    lanes_.orders.push(std::exchange(open_, std::move(next)), urgent);
+    lanes_.orders.push(std::exchange(open_, next_batch(spare_)), urgent);
 }
 
 void io_host::stop() {

@@ -259,14 +259,7 @@ void io_thread::flush() {
     is_to_be_flushed_ = false;
     if (open_->reports.empty()) return;
     pool_.move_to(open_->blocks);
-    std::unique_ptr<report_batch> next;
-    if (spare_.empty()) {
-        next = std::make_unique<report_batch>();
-    } else {
-        next = std::move(spare_.back());
-        spare_.pop_back();
-    }
-    lanes_.reports.push(std::exchange(open_, std::move(next)), std::exchange(is_urgent_, false));
+    lanes_.reports.push(std::exchange(open_, next_batch(spare_)), std::exchange(is_urgent_, false));
     // With the next one: sockets that are flushed behind us may still borrow from them.
     open_->returned.swap(in_use_);
 }
