@@ -9,8 +9,8 @@ from typing import Any
 from amqtt.plugins.base import BasePlugin, BaseTopicPlugin
 
 
-class CountingPlugin(BasePlugin[Any]):
-    """Count the messages that the broker takes."""
+class _Counting(BasePlugin[Any]):
+    """Count calls, and tell in the end how many there were."""
 
     @dataclass
     class Config:
@@ -24,40 +24,27 @@ class CountingPlugin(BasePlugin[Any]):
         report: str
 
     calls = 0
+
+    async def close(self) -> None:
+        """Write the number of calls."""
+        Path(self.context.config.report).write_text(str(self.calls))
+
+
+class CountingPlugin(_Counting):
+    """Count the messages that the broker takes."""
 
     async def on_broker_message_received(self, **_: Any) -> None:
         """Count."""
         self.calls += 1
 
-    async def close(self) -> None:
-        """Write the number of calls."""
-        Path(self.context.config.report).write_text(str(self.calls))
 
-
-class AskedPlugin(BaseTopicPlugin):
+class AskedPlugin(_Counting, BaseTopicPlugin):
     """Allow everything, and be asked each time."""
-
-    @dataclass
-    class Config:
-        """The options.
-
-        Attributes:
-            report: the file that gets the number of calls.
-
-        """
-
-        report: str
-
-    calls = 0
 
     async def topic_filtering(self, **_: Any) -> bool | None:
         """Count, and allow."""
         self.calls += 1
         return True
-
-    async def close(self) -> None:
-        """Write the number of calls."""
-        Path(self.context.config.report).write_text(str(self.calls))
 
 
 class WaitingPlugin(AskedPlugin):

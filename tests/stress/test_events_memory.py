@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.embedded import Peer, config_of, sample, until
+from support.endpoints import resident_bytes
 from support.wire import publish
 
 from amqtt.broker import Broker
@@ -21,8 +22,7 @@ BLOCK = 500
 def resident() -> int:
     """Return how much memory this process has, in bytes."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return resident_bytes(os.getpid()) or 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
