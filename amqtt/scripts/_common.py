@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 import dacite
 import yaml
 
+from amqtt.scripts._log_lines import LineHandler
 from amqtt.utils import load_yaml_config
 
 LOG_FORMAT = "[%(asctime)s] :: %(levelname)s - %(message)s"
@@ -79,6 +80,7 @@ def configure_logging(debug: bool, debug_format: str = LOG_FORMAT) -> None:
 
     """
     logging.basicConfig(
+        handlers=[LineHandler()],
         level=logging.DEBUG if debug else logging.INFO,
         format=debug_format if debug else LOG_FORMAT,
     )
