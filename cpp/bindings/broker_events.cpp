@@ -80,7 +80,7 @@ py::object lenient_text(const std::string& text) {
 }
 
 struct to_tuple {
-    instant now;
+    instant now{0};
 
     py::object operator()(state_changes_event& e) const {
         return py::make_tuple(state_changes_kind, to_python(*e.batch, now));
@@ -136,20 +136,39 @@ struct to_tuple {
     }
 };
 
+// Log records that follow each other. Many are the same as the one before, and so are their
+// objects.
+class record_list {
+  public:
+    const py::list& items() const noexcept { return items_; }
+    // The record must outlive the list.
+    void add(log_record& record) {
+        const bool again = last_ && last_->level == record.level &&
+                           last_->logger == record.logger && last_->text == record.text;
+        if (!again) made_ = to_tuple{}(record);
+        last_ = &record;
+        items_.append(made_);
+    }
+
+  private:
+    py::list items_;
+    const log_record* last_ = nullptr;
+    py::object made_;  // of it
+};
+
 }  // namespace
 
 py::list to_python(std::vector<broker_event>& events, instant now) {
     py::list all;
-    std::optional<py::list> records;  // the last of all, while that is one of log records
+    std::optional<record_list> records;  // the last of all, while that is one of log records
     for (broker_event& event : events) {
-        py::object made = std::visit(to_tuple{now}, event);
-        if (!std::holds_alternative<log_record>(event)) {
+        if (auto* record = std::get_if<log_record>(&event)) {
+            if (!records) all.append(py::make_tuple(log_kind, records.emplace().items()));
+            records->add(*record);
+        } else {
             records.reset();
-            all.append(std::move(made));
-            continue;
+            all.append(std::visit(to_tuple{now}, event));
         }
-        if (!records) all.append(py::make_tuple(log_kind, records.emplace()));
-        records->append(std::move(made));
     }
     return all;
 }
