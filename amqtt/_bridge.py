@@ -36,7 +36,7 @@ _ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
 
 # The first item of a broker's event, as in cpp/bindings/broker_events.cpp.
 (
-    LOG_RECORD,
+    LOG_RECORDS,
     AUTHENTICATE,
     CHECK_TOPIC,
     CLIENT_CONNECTED,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
-
 from amqtt._client_commands import ARRIVED, ENDED
 from amqtt._client_connection import CONNECTION_ACCEPTED
 from amqtt._client_kept_session import KeptSession
@@ -39,6 +37,8 @@ from amqtt.utils import gen_client_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from amqtt.client_authentication import ClientAuthentication
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import typer
-from typing_extensions import Self
 
 from amqtt._hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
@@ -25,6 +24,8 @@ from amqtt.scripts._common import explain, fail, load_config
 from amqtt.scripts._properties import properties_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from amqtt.client import MQTTClient
 
 logger = logging.getLogger(__name__)

@@ -153,10 +153,15 @@ def state(bench: Bench) -> Iterator[Answer]:
         what = f"speed of {clients} clients with 100,000 by CPU, % of that with {few}"
         yield Answer(what, *shares, "80")
 
+    for scenario, name in (("connect", "connect and disconnect"), ("takeover", "take over")):
+        yield from _connecting(bench, scenario, name)
+
+
+def _connecting(bench: Bench, scenario: str, name: str) -> Iterator[Answer]:
     for key, what in (("conn_s", "connections a second"), ("br_cpu_us_per_conn", "CPU µs each")):
 
         def connect(peer: peers.Peer, key: str = key) -> float:
-            row = bench.load(peer, "connect", "--count", "3000", "--conc", "50", "--spread", "8")
+            row = bench.load(peer, scenario, "--count", "3000", "--conc", "50", "--spread", "8")
             return float(row[key])
 
-        yield Answer(f"connect and disconnect, {what}", *bench.both(connect), "mosquitto's", 1)
+        yield Answer(f"{name}, {what}", *bench.both(connect), "mosquitto's", 1)

@@ -1,7 +1,9 @@
 #include "bindings/broker_events.hpp"
 
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bindings/convert.hpp"
@@ -84,7 +86,7 @@ struct to_tuple {
         return py::make_tuple(state_changes_kind, to_python(*e.batch, now));
     }
     py::object operator()(log_record& e) const {
-        return py::make_tuple(log_kind, static_cast<int>(e.level), e.logger, lenient_text(e.text));
+        return py::make_tuple(static_cast<int>(e.level), e.logger, lenient_text(e.text));
     }
     py::object operator()(authenticate_event& e) const {
         return py::make_tuple(authenticate_kind, e.ticket, to_python(*e.who));
@@ -136,8 +138,20 @@ struct to_tuple {
 
 }  // namespace
 
-py::object to_python(broker_event& event, instant now) {
-    return std::visit(to_tuple{now}, event);
+py::list to_python(std::vector<broker_event>& events, instant now) {
+    py::list all;
+    std::optional<py::list> records;  // the last of all, while that is one of log records
+    for (broker_event& event : events) {
+        py::object made = std::visit(to_tuple{now}, event);
+        if (!std::holds_alternative<log_record>(event)) {
+            records.reset();
+            all.append(std::move(made));
+            continue;
+        }
+        if (!records) all.append(py::make_tuple(log_kind, records.emplace()));
+        records->append(std::move(made));
+    }
+    return all;
 }
 
 py::dict to_python(const session_facts& facts) {

@@ -64,6 +64,7 @@ void broker_engine::parts::next_tick() {
         for (const auto& each : hosts)
             each->collect();
         core.advance(loop.now());
+        events.wake_for_rest();
         next_tick();
     });
 }

@@ -72,7 +72,10 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     // Reads the header of the PROXY protocol. True when it is complete.
     bool read_proxy_header();
     void tell_tls();
+    void write(output_queue& out);
     void linger();
+    // Closes in a while if that has not happened by then.
+    void bound_closing();
 
     reactor& loop_;
     std::unique_ptr<stream> stream_;

@@ -49,6 +49,10 @@ class stream {
     // There is output of the stream itself; write() sends it, with or without slices.
     virtual bool has_output() const noexcept { return false; }
 
+    // The peer has ended its side, all that it has sent was read, and there is nothing to tell it
+    // about the end: the socket may be closed as it is. False: not, or not known.
+    virtual bool is_at_end() { return false; }
+
     // Why shutdown_send() will be called, for streams that can tell the peer.
     virtual void set_end_reason(reason_code) {}
     // Tells the peer that nothing more will come. To be repeated when it could not be told yet.
