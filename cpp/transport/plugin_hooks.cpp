@@ -11,16 +11,16 @@ constexpr std::string_view event_logger = "amqtt.broker.plugins.EventLoggerPlugi
 
 void add_connection(session_facts& facts, const client& c) {
     const connect_request& request = *c.request;
-    facts.user_name = request.user_name;
+    facts.user_name = request.user_name();
     facts.version = request.version;
-    facts.password = request.password;
+    facts.password = request.password();
     facts.address = c.peer.address;
     facts.port = c.peer.port;
     facts.listener = c.peer.listener;
     facts.external = c.peer.external;
     facts.clean_start = request.clean_start;
     facts.keep_alive = request.keep_alive;
-    facts.properties = request.encoded_properties;
+    facts.properties = request.encoded_properties();
     if (c.peer.tls) {
         facts.is_encrypted = true;
         facts.certificate = c.peer.tls->certificate;

@@ -101,7 +101,7 @@ bool socket_half::read_proxy_header() {
             wait_to_read();
             return false;
         case proxy_header::state::refused:
-            problem_ = std::string("PROXY protocol: ") + proxy_header_->problem();
+            problem_.make() = std::string("PROXY protocol: ") + proxy_header_->problem();
             close();
             return false;
         default:
@@ -199,7 +199,7 @@ void socket_half::close() {
     // The other half may want to close what is closed; that must find nothing to do.
     closing_ = true;
     linger_timer_.reset();
-    socket_closed(problem_.empty() ? stream_->problem() : problem_);
+    socket_closed(problem_->empty() ? stream_->problem() : *problem_);
 }
 
 }  // namespace amqtt

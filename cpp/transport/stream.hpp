@@ -16,7 +16,7 @@
 
 namespace amqtt {
 
-using stream_socket = asio::generic::stream_protocol::socket;
+using stream_socket = socket_of<asio::generic::stream_protocol>;
 
 enum class io_status : std::uint8_t {
     done,
