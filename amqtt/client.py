@@ -20,6 +20,7 @@ from amqtt._client_subscriptions import (
     is_malformed,
     with_refusals,
 )
+from amqtt._prompt import PromptFuture
 from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from amqtt._bridge import ClientReactor
     from amqtt.client_authentication import ClientAuthentication
 
 __all__ = [
@@ -494,7 +496,7 @@ class MQTTClient(KeptSession):
         while queue.empty():
             if self._no_more_connections.is_set():
                 raise self._not_connected()
-            waiter: asyncio.Future[str] = loop.create_future()
+            waiter: PromptFuture[str] = PromptFuture(loop=loop)
             self.client_tasks.append(waiter)
             timer = None if deadline is None else loop.call_at(deadline, _time_out, waiter)
             try:
@@ -623,7 +625,7 @@ class MQTTClient(KeptSession):
         else:  # what that does beside costs as much as all of the rest here
             queue._queue.append(message)  # type: ignore[attr-defined]
         if self.client_tasks:
-            self._wake_delivery()
+            self._wake_delivery(self._reactor)
 
     def end_of_messages(self) -> BaseException | None:
         """Tell why no message will come any more; not for applications."""
@@ -642,12 +644,16 @@ class MQTTClient(KeptSession):
         """Tell whether a message waits that no iteration has claimed; not for applications."""
         return self.session is not None and not self.session.delivered_message_queue.empty()
 
-    def _wake_delivery(self) -> None:
+    def _wake_delivery(self, told_by: ClientReactor | None = None) -> None:
         while self.client_tasks:
             waiter = self.client_tasks.popleft()
-            if not waiter.done():
+            if waiter.done():
+                continue
+            if told_by is None:
                 waiter.set_result(ARRIVED)
-                return
+            else:
+                told_by.resume(waiter, ARRIVED)
+            return
 
     def _consumed(self, messages: int, size: int) -> None:
         if self._reactor is not None:

@@ -52,10 +52,11 @@ connect_packet packet_of(const connect_settings& settings) {
 
 }  // namespace
 
-client_link::client_link(reactor& loop, block_pool& pool, client_handle handle, event_sink sink,
-                         std::function<bool()> is_crowded)
+client_link::client_link(reactor& loop, block_pool& pool, wake_set& watched, client_handle handle,
+                         event_sink sink, std::function<bool()> is_crowded)
     : loop_(loop),
       pool_(pool),
+      watched_(watched),
       handle_(handle),
       sink_(std::move(sink)),
       is_crowded_(std::move(is_crowded)) {}
@@ -152,7 +153,7 @@ void client_link::on_readable(const std::shared_ptr<attempt>& a) {
     if (a->paused) return;
     if (a->transport->has_input()) {
         loop_.post([self = shared_from_this(), a] {
-            if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+            if (self->current_ == a) self->on_readable(a);
         });
         return;
     }
@@ -183,8 +184,26 @@ void client_link::resume_reading() {
     current_->paused = false;
     // TLS may hold input that the socket does not tell of.
     loop_.post([self = shared_from_this(), a = current_] {
-        if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+        if (self->current_ == a) self->on_readable(a);
     });
+}
+
+// -- run by somebody else
+
+bool client_link::is_quiet() const {
+    if (!current_) return true;
+    const attempt& a = *current_;
+    // OpenSSL writes in a way that may raise SIGPIPE, which only the reactor's thread has blocked.
+    return is_connected() && !a.command.settings.endpoint.tls && a.waiting_readable &&
+           !a.waiting_writable && !a.paused && !a.transport->has_input();
+}
+
+bool client_link::watch() {
+    return !current_ || watched_.add(current_->transport->socket().native_handle());
+}
+
+void client_link::read_now() {
+    if (const std::shared_ptr<attempt> a = current_; a && a->waiting_readable) on_readable(a);
 }
 
 // -- output and time
@@ -248,6 +267,7 @@ void client_link::close(const std::string& text) {
     a->dialer->cancel();
     a->timer.cancel();
     if (a->transport) {
+        watched_.remove(a->transport->socket().native_handle());
         (void)a->transport->shutdown_send();
         a->transport->close();
     }
