@@ -268,6 +268,7 @@ class ClientConnection(ClientCommands):
             "will": will_of(session, self.config),
             "properties": self._connect_properties(),
             "manual_acknowledgement": config.manual_acknowledgement,
+            **config.inflight_maxima(),
             "watch_packets": self._packet_events is not None,
             "receive_messages": config.receive_buffer_messages if waits else 0,
             "receive_bytes": config.receive_buffer_bytes if waits else 0,

@@ -120,22 +120,18 @@ async def test_every_qos(running: RunningBroker, version: int, unique: str) -> N
 async def test_many_at_a_time_in_order(running: RunningBroker, version: int, unique: str) -> None:
     qos, count = running.kind.max_qos, 500
     async with connected(client_of(version), running.uri()) as client:
-        await client.subscribe([(unique, qos)])
-        room = asyncio.Semaphore(10)  # mosquitto takes 20 of QoS 2 before MQTT 5.0
-
-        async def publish(number: int) -> None:
-            try:
-                await client.publish(unique, str(number).encode(), qos)
-            finally:
-                room.release()
-
-        publishing = []
-        for number in range(count):
-            await room.acquire()
-            publishing.append(asyncio.ensure_future(publish(number)))
+        await client.subscribe([(f"{unique}/{level}", qos) for level in (1, qos)])
+        publishing = [
+            client.publish(f"{unique}/{level}", str(number).encode(), level)
+            for number in range(count)
+            for level in {1, qos}
+        ]
         await asyncio.wait_for(asyncio.gather(*publishing), LIMIT)
-        seen = [int((await next_message(client)).data) for _ in range(count)]
-        assert seen == list(range(count))
+        seen: dict[str, list[int]] = {f"{unique}/{level}": [] for level in {1, qos}}
+        for _ in publishing:
+            message = await next_message(client)
+            seen[message.topic].append(int(message.data))
+        assert all(numbers == list(range(count)) for numbers in seen.values())
 
 
 @every_case
