@@ -184,14 +184,21 @@ class MQTTClient(KeptSession):
     def new_session_begins(self) -> None:
         """Forget the subscriptions of the session before; not for applications."""
         self._subscriptions.clear()
-        self._requests.clear()
+        is_kept = self.session is not None and not self.session.clean_session
+        if is_kept and self.config.protocol_version == PROTOCOL_5_0:
+            self._requests.begin(self.client_id)
+
+    def connection_made(self, session_present: bool) -> None:
+        """Prepare for requests on a new connection; not for applications."""
+        if self.config.protocol_version == PROTOCOL_5_0:
+            self._requests.connected(self, session_present)
 
     async def connection_restored(self, session_present: bool) -> None:
         """Subscribe again, and send what was put aside; not for applications."""
         if not session_present:
+            await self._requests.subscribe_again(self)
             if self.config.resubscribe:
                 await self.subscribe_again()
-            await self._requests.subscribe_again(self)
         self._offline.start_sending(self._publish_now)
 
     async def subscribe_again(self) -> None:

@@ -186,6 +186,14 @@ def subscribe_main(
         list[str] | None,
         typer.Option("-T", "--filter-out", help="Print nothing of the topics of this filter."),
     ] = None,
+    unsubscribed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-U",
+            "--unsubscribe",
+            help="Remove a subscription of the session; may be given several times.",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -290,6 +298,8 @@ def subscribe_main(
     more = client_options.properties_of("subscribe")
 
     async def receive(client: MQTTClient) -> bool:
+        if unsubscribed:
+            await client.unsubscribe(unsubscribed, **client_options.properties_of("unsubscribe"))
         wanted = _subscriptions(topics, qos, no_local, retain_as_published, retain_handling)
         await keep_subscribed(client, wanted, qos, **more)
         if exit_after_subscribe:

@@ -114,6 +114,8 @@ void client_link::open_connection(attempt& a) {
     client_options options;
     options.ping_after = std::chrono::seconds(settings.ping_after);
     options.manual_acknowledgement = settings.manual_acknowledgement;
+    options.send_maximum = settings.send_maximum;
+    options.qos2_maximum = settings.qos2_maximum;
     a.connection.emplace(state_, pool_, options);
     if (settings.watch_packets) a.connection->set_watcher(&a);
     a.connection->connect(packet_of(settings), loop_.now());
