@@ -43,6 +43,7 @@ struct connect_request {
     std::uint16_t receive_maximum = UINT16_MAX;
     bool wants_response_information = false;
     std::optional<std::string> authentication_method;
+    std::string authentication_data;  // for CONNACK
     peer_limits limits;
     std::vector<std::uint8_t> encoded_properties;  // all of them, without their length
 
