@@ -8,14 +8,16 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.load import peers
+from benchmarks.load import measure, peers
 from benchmarks.load.answers import Answer, Bench, Row, resident_bytes
 
 IDLE = 10_000
 MILLION = 1_000_000
+RETAINED = ("retained", "--count", str(MILLION), "--size", "64", "--filter", "bench/#",
+            "--timeout", "200", "--stall-ms", "20000")  # fmt: skip
 # What our broker admits by default is less than a million.
 UNBOUNDED = "limits:\n  max_retained_messages: 0\n  max_retained_bytes: 0\n  max_subscriptions: 0\n"
 
@@ -98,22 +100,54 @@ def idle(bench: Bench) -> Iterator[Answer]:
 
 
 def retained(bench: Bench) -> Iterator[Answer]:
-    """Retain a million messages of 64 bytes."""
-    args = ("retained", "--count", str(MILLION), "--size", "64", "--timeout", "200")
+    """Retain a million messages of 64 bytes, and send them while another pair talks."""
     rows: dict[str, Row] = {}
+    alone: dict[str, Row] = {}
+    beside: dict[str, Row] = {}
 
     def run(peer: peers.Peer) -> float:
-        rows[peer.name] = bench.load(peer, *args)
+        rows[peer.name] = bench.load(peer, *RETAINED, "--keep", "1")
+        again = (*RETAINED, "--keep", "1", "--stored", "1")
+        alone[peer.name] = _talk(bench, peer, lambda: None)
+        beside[peer.name] = _talk(bench, peer, lambda: bench.load(peer, *again))
         return float(rows[peer.name]["rss_per_msg_b"])
 
     numbers = bench.both(run, extra=UNBOUNDED)
     yield Answer("bytes for each of a million retained messages of 64", *numbers, "300")
     yield _of_both(rows, "retained messages stored a second", "store_per_s")
     yield _of_both(rows, "and delivered to a new subscriber of `#` a second", "deliver_per_s")
+    grown = [(row["rss_peak_kb"] - row["rss_stored_kb"]) / 1024 for row in _ordered(rows)]
+    yield Answer("memory that this takes, MiB", *grown, digits=1)
+    for part in ("p50", "p99", "max"):
+        for what, those in (("without it", alone), ("meanwhile", beside)):
+            trips = [row["lat_us"][part] / 1000 for row in _ordered(those)]
+            aim = "5" if part == "p99" and those is beside else ""
+            yield Answer(f"round trip of a quiet pair {what}, {part}, ms", *trips, aim, digits=2)
+
+
+def _talk(bench: Bench, peer: peers.Peer, meanwhile: Callable[[], object]) -> Row:
+    """Let a quiet pair talk for six seconds; two of them are over when something else is done."""
+    command = bench.load_command(
+        peer, "pairs", "--P", "1", "--rate", "500", "--secs", "6", "--prefix", "quiet",
+        "--stall-ms", "60000",
+    )  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as talking:
+        time.sleep(2)
+        meanwhile()
+        row = measure.parse_output(*talking.communicate())
+    if row.get("ok") != 1:
+        raise peers.PeerError(f"{peer.name}, {' '.join(command)}: {row}")
+    return row
+
+
+def _ordered(rows: dict[str, Row]) -> tuple[Row, Row]:
+    return rows["amqtt"], rows["mosquitto"]
 
 
 def _of_both(rows: dict[str, Row], what: str, key: str) -> Answer:
-    return Answer(what, float(rows["amqtt"][key]), float(rows["mosquitto"][key]))
+    return Answer(what, *(float(row[key]) for row in _ordered(rows)))
 
 
 def subscriptions(bench: Bench) -> Iterator[Answer]:
@@ -129,5 +163,4 @@ def subscriptions(bench: Bench) -> Iterator[Answer]:
 
     numbers = bench.both(run, extra=UNBOUNDED)
     yield Answer("bytes for each of a million subscriptions", *numbers, "300")
-    yield Answer("seconds to make them", *(float(rows[n]["sub_s"]) for n in ("amqtt", "mosquitto")),
-                 digits=1)  # fmt: skip
+    yield Answer("seconds to make them", *(float(row["sub_s"]) for row in _ordered(rows)), digits=1)

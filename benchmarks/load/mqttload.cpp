@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
     I("e2e", O.e2e);
     I("hold", O.hold);
     I("keep", O.keep);
+    I("stored", O.stored);
     I("subscribe", O.subscribe);
     I("count", O.count);
     I("rate", O.rate);

@@ -21,26 +21,37 @@ PAIR = ("pairs", "--P", "1", "--window", "1000", "--secs", "2")
 CPU = "br_cpu_s_per_m_out"
 
 
+class TraceError(peers.PeerError):
+    """System calls cannot be counted here."""
+
+
 def calls(bench: Bench) -> Iterator[Answer]:
     """Count the system calls of a broker under strace, for each delivery."""
-    if shutil.which("strace") is None:
-        raise peers.PeerError("strace is not installed (Debian, Ubuntu: apt-get install strace)")
     for name, aim, args in CALLS:
 
         def counted(peer: peers.Peer, args: Sequence[str] = args) -> float:
-            with tempfile.NamedTemporaryFile(dir=bench.folder) as summary:
-                tracer = _trace(peer.pid, Path(summary.name))
-                try:
-                    row = bench.load(peer, *args)
-                finally:
-                    tracer.terminate()
-                    tracer.wait()
-                return _total_calls(Path(summary.name)) / float(row["delivered"])
+            return calls_per_delivery(bench, peer, args)
 
         yield Answer(f"system calls for a delivery, {name}", *bench.both(counted), aim, 3)
 
 
+def calls_per_delivery(bench: Bench, peer: peers.Peer, args: Sequence[str]) -> float:
+    """Return the system calls of all threads of a broker for each delivery of a load.
+
+    Raises TraceError where strace does not work.
+    """
+    with tempfile.NamedTemporaryFile(dir=bench.folder) as summary:
+        with _trace(peer.pid, Path(summary.name)) as tracer:
+            try:
+                row = bench.load(peer, *args)
+            finally:
+                tracer.terminate()
+        return _total_calls(Path(summary.name)) / float(row["delivered"])
+
+
 def _trace(pid: int, summary: Path) -> subprocess.Popen[str]:
+    if shutil.which("strace") is None:
+        raise TraceError("strace is not installed (Debian, Ubuntu: apt-get install strace)")
     tracer = subprocess.Popen(
         ["strace", "-f", "-c", "-o", str(summary), "-p", str(pid)],
         stderr=subprocess.PIPE,
@@ -50,7 +61,8 @@ def _trace(pid: int, summary: Path) -> subprocess.Popen[str]:
     line = tracer.stderr.readline()  # "strace: Process 1 attached ..."
     if "attached" not in line:
         tracer.kill()
-        raise peers.PeerError(f"strace cannot look at the broker: {line.strip()}")
+        tracer.communicate()
+        raise TraceError(f"strace cannot look at the broker: {line.strip()}")
     return tracer
 
 

@@ -50,12 +50,14 @@ bool broker::receive(client& c, bytes_view input, instant now) {
     if (c.phase == client_phase::closing) return false;
     stats_.bytes_received += input.size();
     c.connection.receive(input, now);
-    if (c.phase == client_phase::deciding || c.held) {
+    if (c.phase == client_phase::deciding || c.held || c.slowed_by) {
         c.connection.pause();
         return false;
     }
     const std::uint64_t before = position();
-    if (!process(c)) return false;
+    const bool goes_on = process(c);
+    relieve(c);
+    if (!goes_on || c.slowed_by) return false;
     const bool lacks_room = journal_ && position() != before && journal_->is_full();
     waits_for_room_ |= lacks_room;
     c.throttled = lacks_room || hooks_.is_congested();
@@ -65,7 +67,7 @@ bool broker::receive(client& c, bytes_view input, instant now) {
 bool broker::process(client& c) {
     const auto can_go_on = [&] {
         c.held_up = c.phase == client_phase::connected && c.is_behind_with_answers(settings_);
-        return !c.held_up && !c.held && c.phase != client_phase::deciding &&
+        return !c.held_up && !c.held && !c.slowed_by && c.phase != client_phase::deciding &&
                c.phase != client_phase::closing;
     };
     while (can_go_on()) {
@@ -105,6 +107,8 @@ void broker::closed(client& c, instant now) {
     now_ = now;
     if (journal_) journal_->forget(c);
     end(c, reason_code::unspecified_error, will_action::publish);
+    relieve(c);
+    let_in_successors(c);
 }
 
 void broker::output_sent(client& c, std::size_t bytes) {
@@ -119,6 +123,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
         c.held_up = false;
         if (process(c)) c.network->resume_reading();
     }
+    relieve(c);
 }
 
 void broker::advance(instant now) {
@@ -141,6 +146,12 @@ void broker::timer_fired(timer& t) {
     }
     client& c = *static_cast<client*>(t.owner);
     switch (t.kind) {
+        case catch_up_timeout:
+            let_in_successors(*c.predecessor);
+            break;
+        case pressure_limit:
+            give_up(c);
+            break;
         case connect_timeout:
             if (c.phase == client_phase::authenticating) {
                 refuse(c, reason_code::not_authorized, "it sent no AUTH in time");
@@ -158,7 +169,8 @@ void broker::timer_fired(timer& t) {
             exchange_timed_out(c);
             break;
         default: {
-            if (c.held || c.throttled) c.connection.restart_keep_alive(now_);  // we do not listen
+            if (c.held || c.throttled || c.slowed_by)
+                c.connection.restart_keep_alive(now_);  // we do not listen
             const instant due =
                 c.connection.keep_alive_deadline(c.request->keep_alive, settings_.keep_alive_extra);
             if (due > now_) {
@@ -242,11 +254,13 @@ void broker::deliver(const route& to, publication& p, const share_name& share) {
 
 void broker::deliver_now(const route& to, publication& p, const share_name& share) {
     session& s = *to.subscriber;
+    const bool is_for_one = p.is_for_one();
     switch (outbox_.deliver(to, p, share)) {
         case delivery_result::dropped:
             count_drop(s);
             break;
         case delivery_result::queued:
+            if (is_for_one) slow_down(p.publisher(), s);
             if (!s.connection && hooks_.wants(hook::retained_message)) {
                 hooks_.message_queued(s, p.share());
             }
@@ -322,6 +336,8 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     const std::uint64_t before = position();
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
+    leave_succession(c);
+    wait_no_more(c);
     end_exchange(c);
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
     c.phase = client_phase::closing;

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -44,6 +45,9 @@ class broker {
 
     // The network connection is gone; to be called once for each client, before it is destroyed.
     void closed(client& c, instant now);
+
+    // After link::catch_up(): what the client's peer had sent by then was received.
+    void caught_up(client& c, instant now);
 
     // Some of the client's output was sent.
     void output_sent(client& c, std::size_t bytes);
@@ -118,6 +122,8 @@ class broker {
     enum timer_kind : std::uint8_t {
         connect_timeout,
         decision_timeout,
+        catch_up_timeout,
+        pressure_limit,
         keep_alive,
         session_expiry,
         will_delay,
@@ -139,7 +145,9 @@ class broker {
 
     std::optional<protocol_violation> connect_problem(const connect_packet& packet,
                                                       const connection_limits& limits) const;
-    void admit(client& c, std::string_view authentication_data = {});
+    // The client may come in: at once, or when its predecessor has caught up.
+    void admit(client& c);
+    void let_in(client& c);
     // why is logged, and told to the client as far as settings allow; reason is told instead.
     void refuse(client& c, reason_code code, std::string_view why, std::string_view reason = {});
     void disconnect(client& c, reason_code code, std::string_view why,
@@ -154,8 +162,16 @@ class broker {
     void wait_for_exchange(client& c, timer_kind kind, duration limit);
     void end_exchange(client& c);
     void exchange_timed_out(client& c);
+
+    // -- connections of one client after each other, see broker_succession.cpp
+
+    // True: it has to wait.
+    bool wait_for_predecessor(client& c);
+    void let_in_successors(const client& predecessor);
+    void leave_succession(client& c);
     session& session_for(client& c, bool& present);
     void take_over(session& s);
+
     properties connack_properties(const client& c, const std::string& response_information) const;
     void puback_received(session& s, std::uint16_t packet_id);
     void pubrec_received(client& c, const ack_packet& packet);
@@ -215,6 +231,15 @@ class broker {
     bool distribute(publication& p);
     void deliver(const route& to, publication& p, const share_name& share);
     void deliver_now(const route& to, publication& p, const share_name& share);
+
+    // -- publishers that wait for a subscriber, see broker_pressure.cpp
+
+    void slow_down(const session* publisher, const session& to);
+    void relieve(client& slow);
+    void end_pressure(client& slow);
+    void give_up(client& slow);
+    void wait_no_more(client& fast);
+
     void distribute_to_group(shared_group& group, publication& p);
     void publish_will(session& publisher, const will_message& will);
     void store_retained(publication& p);
@@ -269,6 +294,8 @@ class broker {
     bool waits_for_room_ = false;               // somebody, in the journal
     boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
     boost::unordered_flat_map<std::uint64_t, client*> decisions_;
+    // Who waits for a connection to catch up, in the order in which they came.
+    boost::unordered_flat_map<const client*, std::vector<client*>> successors_;
     boost::unordered_flat_map<std::uint64_t, question> questions_;
     std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
     boost::unordered_flat_map<const session*, receive_gate> gates_;

@@ -79,7 +79,8 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             end_exchange(c);
             if (answer.user_name) c.request->set_user_name(*answer.user_name);
             if (!connected) {
-                admit(c, answer.data);
+                c.request->set_authentication_data(answer.data);
+                admit(c);
                 return;
             }
             if (c.connection.send_auth(reason_code::success, props)) {

@@ -140,7 +140,11 @@ void broker::disconnect(client& c, reason_code code, std::string_view why,
     end(c, code, will_action::publish);
 }
 
-void broker::admit(client& c, std::string_view authentication_data) {
+void broker::admit(client& c) {
+    if (!wait_for_predecessor(c)) let_in(c);
+}
+
+void broker::let_in(client& c) {
     connect_request& request = *c.request;
     if (request.version == protocol_version::v5_0) {
         const std::uint16_t admitted = admitted_keep_alive(request.keep_alive, c.limits);
@@ -152,8 +156,8 @@ void broker::admit(client& c, std::string_view authentication_data) {
         response_information = filled_in(settings_.response_information, request.client_id);
     }
     properties props = connack_properties(c, response_information);
-    if (!authentication_data.empty()) {
-        props.add(property_id::authentication_data, as_bytes(authentication_data));
+    if (!request.authentication_data().empty()) {
+        props.add(property_id::authentication_data, as_bytes(request.authentication_data()));
     }
     if (!c.connection.accepts_connack(props)) {
         refuse(c, reason_code::packet_too_large, "its Maximum Packet Size has no room for CONNACK");
@@ -243,29 +247,6 @@ properties broker::connack_properties(const client& c,
         props.add(id::authentication_method, std::string_view(*request.authentication_method()));
     }
     return props;
-}
-
-session& broker::session_for(client& c, bool& present) {
-    const connect_request& request = *c.request;
-    session* existing = sessions_.find(request.client_id);
-    if (existing && existing->connection) {
-        take_over(*existing);
-        existing = sessions_.find(request.client_id);  // it may have ended with its connection
-    }
-    if (existing && request.clean_start) {
-        drop_session(*existing);
-        existing = nullptr;
-    }
-    present = existing != nullptr;
-    return existing ? *existing : sessions_.create(request.client_id);
-}
-
-void broker::take_over(session& s) {
-    client& old = *s.connection;
-    log(log_level::info, old, "closed: its session was taken over by another connection");
-    // A will with a delay stays with the session: its end publishes the will, resuming does not.
-    disconnect(old, reason_code::session_taken_over,
-               "another connection has its client identifier");
 }
 
 }  // namespace amqtt

@@ -12,6 +12,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include "base/timer_wheel.hpp"
+#include "broker/back_pressure.hpp"
 #include "broker/connect_request.hpp"
 #include "broker/enhanced_authentication.hpp"
 #include "broker/held_packet.hpp"
@@ -43,7 +44,7 @@ struct peer_info {
 
 enum class client_phase : std::uint8_t {
     connecting,      // CONNECT is to come
-    deciding,        // the hooks are to say who may connect
+    deciding,        // the hooks are to say who may connect, or its predecessor is to catch up
     authenticating,  // AUTH is to come
     connected,
     closing,
@@ -79,10 +80,14 @@ struct client
     session* state = nullptr;  // while connected
     std::optional<connect_request> request;
     std::uint64_t ticket = 0;  // of the question whether it may connect; 0: not asked yet
+    // The connection of its session, whose last packets are to be looked at before it comes in.
+    client* predecessor = nullptr;
     std::unique_ptr<held_packet> held;
     std::unique_ptr<packet_watcher> watcher;
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
-    timer idle;  // connect time-out, decision deadline, keep alive
+    std::unique_ptr<back_pressure> pressure;            // on those who publish to it
+    client* slowed_by = nullptr;  // whose pressure it feels, so it is not read from
+    timer idle;                   // connect time-out, decision deadline, keep alive
     // Closed when the store has committed that batch; 0: not waiting for any.
     std::uint64_t close_after = 0;
     // QoS 2 messages that may be in flight from it, those of earlier connections included.

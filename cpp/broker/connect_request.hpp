@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/rare.hpp"
@@ -36,6 +38,11 @@ struct connect_request {
     const std::optional<std::string>& authentication_method() const noexcept {
         return extras_->authentication_method;
     }
+    // For CONNACK.
+    std::string_view authentication_data() const noexcept { return extras_->authentication_data; }
+    void set_authentication_data(std::string data) {
+        extras_.make().authentication_data = std::move(data);
+    }
     // All of them, without their length.
     const std::vector<std::uint8_t>& encoded_properties() const noexcept {
         return extras_->encoded_properties;
@@ -62,6 +69,7 @@ struct connect_request {
         std::optional<std::string> user_name;
         std::optional<std::string> password;
         std::optional<std::string> authentication_method;
+        std::string authentication_data;
         std::vector<std::uint8_t> encoded_properties;
     };
 

@@ -16,6 +16,10 @@ class link {
     virtual void close_soon(reason_code reason) = 0;
     // Reading may go on after broker::receive() had said stop.
     virtual void resume_reading() = 0;
+    // Another connection says that it is of the same client, and may have overtaken what the peer
+    // has sent here. True: what there is of that will be received, then broker::caught_up() is
+    // called, or broker::closed(). False: there is nothing.
+    virtual bool catch_up() { return false; }
 };
 
 }  // namespace amqtt

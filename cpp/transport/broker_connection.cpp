@@ -11,6 +11,20 @@ broker_connection::broker_connection(core_host& host, const connection_home& hom
       client_half(home, of, std::move(peer)),
       host_(host) {}
 
+bool broker_connection::catch_up() {
+    if (!is_reading()) return false;
+    loop().post([self = shared_from_this()] {
+        static_cast<broker_connection&>(*self).socket_half::catch_up();
+    });
+    return true;
+}
+
+// The broker may be at work on what was read last.
+void broker_connection::all_read() {
+    loop().post(
+        [self = shared_from_this()] { static_cast<broker_connection&>(*self).has_caught_up(); });
+}
+
 void broker_connection::socket_closed(const std::string& problem) {
     closed(problem);
     host_.forget(std::static_pointer_cast<broker_connection>(shared_from_this()));

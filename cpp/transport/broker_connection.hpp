@@ -26,11 +26,13 @@ class broker_connection final : public socket_half, public client_half {
     void flush_soon() override { flush_output(); }
     void close_soon(reason_code reason) override { close_after_output(reason); }
     void resume_reading() override { go_on_reading(); }
+    bool catch_up() override;
     void give_key(bytes_view key) override { socket_half::give_key(key); }
 
   private:
     std::span<std::uint8_t> input_buffer() override { return loop().read_buffer(); }
     bool input_read(bytes_view input) override { return received(input); }
+    void all_read() override;
     output_queue& output() override { return ready_output(); }
     void output_written(std::size_t size) override { sent(size); }
     void peer_found(std::string address, std::uint16_t port) override {

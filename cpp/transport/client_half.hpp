@@ -57,6 +57,7 @@ class client_half : public link {
     bool received(bytes_view input) {
         return home_.core.receive(*client_, input, home_.loop.now());
     }
+    void has_caught_up() { home_.core.caught_up(*client_, home_.loop.now()); }
     void sent(std::size_t size) {
         if (!broker_knows_) home_.core.output_sent(*client_, size);
     }

@@ -24,13 +24,14 @@ struct order_batch;
 
 enum class report_kind : std::uint8_t {
     input,
-    written,  // output was sent
-    peer,     // who a proxy says it is
-    tls,      // the handshake is complete
-    key,      // a pre-shared key is wanted
-    ended,    // the peer has ended the conversation
-    left,     // the peer sends nothing more: to be closed when it was answered
-    closed,   // the last one
+    caught_up,  // there is no more input, or none is to be read
+    written,    // output was sent
+    peer,       // who a proxy says it is
+    tls,        // the handshake is complete
+    key,        // a pre-shared key is wanted
+    ended,      // the peer has ended the conversation
+    left,       // the peer sends nothing more: to be closed when it was answered
+    closed,     // the last one
 };
 
 struct report_details {
@@ -71,6 +72,7 @@ struct socket_order {
     std::uint32_t copied = 0;    // bytes of output
     std::uint32_t segments = 0;  // likewise, instead
     reading_order reading = reading_order::as_before;
+    bool catches_up = false;  // report_kind::caught_up is wanted, if the end does not come first
     bool closes_after_output = false;
     reason_code reason = reason_code::success;
     bool closes = false;   // now, but for what can be written at once

@@ -31,6 +31,12 @@ void remote_client::close_soon(reason_code reason) {
     wants_something();
 }
 
+bool remote_client::catch_up() {
+    catches_up_ = true;
+    wants_something();
+    return true;
+}
+
 void remote_client::give_key(bytes_view key) {
     key_ = std::make_unique<std::string>(as_text(key));
     wants_something();
@@ -47,6 +53,9 @@ void remote_client::take(socket_report& report) {
     switch (report.kind) {
         case report_kind::input:
             set_reading(received({report.data, report.size}));
+            break;
+        case report_kind::caught_up:
+            if (!closes_) has_caught_up();  // else closed() is next
             break;
         case report_kind::written:
             gate().arrived(report.size);
@@ -91,6 +100,7 @@ void remote_client::give_order(order_batch& to) {
     if (std::exchange(told_reading_, reading_) != reading_) {
         order.reading = reading_ ? reading_order::go_on : reading_order::stop;
     }
+    order.catches_up = std::exchange(catches_up_, false);
     order.key = std::move(key_);
     if (close_reason_) {
         order.closes_after_output = true;

@@ -30,6 +30,7 @@ class remote_client final : public client_half,
     void flush_soon() override { wants_something(); }
     void close_soon(reason_code reason) override;
     void resume_reading() override { set_reading(true); }
+    bool catch_up() override;
     void give_key(bytes_view key) override;
 
     // What the socket has to tell. After report_kind::closed the client is gone.
@@ -51,6 +52,7 @@ class remote_client final : public client_half,
     std::optional<reason_code> close_reason_;
     bool reading_ = true;
     bool told_reading_ = true;
+    bool catches_up_ = false;
     bool peer_left_ = false;
     bool closes_ = false;
 };

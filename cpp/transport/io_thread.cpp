@@ -49,6 +49,13 @@ void remote_socket::obey(const socket_order& order, bytes_view copied,
             home_.wait_for_leave_to_read(*this);
         }
     }
+    if (order.catches_up) {
+        if (is_stopped_) {
+            all_read();
+        } else {
+            catch_up();
+        }
+    }
     if (order.key) give_key(as_bytes(*order.key));
     if (order.closes_after_output) close_after_output(order.reason);
     if (order.closes) {
@@ -84,6 +91,10 @@ bool remote_socket::input_read(bytes_view input) {
     under_way_ += input.size();
     home_.report_input(other_, *this, input);
     return true;
+}
+
+void remote_socket::all_read() {
+    home_.report({&other_, this, report_kind::caught_up}, true);
 }
 
 output_queue& remote_socket::output() {
@@ -128,8 +139,8 @@ void remote_socket::peer_left() {
         close();
         return;
     }
-    stop_reading();
     home_.report({&other_, this, report_kind::left}, true);
+    stop_reading();  // behind that: it may be the answer to catch_up()
 }
 
 void remote_socket::socket_closed(const std::string& problem) {

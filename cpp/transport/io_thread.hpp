@@ -40,6 +40,7 @@ class remote_socket final : public socket_half,
   private:
     std::span<std::uint8_t> input_buffer() override;
     bool input_read(bytes_view input) override;
+    void all_read() override;
     output_queue& output() override;
     void output_written(std::size_t size) override;
     void peer_found(std::string address, std::uint16_t port) override;

@@ -52,6 +52,7 @@ void socket_half::on_readable() {
         const io_result got = stream_->read(buffer);
         if (got.status == io_status::want_read || got.status == io_status::want_write) {
             wanted = got.status;
+            tell_all_read();
             break;
         }
         if (got.status == io_status::want_key) {
@@ -69,13 +70,16 @@ void socket_half::on_readable() {
         }
         if (got.size == 0) {
             peer_left();
+            tell_all_read();
             return;
         }
         if (send_is_shut_) continue;
         tell_tls();
         reading_ = input_read(buffer.first(got.size));
-        // Less than there was room for: the socket is empty, so save the call that finds out.
-        if (got.size < buffer.size()) break;
+        if (!reading_) tell_all_read();
+        // Less than there was room for: the socket is empty, so save the call that finds out. It
+        // does not tell whether the peer has left.
+        if (got.size < buffer.size() && !is_catching_up_) break;
     }
     if (stream_->has_output()) flush_output();
     if (reading_ || send_is_shut_) wait_to_read(wanted);
@@ -124,6 +128,24 @@ void socket_half::give_key(bytes_view key) {
     wait_to_read();
 }
 
+void socket_half::stop_reading() {
+    reading_ = false;
+    tell_all_read();
+}
+
+void socket_half::catch_up() {
+    is_catching_up_ = true;
+    if (closing_) {
+        tell_all_read();
+    } else {
+        on_readable();
+    }
+}
+
+void socket_half::tell_all_read() {
+    if (std::exchange(is_catching_up_, false)) all_read();
+}
+
 void socket_half::go_on_reading() {
     if (closing_) return;
     reading_ = true;
@@ -133,7 +155,7 @@ void socket_half::go_on_reading() {
 void socket_half::close_after_output(reason_code reason) {
     if (std::exchange(closing_, true)) return;
     stream_->set_end_reason(reason);
-    reading_ = false;
+    stop_reading();
     flush_output();
 }
 
@@ -198,6 +220,7 @@ void socket_half::close() {
     stream_->close();
     // The other half may want to close what is closed; that must find nothing to do.
     closing_ = true;
+    is_catching_up_ = false;
     linger_timer_.reset();
     socket_closed(problem_->empty() ? stream_->problem() : *problem_);
 }

@@ -36,8 +36,12 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     void flush_output() { loop_.flush_soon(shared_from_this()); }
     // Closes when the output is sent. The peer may be told why.
     void close_after_output(reason_code reason);
-    void stop_reading() noexcept { reading_ = false; }
+    void stop_reading();
     void go_on_reading();
+    // Reads until there is nothing more, or no more is to be read. all_read() follows, unless
+    // peer_ended() or socket_closed() does.
+    void catch_up();
+    bool is_reading() const noexcept { return reading_; }
     void give_key(bytes_view key);
 
     // -- what the other half is told
@@ -46,6 +50,8 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     virtual std::span<std::uint8_t> input_buffer() = 0;
     // Some of that was filled. False: read no more until go_on_reading().
     virtual bool input_read(bytes_view input) = 0;
+    // The answer to catch_up().
+    virtual void all_read() = 0;
     // What there is to write; empty when it was taken over by the socket.
     virtual output_queue& output() = 0;
     virtual void output_written(std::size_t size) = 0;
@@ -69,6 +75,7 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     void wait_to_read(io_status wanted = io_status::want_read);
     void wait_to_flush(io_status wanted);
     void on_readable();
+    void tell_all_read();
     // Reads the header of the PROXY protocol. True when it is complete.
     bool read_proxy_header();
     void tell_tls();
@@ -85,6 +92,7 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     bool waiting_to_read_ = false;
     bool waiting_to_flush_ = false;
     bool reading_ = true;
+    bool is_catching_up_ = false;
     bool tls_told_ = false;
     bool closing_ = false;
     bool send_is_shut_ = false;

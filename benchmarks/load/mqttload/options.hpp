@@ -55,7 +55,7 @@ struct Opt {
     int port = 1883, ver = 4, qos = 0, subqos = -1, P = 1, S = 1, T = 1, size = 64, window = 100,
         conc = 64;
     int subbatch = 50, spread = 1, keepalive = 600, wild = 0, tls = 0, ws = 0, e2e = 1, hold = 0,
-        stuck = 0, keep = 0, subscribe = 0;
+        stuck = 0, keep = 0, stored = 0, subscribe = 0;
     i64 count = 0, rate = 0, stall_ms = 2000;
     double secs = 0, warm = -1, timeout = 120;
 } O;
@@ -72,6 +72,7 @@ scenarios
   takeover --count n [--conc c]  each connection takes the identifier of one that is open
   idle     --count n --hold s [--subscribe 1]            n idle connections, RSS per connection
   retained --count n [--filter '#'] [--keep 1]           store n retained, then time a wildcard subscribe
+           --stored 1                   only subscribe: an earlier run has kept them
   sink     --count n            only receive: wait for payloads 0..n-1 on PREFIX/#, each exactly once
 options
   --host --port --ver 4|5 --tls 0|1 --ws 0|1 --qos --subqos --size bytes (>= 24) --keepalive --prefix --user --pass

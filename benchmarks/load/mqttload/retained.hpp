@@ -78,9 +78,10 @@ static int run_retained() {
     r.sub.role = R_SUB;
     u64 dl = now_ns() + u64(O.timeout * 1e9);
     Sample a = sample();
-    bool ok = bring_up({&r.pub}, dl, r.up);
+    bool ok = O.stored || bring_up({&r.pub}, dl, r.up);
     u64 t0 = now_ns();
-    r.go = true;
+    r.go = !O.stored;
+    if (O.stored) r.acked = r.n;
     ok = ok && loop([&] { return r.acked >= r.n || r.pub.st == S_DEAD; }, dl);
     double store = double(now_ns() - t0) / 1e9;
     usleep(100000);
@@ -111,7 +112,7 @@ static int run_retained() {
         .num("count", double(r.n))
         .num("size", O.size)
         .num("store_s", store, 4)
-        .num("store_per_s", double(r.n) / store)
+        .num("store_per_s", O.stored ? 0 : double(r.n) / store)
         .num("store_cpu_s_per_m", (b.cpu - a.cpu) / double(r.n) * 1e6, 3);
     j.num("delivered", double(r.got))
         .num("lost", double(r.n - r.got))
@@ -122,6 +123,7 @@ static int run_retained() {
         .num("deliver_cpu_s_per_m", r.got ? (c.cpu - b.cpu) / double(r.got) * 1e6 : 0, 3);
     j.num("rss_start_kb", double(a.rss))
         .num("rss_stored_kb", double(b.rss))
+        .num("rss_peak_kb", double(c.hwm))
         .num("rss_per_msg_b", double(b.rss - a.rss) * 1024 / double(r.n));
     tail(j);
     j.out();

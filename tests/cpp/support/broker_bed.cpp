@@ -36,6 +36,10 @@ peer& peer::send_split(const bytes& data, std::size_t piece) {
 
 void peer::give_input(const bytes& data) {
     if (!core_ || data.empty()) return;
+    if (lags_) {
+        under_way_ = under_way_ + data;
+        return;
+    }
     if (!broker_reads_) {
         kernel_buffer_ = kernel_buffer_ + data;
         return;
@@ -89,6 +93,19 @@ bool peer::perform_wishes() {
 void peer::close() {
     bed_.core.closed(*core_, bed_.now);
     core_.reset();
+}
+
+peer& peer::lag() {
+    lags_ = true;
+    return *this;
+}
+
+peer& peer::arrive() {
+    lags_ = false;
+    give_input(std::exchange(under_way_, {}));
+    if (std::exchange(catch_up_wished_, false)) bed_.core.caught_up(*core_, bed_.now);
+    bed_.settle();
+    return *this;
 }
 
 void peer::abort() {

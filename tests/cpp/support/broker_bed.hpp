@@ -54,6 +54,11 @@ class peer : private link {
     peer& read_on();
     // Takes at most n bytes of output, though it has stopped reading.
     peer& read_some(std::size_t n);
+    // What it sends is under way from now on, and arrives when it is told to.
+    peer& lag();
+    peer& arrive();
+    // The broker has asked for what is under way.
+    bool is_asked_to_catch_up() const noexcept { return catch_up_wished_; }
     // Drops the connection without DISCONNECT.
     void abort();
 
@@ -83,6 +88,7 @@ class peer : private link {
     void flush_soon() override { flush_wished_ = true; }
     void close_soon(reason_code) override { close_wished_ = true; }
     void resume_reading() override { resume_wished_ = true; }
+    bool catch_up() override { return catch_up_wished_ = lags_; }
 
     bool perform_wishes();
     void give_input(const bytes& data);
@@ -95,6 +101,9 @@ class peer : private link {
     std::unique_ptr<client> core_;
     bytes received_;
     bytes kernel_buffer_;  // sent while the broker does not read
+    bytes under_way_;
+    bool lags_ = false;
+    bool catch_up_wished_ = false;
     bool reads_ = true;
     bool broker_reads_ = true;
     bool flush_wished_ = false;

@@ -193,6 +193,8 @@ TEST(output_limit, drops_for_a_reader_that_stays_away) {
     peer& slow = bed["slow"].login({.client_id = "slow"}).subscribe("t", 1);
     slow.stop_reading();
     bed.publish_numbers(1, 50, 1, 1000);
+    EXPECT_EQ(bed.core.stats().publish_dropped, 0U);
+    bed.advance(std::chrono::milliseconds(350));  // in which its publisher waits for it
     EXPECT_EQ(bed.queued("slow"), 10U);
     EXPECT_EQ(bed.core.stats().publish_dropped, 38U);
     slow.read_on();

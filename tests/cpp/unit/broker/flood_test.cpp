@@ -155,6 +155,7 @@ TEST(flood_of_messages_in_flight, is_bounded_in_bytes) {
     };
     for (unsigned id = 1; id <= 20; ++id)
         publish_one(id);
+    bed.advance(std::chrono::milliseconds(350));  // in which the publisher waits for it
     EXPECT_EQ(sub.take_packets().size(), 3U);
     EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 12'000U);
     EXPECT_EQ(bed.queued("sub"), 2U);

@@ -1,0 +1,94 @@
+// Connections of one client after each other.
+//
+// A client that disconnects and is back at once has two sockets, and the packets of the second may
+// be here before the last ones of the first. To take the session over then would be wrong: a will
+// would be published that was withdrawn, and messages lost that were sent before.
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "broker/broker.hpp"
+
+namespace amqtt {
+namespace {
+
+// How long the old connection may take; its peer may go on sending.
+constexpr duration catch_up_limit = std::chrono::seconds(1);
+
+}  // namespace
+
+bool broker::wait_for_predecessor(client& c) {
+    const session* const existing = sessions_.find(c.request->client_id);
+    client* const predecessor = existing ? existing->connection : nullptr;
+    if (!predecessor) return false;
+    const auto waiting = successors_.find(predecessor);
+    if (waiting != successors_.end()) {
+        waiting->second.push_back(&c);
+    } else if (predecessor->network->catch_up()) {
+        successors_.emplace(predecessor, std::vector{&c});
+    } else {
+        return false;
+    }
+    c.predecessor = predecessor;
+    c.phase = client_phase::deciding;
+    c.idle.kind = catch_up_timeout;
+    timers_.set(c.idle, now_ + catch_up_limit);
+    return true;
+}
+
+void broker::caught_up(client& c, instant now) {
+    now_ = now;
+    let_in_successors(c);
+}
+
+// The first takes the session over if it still has to; those behind have the first to wait for.
+void broker::let_in_successors(const client& predecessor) {
+    const auto found = successors_.find(&predecessor);
+    if (found == successors_.end()) return;
+    const std::vector<client*> waiting = std::move(found->second);
+    successors_.erase(found);
+    for (client* const each : waiting)
+        each->predecessor = nullptr;
+    for (client* const each : waiting) {
+        each->connection.restart_keep_alive(now_);
+        if (each == waiting.front()) {
+            let_in(*each);
+        } else {
+            admit(*each);
+        }
+        go_on(*each);
+    }
+}
+
+void broker::leave_succession(client& c) {
+    client* const predecessor = std::exchange(c.predecessor, nullptr);
+    if (!predecessor) return;
+    const auto found = successors_.find(predecessor);
+    std::erase(found->second, &c);
+    if (found->second.empty()) successors_.erase(found);
+}
+
+session& broker::session_for(client& c, bool& present) {
+    const connect_request& request = *c.request;
+    session* existing = sessions_.find(request.client_id);
+    if (existing && existing->connection) {
+        take_over(*existing);
+        existing = sessions_.find(request.client_id);  // it may have ended with its connection
+    }
+    if (existing && request.clean_start) {
+        drop_session(*existing);
+        existing = nullptr;
+    }
+    present = existing != nullptr;
+    return existing ? *existing : sessions_.create(request.client_id);
+}
+
+void broker::take_over(session& s) {
+    client& old = *s.connection;
+    log(log_level::info, old, "closed: its session was taken over by another connection");
+    // A will with a delay stays with the session: its end publishes the will, resuming does not.
+    disconnect(old, reason_code::session_taken_over,
+               "another connection has its client identifier");
+}
+
+}  // namespace amqtt
