@@ -11,6 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amqtt import _core
+from amqtt._prompt import PromptFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ _ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
 
 # The first item of a broker's event, as in cpp/bindings/broker_events.cpp.
 (
-    LOG_RECORD,
+    LOG_RECORDS,
     AUTHENTICATE,
     CHECK_TOPIC,
     CLIENT_CONNECTED,
@@ -229,7 +230,8 @@ class ClientReactor:
         self.engine = _core.ClientEngine()
         self._tickets = itertools.count(1)
         # By ticket: the client that asked, and what it waits for.
-        self._answers: dict[int, tuple[int, asyncio.Future[Any]]] = {}
+        self._answers: dict[int, tuple[int, PromptFuture[Any]]] = {}
+        self._is_lone = False  # the event that is handled is the only one
         self._clients: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         pump = EventPump(loop, self.engine, self._handle)
         # Runs when this object goes and also when the interpreter exits.
@@ -253,7 +255,7 @@ class ClientReactor:
     def ticket(self, handle: int) -> tuple[int, asyncio.Future[Any]]:
         """Make a ticket for a command of a client and the future of its answer."""
         number = next(self._tickets)
-        answer: asyncio.Future[Any] = self.loop.create_future()
+        answer: PromptFuture[Any] = PromptFuture(loop=self.loop)
         self._answers[number] = handle, answer
         return number, answer
 
@@ -309,7 +311,22 @@ class ClientReactor:
         if self._answers.pop(number, None) is not None:
             self.engine.cancel(handle, number)
 
+    def resume(self, waiter: PromptFuture[Any], result: Any) -> None:
+        """Let a task go on, at once if nothing is to be done before; the last thing to do."""
+        if self._is_lone:
+            self._is_lone = False
+            waiter.resume(result)
+        else:
+            waiter.set_result(result)
+
     def _handle(self, events: list[Any]) -> None:
+        self._is_lone = len(events) == 1
+        try:
+            self._handle_all(events)
+        finally:
+            self._is_lone = False
+
+    def _handle_all(self, events: list[Any]) -> None:
         handle, received = None, None  # of the client whose message came last
         for event in events:
             kind = event[0]
@@ -348,7 +365,7 @@ class ClientReactor:
         if event[0] == FAILURE:
             answer.set_exception(EngineError(event[4], event[3]))
         else:
-            answer.set_result(event[3:])
+            self.resume(answer, event[3:])
 
 
 def make_tls(settings: dict[str, Any]) -> _core.ClientTls:

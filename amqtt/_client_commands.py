@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import ClientReactor, EngineError, client_reactor
+from amqtt._prompt import PromptFuture
 from amqtt._uri import parse_uri
 from amqtt.errors import ClientError
 
@@ -50,7 +51,7 @@ class ClientCommands:
         """Begin without a connection."""
         self.logger = logging.getLogger("amqtt.client")
         self.session: Session | None = None
-        self.client_tasks: deque[asyncio.Future[Any]] = deque()
+        self.client_tasks: deque[PromptFuture[str]] = deque()
         self._reactor: ClientReactor | None = None
         self._handle = 0
         self._release: weakref.finalize[..., Any] | None = None

@@ -16,6 +16,10 @@ from amqtt.mqtt.constants import QOS_0, QOS_2
 
 _PROTOCOL_5_0 = 5
 _CREDENTIAL_FILES = ("cafile", "certfile", "keyfile")
+_NO_LIMIT = 65_535
+# Mosquitto holds 20 by default. While it does, it acknowledges one more message of any QoS as if it
+# had taken it, and drops it, as MQTT 3 has no other answer.
+_MOST_QOS_2_OF_3 = 19
 _RANGES: dict[str, tuple[int, int | None]] = {
     "keep_alive": (0, 65535),
     "ping_delay": (0, None),
@@ -24,6 +28,7 @@ _RANGES: dict[str, tuple[int, int | None]] = {
     "protocol_version": (3, 5),
     "receive_buffer_messages": (1, None),
     "receive_buffer_bytes": (1, None),
+    "max_inflight_messages": (1, _NO_LIMIT),
     "offline_queue_messages": (0, None),
     "offline_queue_bytes": (0, None),
 }
@@ -161,6 +166,10 @@ class ClientConfig(Dictable):
             counted in `dropped_messages`; only the number of messages counts.
         manual_acknowledgement: whether the application acknowledges messages of QoS 1 and 2 by
             `acknowledge()`.
+        max_inflight_messages: QoS 1 and 2 messages that may be on their way to the broker without
+            acknowledgement; others wait in the client. In MQTT 5.0 what the broker says counts if
+            it is less. None means no limit of the client's own in 5.0, and in MQTT 3, which lets
+            brokers say nothing, 19 of QoS 2.
         offline_queue_messages: messages that `publish()` may put aside while the client connects
             again after a loss; 0 makes it wait.
         offline_queue_bytes: the same as the sum of topics and payloads.
@@ -199,6 +208,7 @@ class ClientConfig(Dictable):
     receive_buffer_bytes: int = 64 * 1024 * 1024
     receive_policy: str = "wait"
     manual_acknowledgement: bool = False
+    max_inflight_messages: int | None = None
     offline_queue_messages: int = 0
     offline_queue_bytes: int = 16 * 1024 * 1024
     resubscribe: bool = False
@@ -242,6 +252,14 @@ class ClientConfig(Dictable):
         if self.protocol_version == _PROTOCOL_5_0 and not expiry:
             problem = "needs a session_expiry_interval among connect_properties"
             raise ConfigValueError("session_file", problem)
+
+    def inflight_maxima(self) -> dict[str, int]:
+        """Return how many messages may be on their way, and how many of QoS 2 among them."""
+        most = self.max_inflight_messages
+        if most is None:
+            qos2 = _MOST_QOS_2_OF_3 if self.protocol_version < _PROTOCOL_5_0 else _NO_LIMIT
+            return {"send_maximum": _NO_LIMIT, "qos2_maximum": qos2}
+        return {"send_maximum": most, "qos2_maximum": most}
 
     @classmethod
     def from_dict(cls, d: dict[str, Any] | None) -> ClientConfig:

@@ -118,8 +118,8 @@ class ClientConnection(ClientCommands):
         self._forgets_session = bool(self.session.clean_session)
         self.new_session_begins()
         code = await self._attempt(first=True)
-        if not self.session.parent and self.config.resubscribe:
-            await self.subscribe_again()  # what an earlier process had subscribed to
+        # Also here: an earlier process had subscriptions, messages were put aside meanwhile.
+        await self.connection_restored(bool(self.session.parent))
         return code
 
     async def reconnect(self, cleansession: bool | None = None) -> int:
@@ -149,6 +149,7 @@ class ClientConnection(ClientCommands):
         code = await self._attempt(first=False)
         kept = "was kept" if self.session.parent else "is new"
         self.logger.info("Reconnected to broker, the session %s", kept)
+        await self.connection_restored(bool(self.session.parent))
         return code
 
     async def _attempt(self, *, first: bool) -> int:
@@ -267,6 +268,7 @@ class ClientConnection(ClientCommands):
             "will": will_of(session, self.config),
             "properties": self._connect_properties(),
             "manual_acknowledgement": config.manual_acknowledgement,
+            **config.inflight_maxima(),
             "watch_packets": self._packet_events is not None,
             "receive_messages": config.receive_buffer_messages if waits else 0,
             "receive_bytes": config.receive_buffer_bytes if waits else 0,
@@ -294,6 +296,7 @@ class ClientConnection(ClientCommands):
         session.disconnect_reason = None
         session.transitions.connect()
         self._loss = None
+        self.connection_made(session_present)
         self._connected_state.set()
         self._disconnect_task = asyncio.create_task(self.handle_connection_close())
 
@@ -394,7 +397,6 @@ class ClientConnection(ClientCommands):
         if self.config.auto_reconnect:
             try:
                 await self.reconnect()
-                await self.connection_restored(bool(session.parent))
             except ClientError as error:
                 self.logger.warning("Gave up reconnecting: %s", error)
             else:
@@ -406,8 +408,16 @@ class ClientConnection(ClientCommands):
         await self.session_ends()
         await self.cancel_tasks()
 
+    def connection_made(self, session_present: bool) -> None:
+        """Note what a new connection has brought; not for applications.
+
+        Args:
+            session_present: whether the server has kept the session.
+
+        """
+
     async def connection_restored(self, session_present: bool) -> None:
-        """Do what is to follow a reconnection before the application is told; not for applications.
+        """Do what is to follow a connection before the application is told; not for applications.
 
         Args:
             session_present: whether the server has kept the session.
@@ -419,9 +429,6 @@ class ClientConnection(ClientCommands):
 
     async def session_ends(self) -> None:
         """Let go of what keeps the session; not for applications."""
-
-    async def subscribe_again(self) -> None:
-        """Make the subscriptions that the server has forgotten; not for applications."""
 
     def new_session_begins(self) -> None:
         """Forget what belongs to the session before; not for applications."""

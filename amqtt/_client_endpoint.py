@@ -49,6 +49,8 @@ def engine_settings(endpoint: dict[str, Any], **changed: Any) -> dict[str, Any]:
         "will": None,
         "properties": None,
         "manual_acknowledgement": False,
+        "send_maximum": 65535,
+        "qos2_maximum": 65535,
         "watch_packets": False,
         "receive_messages": 0,
         "receive_bytes": 0,

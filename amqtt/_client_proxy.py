@@ -6,7 +6,6 @@ import ipaddress
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass
 
 from amqtt.errors import ClientError
 
@@ -50,6 +49,8 @@ def _from_environment(target: Target) -> str | None:
     for name in _VARIABLES[target.scheme]:
         uri = os.environ.get(name) or os.environ.get(name.upper())
         if uri:
+            from urllib.request import proxy_bypass  # slow, and few have a proxy
+
             bypass = proxy_bypass(f"{target.host}:{target.port}")
             return None if bypass or proxy_bypass(target.host) else uri
     return None

@@ -9,11 +9,11 @@ from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-from typing_extensions import Self
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+    from typing_extensions import Self
 
     from amqtt.session import ApplicationMessage
 

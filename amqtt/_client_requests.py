@@ -7,6 +7,7 @@ import secrets
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from amqtt.errors import ClientError
 
@@ -24,7 +25,11 @@ _OPTIONS = (2, False, False, 2)
 
 
 class Requests:
-    """Match responses with requests; all come on one topic, which is subscribed to on first use."""
+    """Match responses with requests; all come on one topic, which is subscribed to when needed.
+
+    The topic is made of the client identifier. So a session that outlives the process has one
+    subscription for it, and an administrator can say who may use it.
+    """
 
     def __init__(self) -> None:
         """Begin without a topic."""
@@ -35,9 +40,18 @@ class Requests:
         # By Correlation Data.
         self._waiting: dict[bytes, asyncio.Future[ApplicationMessage]] = {}
 
-    def clear(self) -> None:
-        """Forget the topic, with the session that had subscribed to it."""
-        self._topic = self._subscribed = None
+    def begin(self, client_id: str) -> None:
+        """Expect responses to an earlier process, from the first packet of a kept session on."""
+        self._topic = _own_topic(client_id, None)
+        self._subscribed = None
+        self.has_topics = True
+
+    def connected(self, client: MQTTClient, session_present: bool) -> None:
+        """Take the client's own topic from a new connection, and forget what a lost session had."""
+        topic = _own_topic(client.client_id, client.connack_properties.get("response_information"))
+        if not session_present or topic != self._topic:
+            self._subscribed = None
+        self._topic = topic
 
     def fail(self, error: Exception) -> None:
         """End all waiting for responses."""
@@ -74,20 +88,20 @@ class Requests:
     @asynccontextmanager
     async def _response_topic(self, client: MQTTClient, wanted: str | None) -> AsyncIterator[str]:
         """Give a topic that responses come from: the client's own, or the one that is wanted."""
-        if wanted is None:
-            yield await self._subscribe(client)
-            return
-        self._wanted[wanted] += 1
+        # Which topic is its own, and whether it is subscribed to, is known on a connection.
+        await client._wait_connected()
+        topic = wanted or self._topic
+        assert topic is not None
+        self._wanted[topic] += 1
         try:
-            await _subscribe(client, wanted)
-            yield wanted
+            await self._subscribe(client, topic)
+            yield topic
         finally:
-            self._wanted[wanted] -= 1
-            if not self._wanted[wanted]:
-                del self._wanted[wanted]
-                if client._connected_state.is_set():
-                    with suppress(ClientError):
-                        await client.unsubscribe([wanted])
+            self._wanted[topic] -= 1
+            if not self._wanted[topic]:
+                del self._wanted[topic]
+                if topic != self._topic:
+                    await _unsubscribe(client, topic)
 
     def has_claimed(self, message: ApplicationMessage) -> bool:
         """Tell whether a message is a response; late ones are dropped."""
@@ -102,24 +116,29 @@ class Requests:
         return is_own  # a topic that the application chose may have other messages
 
     async def subscribe_again(self, client: MQTTClient) -> None:
-        """Subscribe on a new session, if requests were made on the old one."""
-        for topic in filter(None, (self._topic, *self._wanted)):
-            await _subscribe(client, topic)
+        """Subscribe on a new session to what requests are waiting for."""
+        for topic in list(self._wanted):
+            await self._subscribe(client, topic)
 
-    async def _subscribe(self, client: MQTTClient) -> str:
-        if self._topic is None:
-            prefix = client.connack_properties.get("response_information") or _DEFAULT_PREFIX
-            self._topic = f"{prefix.rstrip('/')}/{secrets.token_hex(_CORRELATION_SIZE)}"
-            self._subscribed = asyncio.create_task(_subscribe(client, self._topic))
-        topic = self._topic
-        if self._subscribed is not None:
-            try:
-                # Several requests wait for one subscription; the end of one is not that of it.
-                await asyncio.shield(self._subscribed)
-            except ClientError:
-                self.clear()
-                raise
-        return topic
+    async def _subscribe(self, client: MQTTClient, topic: str) -> None:
+        if topic != self._topic:
+            if topic not in client._subscriptions:
+                await _subscribe(client, topic)
+            return
+        subscribed = self._subscribed
+        if subscribed is None:
+            subscribed = self._subscribed = asyncio.create_task(_subscribe(client, topic))
+        try:
+            # Several requests wait for one subscription; the end of one is not that of it.
+            await asyncio.shield(subscribed)
+        except ClientError:
+            if self._subscribed is subscribed:
+                self._subscribed = None
+            raise
+
+
+def _own_topic(client_id: str, information: str | None) -> str:
+    return f"{(information or _DEFAULT_PREFIX).rstrip('/')}/{quote(client_id, safe='')}"
 
 
 async def _subscribe(client: MQTTClient, topic: str) -> None:
@@ -127,3 +146,10 @@ async def _subscribe(client: MQTTClient, topic: str) -> None:
     if codes[0] >= _FIRST_FAILURE:
         msg = f"The broker refuses the subscription to the response topic '{topic}'"
         raise ClientError(msg)
+
+
+async def _unsubscribe(client: MQTTClient, topic: str) -> None:
+    """Remove a subscription, unless it is one of the application."""
+    if topic not in client._subscriptions and client._connected_state.is_set():
+        with suppress(ClientError):
+            await client._request("unsubscribe", [topic], None)

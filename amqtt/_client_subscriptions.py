@@ -52,6 +52,10 @@ class SubscriptionBook:
         """Begin without any."""
         self._made: dict[str, tuple[EngineFilter, dict[str, Any] | None]] = {}
 
+    def __contains__(self, topic_filter: str) -> bool:
+        """Tell whether there is a subscription to a filter."""
+        return topic_filter in self._made
+
     def add(
         self, filters: list[EngineFilter], codes: Sequence[int], properties: dict[str, Any] | None
     ) -> list[EngineFilter]:

@@ -21,7 +21,7 @@ from amqtt._bridge import (
     CLIENT_UNSUBSCRIBED,
     EXTERNAL_ENDED,
     LOCAL_MESSAGE,
-    LOG_RECORD,
+    LOG_RECORDS,
     MESSAGE_EVENT,
     PACKET_EVENT,
     PSK_KEY,
@@ -32,6 +32,7 @@ from amqtt._bridge import (
 from amqtt._broker_messages import LazyMessage, retained_message
 from amqtt._broker_sessions import LocalSubscription, SessionRegistry
 from amqtt._decisions import RunningDecisions, TopicAnswers
+from amqtt._engine_log import log_records
 from amqtt._exchanges import Exchanges
 from amqtt._external import ExternalConnections
 from amqtt._plugin_calls import PluginCalls
@@ -101,7 +102,7 @@ class BrokerDispatch:
         )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
-            LOG_RECORD: self._log,
+            LOG_RECORDS: log_records,
             AUTHENTICATE: self._authenticate,
             AUTHENTICATION_STEP: self._authentication_step,
             AUTHENTICATION_ENDED: self.exchanges.ended,
@@ -215,9 +216,6 @@ class BrokerDispatch:
     def _fire(self, event: Events, **kwargs: Any) -> None:
         for task in self.calls.tell(event, kwargs):
             task.add_done_callback(self._resume_pump)
-
-    def _log(self, level: int, name: str, text: str) -> None:
-        logging.getLogger(name).log(level, "%s", text)
 
     def _connected(self, ticket: int, resumed: bool, facts: dict[str, Any]) -> None:
         session = self.registry.connected(ticket, resumed, facts)

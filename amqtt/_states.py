@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transitions import MachineError
-
 if TYPE_CHECKING:
     from collections.abc import Container
 
@@ -30,6 +28,8 @@ class StateMachine:
 
         """
         if self.state not in sources:
+            from transitions import MachineError  # of the library only this, and that seldom
+
             msg = f"Can't trigger event {trigger} from state {self.state}!"
             raise MachineError(msg)
         self.state = destination

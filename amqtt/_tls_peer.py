@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +60,8 @@ def _contents_of(certificate: bytes) -> dict[str, Any]:
     if decode is None:
         msg = "this interpreter cannot take a certificate apart: ask for it with binary_form=True"
         raise NotImplementedError(msg)
+    import tempfile  # seldom needed
+
     with tempfile.TemporaryDirectory(prefix="amqtt-") as folder:
         file = Path(folder) / "certificate.pem"
         file.write_text(ssl.DER_cert_to_PEM_cert(certificate), encoding="ascii")

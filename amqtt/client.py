@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from typing_extensions import Self
-
 from amqtt._client_commands import ARRIVED, ENDED
 from amqtt._client_connection import CONNECTION_ACCEPTED
 from amqtt._client_kept_session import KeptSession
@@ -22,6 +20,7 @@ from amqtt._client_subscriptions import (
     is_malformed,
     with_refusals,
 )
+from amqtt._prompt import PromptFuture
 from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    from typing_extensions import Self
+
+    from amqtt._bridge import ClientReactor
     from amqtt.client_authentication import ClientAuthentication
 
 __all__ = [
@@ -182,14 +184,21 @@ class MQTTClient(KeptSession):
     def new_session_begins(self) -> None:
         """Forget the subscriptions of the session before; not for applications."""
         self._subscriptions.clear()
-        self._requests.clear()
+        is_kept = self.session is not None and not self.session.clean_session
+        if is_kept and self.config.protocol_version == PROTOCOL_5_0:
+            self._requests.begin(self.client_id)
+
+    def connection_made(self, session_present: bool) -> None:
+        """Prepare for requests on a new connection; not for applications."""
+        if self.config.protocol_version == PROTOCOL_5_0:
+            self._requests.connected(self, session_present)
 
     async def connection_restored(self, session_present: bool) -> None:
         """Subscribe again, and send what was put aside; not for applications."""
         if not session_present:
+            await self._requests.subscribe_again(self)
             if self.config.resubscribe:
                 await self.subscribe_again()
-            await self._requests.subscribe_again(self)
         self._offline.start_sending(self._publish_now)
 
     async def subscribe_again(self) -> None:
@@ -494,7 +503,7 @@ class MQTTClient(KeptSession):
         while queue.empty():
             if self._no_more_connections.is_set():
                 raise self._not_connected()
-            waiter: asyncio.Future[str] = loop.create_future()
+            waiter: PromptFuture[str] = PromptFuture(loop=loop)
             self.client_tasks.append(waiter)
             timer = None if deadline is None else loop.call_at(deadline, _time_out, waiter)
             try:
@@ -623,7 +632,7 @@ class MQTTClient(KeptSession):
         else:  # what that does beside costs as much as all of the rest here
             queue._queue.append(message)  # type: ignore[attr-defined]
         if self.client_tasks:
-            self._wake_delivery()
+            self._wake_delivery(self._reactor)
 
     def end_of_messages(self) -> BaseException | None:
         """Tell why no message will come any more; not for applications."""
@@ -642,12 +651,16 @@ class MQTTClient(KeptSession):
         """Tell whether a message waits that no iteration has claimed; not for applications."""
         return self.session is not None and not self.session.delivered_message_queue.empty()
 
-    def _wake_delivery(self) -> None:
+    def _wake_delivery(self, told_by: ClientReactor | None = None) -> None:
         while self.client_tasks:
             waiter = self.client_tasks.popleft()
-            if not waiter.done():
+            if waiter.done():
+                continue
+            if told_by is None:
                 waiter.set_result(ARRIVED)
-                return
+            else:
+                told_by.resume(waiter, ARRIVED)
+            return
 
     def _consumed(self, messages: int, size: int) -> None:
         if self._reactor is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from decimal import ROUND_HALF_UP, Decimal
 from typing import cast
 
 from amqtt._wire import read_layout, read_or_raise, write_fields
@@ -187,5 +186,7 @@ def float_to_bytes_str(value: float, places: int = 3) -> bytes:
 
     """
     # By way of repr, so that the decimals that a person reads are the ones that are rounded.
+    from decimal import ROUND_HALF_UP, Decimal  # seldom needed
+
     rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     return f"{rounded:f}".encode("ascii")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import secrets
 import string
 import sys
 from pathlib import Path
@@ -48,6 +47,8 @@ def gen_client_id() -> str:
         `amqtt/` and 16 letters and digits.
 
     """
+    import secrets  # a broker gets along without
+
     return "amqtt/" + "".join(secrets.choice(_CLIENT_ID_CHARACTERS) for _ in range(16))
 
 

@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         client_options options;
         options.ping_after = std::chrono::seconds(1);
         options.manual_acknowledgement = (kind & 2U) != 0;
+        options.send_maximum = kind % 3 == 0 ? 3 : 65'535;
+        options.qos2_maximum = kind % 5 == 0 ? 1 : 65'535;
         client_connection connection(state, pool, options);
         connect_packet hello;
         hello.version = static_cast<protocol_version>(3 + (kind >> 2) % 3);

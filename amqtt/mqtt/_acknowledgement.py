@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from amqtt.mqtt._parts import PartField, PropertiesField
 from amqtt.mqtt.packet import MQTTFixedHeader, MQTTPacket, PacketIdVariableHeader
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Acknowledgement(MQTTPacket[PacketIdVariableHeader, None, MQTTFixedHeader]):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from amqtt._wire import (
     PROTOCOL_3_1_1,
@@ -19,6 +17,9 @@ from amqtt._wire import (
 from amqtt.adapters import ReaderAdapter, WriterAdapter
 from amqtt.errors import CodecError, NoDataError
 from amqtt.mqtt._codes import PUBACK, PUBCOMP, PUBREC, PUBREL
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _ACKNOWLEDGEMENTS = (PUBACK, PUBREC, PUBREL, PUBCOMP)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from amqtt._wire import PROTOCOL_5_0
 from amqtt.mqtt._headers import ReasonCodeVariableHeader
@@ -15,6 +13,9 @@ from amqtt.mqtt.packet import (
     MQTTPayload,
     MQTTVariableHeader,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ReasonedPacket(MQTTPacket["ReasonCodeVariableHeader | None", None, MQTTFixedHeader]):

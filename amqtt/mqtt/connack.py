@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from amqtt._wire import PROTOCOL_5_0, encode_properties, read_layout, write_fields
 from amqtt.adapters import ReaderAdapter
@@ -19,6 +17,9 @@ from amqtt.mqtt.packet import (
     MQTTPayload,
     MQTTVariableHeader,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "BAD_USERNAME_PASSWORD",

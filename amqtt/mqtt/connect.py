@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, ClassVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt._wire import (
     PROTOCOL_3_1,
@@ -37,6 +35,9 @@ from amqtt.mqtt.packet import (
     MQTTVariableHeader,
 )
 from amqtt.utils import gen_client_id
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "CONNECT",

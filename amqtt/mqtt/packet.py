@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from datetime import datetime, timezone
-from typing import Any, ClassVar, Generic, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from amqtt._wire import read_available
 from amqtt.adapters import BufferReader, ReaderAdapter, WriterAdapter
@@ -45,6 +43,9 @@ from amqtt.mqtt._headers import (
     PacketIdVariableHeader,
     StreamWriter,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "AUTH",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing_extensions import Self
+from typing import TYPE_CHECKING
 
 from amqtt.errors import AMQTTError
 from amqtt.mqtt.packet import PINGRESP, MQTTFixedHeader, MQTTPacket
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["PINGRESP", "AMQTTError", "MQTTFixedHeader", "MQTTPacket", "PingRespPacket"]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt._wire import read_rest
 from amqtt.adapters import ReaderAdapter
@@ -20,6 +18,9 @@ from amqtt.mqtt.packet import (
     MQTTVariableHeader,
     PacketIdVariableHeader,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "SUBACK",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqtt._wire import PROTOCOL_5_0, read_layout_from, read_rest, write_fields
 from amqtt.adapters import ReaderAdapter
@@ -26,6 +24,9 @@ from amqtt.mqtt.packet import (
     MQTTVariableHeader,
     PacketIdVariableHeader,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "SUBSCRIBE",

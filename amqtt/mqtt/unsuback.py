@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any
 
 from amqtt._wire import PROTOCOL_5_0
 from amqtt.errors import AMQTTError
@@ -18,6 +16,9 @@ from amqtt.mqtt.packet import (
     PacketIdVariableHeader,
 )
 from amqtt.mqtt.suback import SubackPayload
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = [
     "UNSUBACK",

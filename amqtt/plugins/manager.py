@@ -8,7 +8,6 @@ import inspect
 import logging
 import warnings
 import weakref
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from amqtt._plugin_loading import check_decision_methods, load_configured
@@ -24,6 +23,7 @@ from amqtt.plugins.storage import BaseStoragePlugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+    from importlib.metadata import EntryPoint
 
     from amqtt.session import Session
 
@@ -368,6 +368,13 @@ class PluginManager(Generic[C]):
             task.cancel()
         if running:
             await asyncio.wait(running)
+
+
+def entry_points(*, group: str) -> Iterable[EntryPoint]:
+    """Return the entry points of a group."""
+    from importlib import metadata  # slow, and not needed where plugins are configured
+
+    return metadata.entry_points(group=group)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import typer
-from typing_extensions import Self
 
 from amqtt._hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
@@ -25,6 +24,8 @@ from amqtt.scripts._common import explain, fail, load_config
 from amqtt.scripts._properties import properties_of
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from amqtt.client import MQTTClient
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ PROTOCOL_VERSIONS = {
 """The texts of the option `-V` and the protocol version that each means."""
 
 VERSION_5 = 5
-_NEVER = 0xFFFFFFFF
+
+NEVER = 0xFFFFFFFF
+"""The session expiry interval of a session that does not expire."""
 
 
 @dataclass
@@ -64,7 +67,8 @@ class ClientOptions:
         extra_headers_json: headers of the WebSocket handshake, a JSON object.
         protocol_version: one of `PROTOCOL_VERSIONS`; None means the configured one.
         properties: the options `-D`, see `_properties`.
-        session_expiry: seconds that the broker keeps the session after the end, in MQTT 5.0.
+        session_expiry: seconds that the broker keeps the session after the end, in MQTT 5.0; -1 and
+            `NEVER` mean that it does not expire.
         unix: path of the Unix socket of the broker, in the place of `url`.
         username: user name, in the place of the one in `url`.
         password: password, in the place of the one in `url`.
@@ -169,9 +173,9 @@ class ClientOptions:
         properties = dict(getattr(config, "connect_properties", None) or {})
         if self.client_id and not self.clean_session:
             # As in MQTT 3: a session that has a name stays.
-            properties.setdefault("session_expiry_interval", _NEVER)
+            properties.setdefault("session_expiry_interval", NEVER)
         if self.session_expiry is not None:
-            properties["session_expiry_interval"] = self.session_expiry
+            properties["session_expiry_interval"] = self.session_expiry & NEVER
         properties.update(properties_of("connect", self.properties))
         if properties:
             changes["connect_properties"] = properties

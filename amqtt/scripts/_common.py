@@ -10,13 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import dacite
-import typer
 import yaml
 
-import amqtt
+from amqtt.scripts._log_lines import LineHandler
 from amqtt.utils import load_yaml_config
 
 LOG_FORMAT = "[%(asctime)s] :: %(levelname)s - %(message)s"
@@ -38,26 +37,6 @@ class ConfigClass(Protocol[_C]):
         """Make a configuration."""
 
 
-def make_app() -> typer.Typer:
-    """Make a typer application with plain help and plain tracebacks."""
-    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(amqtt.__version__)
-        raise typer.Exit
-
-
-DebugOption = Annotated[bool, typer.Option("-d", help="Log at level DEBUG.")]
-VersionOption = Annotated[
-    bool,
-    typer.Option(
-        "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-    ),
-]
-
-
 def fail(message: str, status: int = 1) -> NoReturn:
     """Print an error and end the command.
 
@@ -69,6 +48,8 @@ def fail(message: str, status: int = 1) -> NoReturn:
         typer.Exit: always.
 
     """
+    import typer  # slow, and not needed by a broker that starts
+
     typer.echo(f"❌ {message}", err=True)
     raise typer.Exit(status)
 
@@ -99,6 +80,7 @@ def configure_logging(debug: bool, debug_format: str = LOG_FORMAT) -> None:
 
     """
     logging.basicConfig(
+        handlers=[LineHandler()],
         level=logging.DEBUG if debug else logging.INFO,
         format=debug_format if debug else LOG_FORMAT,
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from amqtt.scripts._client_options import PROTOCOL_VERSIONS
+from amqtt.scripts._client_options import NEVER, PROTOCOL_VERSIONS
 from amqtt.scripts._message_format import FormatError, MessageFormat
 
 REQUIRED: Any = ...
@@ -85,9 +85,9 @@ SessionExpiryOption = Annotated[
     typer.Option(
         "-x",
         "--session-expiry-interval",
-        min=0,
-        max=0xFFFFFFFF,
-        help="Seconds that the broker keeps the session after the end, in MQTT 5.0.",
+        min=-1,
+        max=NEVER,
+        help="Seconds that the broker keeps the session after the end, in MQTT 5.0; -1: for ever.",
     ),
 ]
 UnixOption = Annotated[

@@ -29,7 +29,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "session-expiry-interval",
         "topic-alias-maximum",
     ),
-    "publish": (*_MESSAGE, *_REQUEST, "topic-alias"),
+    "publish": (*_MESSAGE, *_REQUEST),  # the client itself chooses topic aliases
     "will": (*_MESSAGE, *_REQUEST, "will-delay-interval"),
     "subscribe": ("subscription-identifier",),
     "unsubscribe": (),
@@ -43,10 +43,9 @@ _LARGEST = {
     "request-response-information": 1,
     "receive-maximum": 0xFFFF,
     "subscription-identifier": 268_435_455,
-    "topic-alias": 0xFFFF,
     "topic-alias-maximum": 0xFFFF,
 }
-_POSITIVE = ("maximum-packet-size", "receive-maximum", "subscription-identifier", "topic-alias")
+_POSITIVE = ("maximum-packet-size", "receive-maximum", "subscription-identifier")
 _USER_PROPERTY = "user-property"
 
 

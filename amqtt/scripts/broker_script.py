@@ -1,139 +1,85 @@
-"""The command `amqtt`: run a broker."""
+"""The command `amqtt`: run a broker.
+
+typer, which takes longer to import than the broker to start, reads a command line only when there
+is more in it than a broker needs that runs.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import signal
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from amqtt.contexts import BrokerConfig
-from amqtt.errors import BrokerError, PluginError, PluginLoadError
-from amqtt.scripts._common import (
-    DEBUG_LOG_FORMAT,
-    DebugOption,
-    StopSignals,
-    VersionOption,
-    configure_logging,
-    explain,
-    fail,
-    load_config,
-    make_app,
-)
+from amqtt.scripts._broker_running import DEFAULT_CONFIG_FILE, run_broker
 
 if TYPE_CHECKING:
-    from amqtt.broker import Broker
+    from amqtt.scripts._broker_command import app, broker_main
 
-logger = logging.getLogger(__name__)
+__all__ = ["DEFAULT_CONFIG_FILE", "app", "broker_main", "main"]
 
-DEFAULT_CONFIG_FILE = Path(__file__).with_name("default_broker.yaml")
+_COMPLETION_VARIABLE = "_AMQTT_COMPLETE"
 
-app = make_app()
+
+def __getattr__(name: str) -> Any:
+    """Import what typer is needed for when somebody asks for it."""
+    if name not in ("app", "broker_main"):
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from amqtt.scripts import _broker_command
+
+    return getattr(_broker_command, name)
 
 
 def main() -> None:
     """Run the command."""
-    app(prog_name="amqtt")
+    options = plain_options(sys.argv[1:])
+    if options is None or _COMPLETION_VARIABLE in os.environ:
+        from amqtt.scripts._broker_command import app
+
+        app(prog_name="amqtt")
+        return
+    try:
+        run_broker(**options)
+    except BaseException as error:
+        _end_by_typer(error)
 
 
-@app.command(name="amqtt", help="Run an MQTT broker until it is told to stop.")
-def broker_main(
-    config_file: Annotated[
-        str | None, typer.Option("-c", help="Configuration file of the broker (YAML).")
-    ] = None,
-    debug: DebugOption = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Check the configuration file and exit.")
-    ] = False,
-    version: VersionOption = False,  # noqa: ARG001  # its callback ends the command
-) -> None:
-    """Run a broker.
+def plain_options(arguments: list[str]) -> dict[str, Any] | None:
+    """Read a command line that has nothing but `-c FILE` and `-d` in it.
 
     Args:
-        config_file: path of the configuration file; None means the packaged one.
-        debug: whether to log at DEBUG.
-        check: whether to check the configuration instead of running the broker.
-        version: whether to print the version instead of running the broker.
+        arguments: the command line, without the command.
 
-    Raises:
-        typer.Exit: the configuration is wrong or the broker cannot start (status 1).
+    Returns:
+        The arguments of `run_broker`; None when it is left to typer to say what is meant, or what
+        is wrong.
 
     """
-    configure_logging(debug, DEBUG_LOG_FORMAT)
-    source = config_file if config_file is not None else str(DEFAULT_CONFIG_FILE)
-    config = load_config(BrokerConfig, source)
-    if check:
-        asyncio.run(_check(config, source))
-        typer.echo(f"{source}: ok")
-    else:
-        with StopSignals() as signals:
-            asyncio.run(_serve(config, source, signals))
+    options: dict[str, Any] = {}
+    left = iter(arguments)
+    for argument in left:
+        if argument == "-d":
+            options["debug"] = True
+        elif argument == "-c":
+            options["config_file"] = next(left, "-")
+            if options["config_file"].startswith("-"):
+                return None
+        else:
+            return None
+    return options
 
 
-def _make_broker(config: BrokerConfig, source: str) -> Broker:
-    """Make the broker, which loads its plugins."""
-    # Imported here: help, version and the errors of a configuration do not need the engine.
-    from amqtt.broker import Broker
+def _end_by_typer(error: BaseException) -> None:
+    """End as a command of typer ends that raises this: its texts, its exit status."""
+    from amqtt.scripts._app import make_app
 
-    try:
-        return Broker(config)
-    except (BrokerError, PluginError, PluginLoadError, ImportError) as error:
-        fail(f"Broker failed to start: {explain(error)} (configured in {source})")
+    app = make_app()
 
+    @app.command()
+    def command() -> None:
+        raise error
 
-async def _check(config: BrokerConfig, source: str) -> None:
-    broker = _make_broker(config, source)
-    try:
-        broker.check_listeners()
-    except BrokerError as error:
-        fail(f"Broker failed to start: {explain(error)} (configured in {source})")
-
-
-async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> None:
-    """Run the broker until a signal arrives."""
-    stop = asyncio.Event()
-    signals.call(stop.set)
-    broker = _make_broker(config, source)
-    with _reload_on_hangup(broker):
-        try:
-            await broker.start()
-        except BrokerError as error:
-            fail(f"Broker failed to start: {explain(error)}")
-        await stop.wait()
-        await broker.shutdown()
-
-
-@contextlib.contextmanager
-def _reload_on_hangup(broker: Broker) -> Iterator[None]:
-    """Let SIGHUP make a broker reload, where there is that signal."""
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def reload() -> None:
-        try:
-            await broker.reload()
-        except BrokerError as error:
-            logger.error("Certificates stay as they are: %s", error)
-
-    def start() -> None:
-        task = loop.create_task(reload())
-        tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(tasks.discard)
-
-    number = getattr(signal, "SIGHUP", None)
-    if number is None:
-        yield
-        return
-    loop.add_signal_handler(number, start)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(number)
+    app(args=[], prog_name="amqtt")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from amqtt.scripts._common import make_app
+from amqtt.scripts._app import make_app
 from amqtt.scripts._credentials import (
     REQUIRED,
     CountryOption,

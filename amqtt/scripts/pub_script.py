@@ -16,6 +16,7 @@ import typer
 from amqtt.errors import ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
+from amqtt.scripts._app import DebugOption, VersionOption, make_app
 from amqtt.scripts._client_options import (
     VERSION_5,
     ClientOptions,
@@ -24,12 +25,9 @@ from amqtt.scripts._client_options import (
 )
 from amqtt.scripts._common import (
     TIMED_OUT,
-    DebugOption,
-    VersionOption,
     configure_logging,
     explain,
     fail,
-    make_app,
     run_until_signal,
 )
 from amqtt.scripts._message_format import MessageFormat

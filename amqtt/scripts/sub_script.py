@@ -12,6 +12,7 @@ import typer
 from amqtt.errors import AMQTTError, ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
+from amqtt.scripts._app import DebugOption, VersionOption, make_app
 from amqtt.scripts._client_options import (
     VERSION_5,
     ClientOptions,
@@ -20,12 +21,9 @@ from amqtt.scripts._client_options import (
 )
 from amqtt.scripts._common import (
     TIMED_OUT,
-    DebugOption,
-    VersionOption,
     configure_logging,
     explain,
     fail,
-    make_app,
     run_until_signal,
 )
 from amqtt.scripts._output import Output
@@ -188,6 +186,14 @@ def subscribe_main(
         list[str] | None,
         typer.Option("-T", "--filter-out", help="Print nothing of the topics of this filter."),
     ] = None,
+    unsubscribed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-U",
+            "--unsubscribe",
+            help="Remove a subscription of the session; may be given several times.",
+        ),
+    ] = None,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -292,6 +298,8 @@ def subscribe_main(
     more = client_options.properties_of("subscribe")
 
     async def receive(client: MQTTClient) -> bool:
+        if unsubscribed:
+            await client.unsubscribe(unsubscribed, **client_options.properties_of("unsubscribe"))
         wanted = _subscriptions(topics, qos, no_local, retain_as_published, retain_handling)
         await keep_subscribed(client, wanted, qos, **more)
         if exit_after_subscribe:

@@ -9,6 +9,7 @@
 #include "mqttload/flow.hpp"
 #include "mqttload/retained.hpp"
 #include "mqttload/sink.hpp"
+#include "mqttload/takeover.hpp"
 
 int main(int argc, char** argv) {
     if (argc < 2 || argv[1][0] == '-') {
@@ -124,6 +125,9 @@ int main(int argc, char** argv) {
         if (!O.count) O.count = 1000;
         if (s == "idle" && !O.hold) O.hold = 3;
         return run_crowd();
+    } else if (s == "takeover") {
+        if (!O.count) O.count = 3000;
+        return run_takeover();
     } else if (s == "sink") {
         if (O.count < 1) die("sink needs --count");
         return run_sink();

@@ -151,23 +151,29 @@ def blast(bench: Bench) -> Iterator[Answer]:
 
 def state(bench: Bench) -> Iterator[Answer]:
     """Compare the cost of a delivery with many and few subscriptions in the broker."""
+    for clients, few in ((10, 10), (100, 100)):
 
-    def cost(count: int) -> tuple[float, float]:
-        def run(peer: peers.Peer) -> float:
-            args = ("subs", "--T", str(count), "--S", str(min(count, 100)), "--P", "4")
-            more = ("--window", "50", "--secs", "2", "--timeout", "100", "--stall-ms", "8000")
-            return float(bench.load(peer, *args, *more)[CPU])
+        def cost(count: int, clients: int = clients) -> tuple[float, float]:
+            def run(peer: peers.Peer) -> float:
+                args = ("subs", "--T", str(count), "--S", str(clients), "--P", "4")
+                more = ("--window", "50", "--secs", "2", "--timeout", "100", "--stall-ms", "8000")
+                return float(bench.load(peer, *args, *more)[CPU])
 
-        return bench.both(run)
+            return bench.both(run)
 
-    few, many = cost(10), cost(100_000)
-    shares = [100 * a / b for a, b in zip(few, many, strict=True)]
-    yield Answer("speed with 100,000 by CPU, % of that with 10", *shares, "80")
+        shares = [100 * a / b for a, b in zip(cost(few), cost(100_000), strict=True)]
+        what = f"speed of {clients} clients with 100,000 by CPU, % of that with {few}"
+        yield Answer(what, *shares, "80")
 
+    for scenario, name in (("connect", "connect and disconnect"), ("takeover", "take over")):
+        yield from _connecting(bench, scenario, name)
+
+
+def _connecting(bench: Bench, scenario: str, name: str) -> Iterator[Answer]:
     for key, what in (("conn_s", "connections a second"), ("br_cpu_us_per_conn", "CPU µs each")):
 
         def connect(peer: peers.Peer, key: str = key) -> float:
-            row = bench.load(peer, "connect", "--count", "3000", "--conc", "50", "--spread", "8")
+            row = bench.load(peer, scenario, "--count", "3000", "--conc", "50", "--spread", "8")
             return float(row[key])
 
-        yield Answer(f"connect and disconnect, {what}", *bench.both(connect), "mosquitto's", 1)
+        yield Answer(f"{name}, {what}", *bench.both(connect), "mosquitto's", 1)

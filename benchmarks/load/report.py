@@ -85,7 +85,7 @@ def metrics_for(row: Row) -> Sequence[Metric]:
     """Choose what is worth showing of a scenario."""
     kind = row.get("kind") or str(row.get("args", "")).split(" ", 1)[0]
     paced = "--rate" in str(row.get("args", "")).split()
-    if kind == "connect":
+    if kind in ("connect", "takeover"):
         return PACED_CONNECT if paced else CONNECT
     return BY_KIND.get(kind) or (PACED if paced else FLOW)
 

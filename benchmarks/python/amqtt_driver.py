@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from operator import attrgetter
+from typing import Any
 
 from amqtt.client import MQTTClient
 from benchmarks.python.async_driver import AsyncDriver
@@ -11,15 +12,18 @@ from benchmarks.python.driver import HOST, KEEP_ALIVE, Job
 
 
 class AmqttDriver(AsyncDriver):
-    """`amqtt.client.MQTTClient` with its default plugins."""
+    """`amqtt.client.MQTTClient` with its default plugins, and with a session file when told so."""
 
     distribution = "amqtt"
     payload_of = attrgetter("data")
 
     async def connect(self, job: Job) -> None:
         """Connect; set `publish` and `receive`."""
-        config = {"auto_reconnect": False, "keep_alive": KEEP_ALIVE}
-        self.client = MQTTClient(client_id=f"amqtt{os.getpid()}", config=config)
+        config: dict[str, Any] = {"auto_reconnect": False, "keep_alive": KEEP_ALIVE}
+        client_id = f"amqtt{os.getpid()}"
+        if self.keeps_session:
+            config.update(cleansession=False, session_file=f"{client_id}.session")
+        self.client = MQTTClient(client_id=client_id, config=config)
         await self.client.connect(f"mqtt://{HOST}:{job.port}/")
         self.publish = self.client.publish
         self.receive = self.client.deliver_message

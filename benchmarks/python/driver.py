@@ -97,6 +97,7 @@ class Driver(ABC):
     """One client library. `run` connects, does the job and disconnects."""
 
     distribution: str
+    keeps_session = False  # in a file; our client only
 
     @abstractmethod
     def run(self, job: Job, meter: Meter) -> list[bytes]:

@@ -29,6 +29,7 @@ class Client:
     driver: str
     environment: Path | None = PEERS
     uvloop: bool = False
+    session_file: bool = False
 
     @property
     def python(self) -> str | None:
@@ -42,11 +43,13 @@ class Client:
 
     def arguments(self) -> list[str]:
         """Return the first arguments of the worker."""
-        return [self.driver, *(["--uvloop"] if self.uvloop else [])]
+        options = {"--uvloop": self.uvloop, "--session-file": self.session_file}
+        return [self.driver, *(name for name, is_given in options.items() if is_given)]
 
 
 CLIENTS = {
     "amqtt": Client("amqtt", environment=None),
+    "amqtt-file": Client("amqtt", environment=None, session_file=True),
     "paho": Client("paho"),
     "aiomqtt": Client("aiomqtt"),
     "gmqtt": Client("gmqtt"),
@@ -54,7 +57,10 @@ CLIENTS = {
     "pymosquitto": Client("pymosquitto"),
     "original": Client("amqtt", environment=ORIGINAL),
 }
-"""The clients by the name they have in the table; `original` is aMQTT as it is on PyPI."""
+"""The clients by the name they have in the table.
+
+`amqtt-file` is ours with a session file, `original` is aMQTT as it is on PyPI.
+"""
 
 
 def install(*folders: Path) -> None:

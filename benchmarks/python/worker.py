@@ -36,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("client", help="its driver is benchmarks/python/CLIENT_driver.py")
     parser.add_argument("--uvloop", action="store_true", help="with uvloop's event loop")
+    parser.add_argument("--session-file", action="store_true", help="keep the session in a file")
     parser.add_argument("--mode", choices=list(MODES))
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--port", type=int, default=1883)
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=100)
     args = parser.parse_args()
     driver = load_driver(args.client)
+    driver.keeps_session = args.session_file
     if args.uvloop:
         asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())
     row: dict[str, object] = {"client": args.client, "version": version(driver.distribution)}

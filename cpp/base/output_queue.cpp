@@ -7,6 +7,10 @@
 
 namespace amqtt {
 
+block_pool::block_pool() = default;
+
+block_pool::~block_pool() = default;
+
 block_pool::block block_pool::take(std::size_t size) {
     std::vector<block>& free = free_of(size);
     if (free.empty()) return block(new std::uint8_t[size]);
@@ -30,10 +34,26 @@ void block_pool::move_to(block_pool& other) {
     }
 }
 
+std::unique_ptr<output_list> block_pool::take_list() {
+    if (free_lists_.empty()) return std::make_unique<output_list>();
+    std::unique_ptr<output_list> list = std::move(free_lists_.back());
+    free_lists_.pop_back();
+    return list;
+}
+
+void block_pool::give_back_list(std::unique_ptr<output_list> list) {
+    if (free_lists_.size() == kept_lists || list->segments.capacity() > kept_segments) return;
+    list->segments.clear();
+    list->head = 0;
+    list->is_borrowing = false;
+    free_lists_.push_back(std::move(list));
+}
+
 std::uint8_t* output_queue::allocate(std::size_t n) {
     assert(n <= block_pool::block_size);
-    const bool is_first = segments_.size() == head_;
-    if (is_first || segments_.back().room < n) {
+    std::vector<output_segment>& segments = list().segments;
+    const bool is_first = segments.size() == list_->head;
+    if (is_first || segments.back().room < n) {
         output_segment fresh;
         fresh.block_size = is_first && n <= block_pool::small_block_size
                                ? block_pool::small_block_size
@@ -41,9 +61,9 @@ std::uint8_t* output_queue::allocate(std::size_t n) {
         fresh.block = pool_->take(fresh.block_size);
         fresh.data = fresh.block.get();
         fresh.room = fresh.block_size;
-        segments_.push_back(std::move(fresh));
+        segments.push_back(std::move(fresh));
     }
-    output_segment& last = segments_.back();
+    output_segment& last = segments.back();
     // The block is ours, only the view of it that leaves this class is const.
     auto* place = const_cast<std::uint8_t*>(last.data) + last.size;
     last.size += n;
@@ -54,8 +74,8 @@ std::uint8_t* output_queue::allocate(std::size_t n) {
 
 void output_queue::append(bytes_view data) {
     while (!data.empty()) {
-        const bool has_room = segments_.size() != head_ && segments_.back().room > 0;
-        const std::size_t room = has_room ? segments_.back().room : block_pool::block_size;
+        const std::size_t left = size_ > 0 ? list_->segments.back().room : 0;
+        const std::size_t room = left > 0 ? left : block_pool::block_size;
         const std::size_t n = std::min(room, data.size());
         std::memcpy(allocate(n), data.data(), n);
         data = data.subspan(n);
@@ -68,16 +88,15 @@ void output_queue::append_shared(message_ptr owner, bytes_view data) {
     shared.data = data.data();
     shared.size = data.size();
     shared.owner = std::move(owner);
-    segments_.push_back(std::move(shared));
+    list().segments.push_back(std::move(shared));
     size_ += data.size();
 }
 
 std::size_t output_queue::gather(std::span<bytes_view> slices) const noexcept {
-    const std::size_t n = std::min(slices.size(), segments_.size() - head_);
-    for (std::size_t i = 0; i < n; ++i) {
-        const output_segment& s = segments_[head_ + i];
-        slices[i] = {s.data, s.size};
-    }
+    const auto next = waiting();
+    const std::size_t n = std::min(slices.size(), next.size());
+    for (std::size_t i = 0; i < n; ++i)
+        slices[i] = {next[i].data, next[i].size};
     return n;
 }
 
@@ -85,7 +104,7 @@ void output_queue::consume(std::size_t n) {
     assert(n <= size_);
     size_ -= n;
     while (n > 0) {
-        output_segment& first = segments_[head_];
+        output_segment& first = waiting().front();
         if (n < first.size) {
             first.data += n;
             first.size -= n;
@@ -94,18 +113,22 @@ void output_queue::consume(std::size_t n) {
         n -= first.size;
         pop_front();
     }
-    if (size_ == 0) clear();
+    if (size_ == 0) {
+        clear();
+        return;
+    }
     // Keeps the dead prefix from growing in a queue that never runs empty.
-    if (head_ > 64 && head_ * 2 > segments_.size()) {
-        segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(head_));
-        head_ = 0;
+    if (list_->head > 64 && list_->head * 2 > list_->segments.size()) {
+        const auto begin = list_->segments.begin();
+        list_->segments.erase(begin, begin + static_cast<std::ptrdiff_t>(list_->head));
+        list_->head = 0;
     }
 }
 
 void output_queue::move_to(output_queue& other, std::size_t n) {
     assert(n <= size_);
     while (n > 0) {
-        const output_segment& first = segments_[head_];
+        const output_segment& first = waiting().front();
         const std::size_t part = std::min(n, first.size);
         if (first.owner) {
             other.append_shared(first.owner, {first.data, part});
@@ -118,24 +141,23 @@ void output_queue::move_to(output_queue& other, std::size_t n) {
 }
 
 void output_queue::copy_out(std::vector<std::uint8_t>& to) {
-    for (std::size_t i = head_; i < segments_.size(); ++i)
-        to.insert(to.end(), segments_[i].data, segments_[i].data + segments_[i].size);
+    for (const output_segment& each : waiting())
+        to.insert(to.end(), each.data, each.data + each.size);
     clear();
 }
 
 std::size_t output_queue::hand_over(std::vector<output_segment>& to) {
-    const std::size_t count = segments_.size() - head_;
-    for (std::size_t i = head_; i < segments_.size(); ++i)
-        to.push_back(std::move(segments_[i]));
-    head_ = segments_.size();
+    const auto all = waiting();
+    for (output_segment& each : all)
+        to.push_back(std::move(each));
     clear();
-    return count;
+    return all.size();
 }
 
 void output_queue::take_over(std::span<output_segment> segments) {
     for (output_segment& each : segments) {
         size_ += each.size;
-        segments_.push_back(std::move(each));
+        list().segments.push_back(std::move(each));
     }
 }
 
@@ -145,15 +167,14 @@ void output_queue::append_borrowed(bytes_view data) {
     output_segment borrowed;
     borrowed.data = data.data();
     borrowed.size = data.size();
-    segments_.push_back(std::move(borrowed));
+    list().segments.push_back(std::move(borrowed));
     size_ += data.size();
-    is_borrowing_ = true;
+    list_->is_borrowing = true;
 }
 
 void output_queue::keep_borrowed() {
-    if (!std::exchange(is_borrowing_, false)) return;
-    for (std::size_t i = head_; i < segments_.size(); ++i) {
-        output_segment& each = segments_[i];
+    if (!list_ || !std::exchange(list_->is_borrowing, false)) return;
+    for (output_segment& each : waiting()) {
         if (each.block || each.owner) continue;
         each.block = pool_->take();
         each.block_size = block_pool::block_size;
@@ -164,21 +185,18 @@ void output_queue::keep_borrowed() {
 }
 
 void output_queue::clear() {
-    while (head_ < segments_.size())
+    if (!list_) return;
+    while (!waiting().empty())
         pop_front();
-    segments_.clear();
-    is_borrowing_ = false;
-    // An idle connection keeps room for a few segments only.
-    if (segments_.capacity() > 16) segments_.shrink_to_fit();
-    head_ = 0;
+    pool_->give_back_list(std::move(list_));
     size_ = 0;
 }
 
 void output_queue::pop_front() {
-    output_segment& first = segments_[head_];
+    output_segment& first = waiting().front();
     if (first.block) pool_->give_back(std::move(first.block), first.block_size);
     first.owner.reset();
-    ++head_;
+    ++list_->head;
 }
 
 }  // namespace amqtt

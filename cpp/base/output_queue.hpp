@@ -12,11 +12,18 @@
 
 namespace amqtt {
 
-// Blocks of two sizes, recycled among the connections of one thread. Not thread-safe. The small
-// ones are for connections that are sent little at a time: with blocks of one size, a message to a
-// thousand subscribers would touch a thousand pages.
+struct output_list;
+
+// What connections of one thread need for their output, recycled among them. Not thread-safe.
+// There are blocks of two sizes. The small ones are for connections that are sent little at a time:
+// with blocks of one size, a message to a thousand subscribers would touch a thousand pages.
 class block_pool {
   public:
+    block_pool();
+    ~block_pool();
+    block_pool(const block_pool&) = delete;
+    block_pool& operator=(const block_pool&) = delete;
+
     static constexpr std::size_t block_size = 16 * 1024;
     static constexpr std::size_t small_block_size = 1024;
     using block = std::unique_ptr<std::uint8_t[]>;
@@ -24,11 +31,16 @@ class block_pool {
     // size is one of the two.
     block take(std::size_t size = block_size);
     void give_back(block b, std::size_t size = block_size);
-    // Gives all that were given back to another pool.
+    // Gives all blocks that were given back to another pool.
     void move_to(block_pool& other);
+    // An empty list, and back again.
+    std::unique_ptr<output_list> take_list();
+    void give_back_list(std::unique_ptr<output_list> list);
 
   private:
     static constexpr std::size_t kept_at_most = 4 * 1024 * 1024;  // bytes of each size
+    static constexpr std::size_t kept_lists = 4096;
+    static constexpr std::size_t kept_segments = 64;  // room of a list that is kept
 
     std::vector<block>& free_of(std::size_t size) noexcept {
         return size == block_size ? free_ : free_small_;
@@ -36,6 +48,7 @@ class block_pool {
 
     std::vector<block> free_;
     std::vector<block> free_small_;
+    std::vector<std::unique_ptr<output_list>> free_lists_;
 };
 
 // Bytes that lie together: in a block of a pool, or in a message.
@@ -48,6 +61,14 @@ struct output_segment {
     message_ptr owner;           // set when the bytes are in a message; neither: they are borrowed
 };
 
+// What waits in an output_queue.
+struct output_list {
+    std::vector<output_segment> segments;
+    std::size_t head = 0;  // first segment not yet consumed
+    bool is_borrowing = false;
+};
+
+// Has no more than a pointer for what waits while nothing does: most connections are idle.
 class output_queue {
   public:
     // The pool must outlive the queue.
@@ -62,6 +83,7 @@ class output_queue {
     // Queues data without copying it; owner keeps it alive until it is consumed.
     void append_shared(message_ptr owner, bytes_view data);
 
+    block_pool& pool() const noexcept { return *pool_; }
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
 
@@ -85,13 +107,20 @@ class output_queue {
     void clear();
 
   private:
+    output_list& list() {
+        if (!list_) list_ = pool_->take_list();
+        return *list_;
+    }
+    // What waits.
+    std::span<output_segment> waiting() const noexcept {
+        return list_ ? std::span(list_->segments).subspan(list_->head)
+                     : std::span<output_segment>();
+    }
     void pop_front();
 
     block_pool* pool_;
-    std::vector<output_segment> segments_;
-    std::size_t head_ = 0;  // first segment not yet consumed
+    std::unique_ptr<output_list> list_;
     std::size_t size_ = 0;
-    bool is_borrowing_ = false;
 };
 
 }  // namespace amqtt

@@ -1,7 +1,9 @@
 #include "bindings/broker_events.hpp"
 
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "bindings/convert.hpp"
@@ -78,13 +80,13 @@ py::object lenient_text(const std::string& text) {
 }
 
 struct to_tuple {
-    instant now;
+    instant now{0};
 
     py::object operator()(state_changes_event& e) const {
         return py::make_tuple(state_changes_kind, to_python(*e.batch, now));
     }
     py::object operator()(log_record& e) const {
-        return py::make_tuple(log_kind, static_cast<int>(e.level), e.logger, lenient_text(e.text));
+        return py::make_tuple(static_cast<int>(e.level), e.logger, lenient_text(e.text));
     }
     py::object operator()(authenticate_event& e) const {
         return py::make_tuple(authenticate_kind, e.ticket, to_python(*e.who));
@@ -134,10 +136,41 @@ struct to_tuple {
     }
 };
 
+// Log records that follow each other. Many are the same as the one before, and so are their
+// objects.
+class record_list {
+  public:
+    const py::list& items() const noexcept { return items_; }
+    // The record must outlive the list.
+    void add(log_record& record) {
+        const bool again = last_ && last_->level == record.level &&
+                           last_->logger == record.logger && last_->text == record.text;
+        if (!again) made_ = to_tuple{}(record);
+        last_ = &record;
+        items_.append(made_);
+    }
+
+  private:
+    py::list items_;
+    const log_record* last_ = nullptr;
+    py::object made_;  // of it
+};
+
 }  // namespace
 
-py::object to_python(broker_event& event, instant now) {
-    return std::visit(to_tuple{now}, event);
+py::list to_python(std::vector<broker_event>& events, instant now) {
+    py::list all;
+    std::optional<record_list> records;  // the last of all, while that is one of log records
+    for (broker_event& event : events) {
+        if (auto* record = std::get_if<log_record>(&event)) {
+            if (!records) all.append(py::make_tuple(log_kind, records.emplace().items()));
+            records->add(*record);
+        } else {
+            records.reset();
+            all.append(std::visit(to_tuple{now}, event));
+        }
+    }
+    return all;
 }
 
 py::dict to_python(const session_facts& facts) {

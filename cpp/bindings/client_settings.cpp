@@ -124,6 +124,8 @@ connect_settings to_connect_settings(const py::dict& values) {
     }
     settings.properties = to_encoded_properties(values["properties"], property_scope::connect);
     settings.manual_acknowledgement = values["manual_acknowledgement"].cast<bool>();
+    settings.send_maximum = values["send_maximum"].cast<std::uint16_t>();
+    settings.qos2_maximum = values["qos2_maximum"].cast<std::uint16_t>();
     settings.watch_packets = values["watch_packets"].cast<bool>();
     settings.receive_messages = values["receive_messages"].cast<std::size_t>();
     settings.receive_bytes = values["receive_bytes"].cast<std::size_t>();

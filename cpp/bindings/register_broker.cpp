@@ -37,11 +37,7 @@ broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max
 py::tuple take_events(broker_engine& engine, std::size_t most) {
     std::vector<broker_event> events;
     const bool more = engine.take_events(events, most);
-    py::list all;
-    const instant now = engine.now();
-    for (broker_event& event : events)
-        all.append(to_python(event, now));
-    return py::make_tuple(all, more);
+    return py::make_tuple(to_python(events, engine.now()), more);
 }
 
 using py_acl = std::map<std::string, std::vector<std::string>>;

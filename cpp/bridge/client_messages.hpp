@@ -88,7 +88,9 @@ struct connect_settings {
     std::optional<will_settings> will;
     encoded_properties properties;
     bool manual_acknowledgement = false;
-    bool watch_packets = false;  // client_packet_event for each
+    std::uint16_t send_maximum = 65'535;  // QoS 1 and 2 messages on their way at a time
+    std::uint16_t qos2_maximum = 65'535;  // those of QoS 2 among them
+    bool watch_packets = false;           // client_packet_event for each
     // Messages that may wait in Python, by count and payload, before reading stops; 0: no bound.
     std::size_t receive_messages = 0;
     std::size_t receive_bytes = 0;

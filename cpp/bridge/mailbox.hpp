@@ -17,7 +17,7 @@ struct mailbox_limits {
 };
 
 // Any thread may push, one thread takes. wake runs on the pushing thread, outside the lock, when
-// the mailbox turns from empty to non-empty.
+// there is something to take of which the taking thread was not told.
 template <class Item>
 class mailbox {
   public:
@@ -28,21 +28,34 @@ class mailbox {
     // counts for.
     bool push(Item item, std::size_t bytes = 0) { return put(std::move(item), bytes, true); }
 
+    // The same for what is in no hurry: it does not wake. It is taken with what comes behind it and
+    // does, or when wake_for_rest() is called, which somebody has to do now and then.
+    bool push_unhurried(Item item, std::size_t bytes = 0) {
+        return put(std::move(item), bytes, true, false);
+    }
+    void wake_for_rest() {
+        {
+            const std::lock_guard guard(mutex_);
+            if (items_.empty() || std::exchange(woken_, true)) return;
+        }
+        wake_();
+    }
+
     // Accepts the item whatever the bounds say: for what is bounded elsewhere or must not be lost.
     void push_unbounded(Item item, std::size_t bytes = 0) { put(std::move(item), bytes, false); }
 
     // The same for many at once, which are moved from.
     void push_all_unbounded(std::vector<Item>& items) {
         if (items.empty()) return;
-        bool was_empty = false;
+        bool wakes = false;
         {
             const std::lock_guard guard(mutex_);
-            was_empty = items_.empty();
+            wakes = !std::exchange(woken_, true);
             for (Item& item : items)
                 items_.push_back(std::move(item));
         }
         items.clear();
-        if (was_empty) wake_();
+        if (wakes) wake_();
     }
 
     // Moves at most `most` items to the end of `into`; true when more are there. before_refill
@@ -56,6 +69,7 @@ class mailbox {
             const std::lock_guard guard(mutex_);
             items_.swap(batch_);
             bytes_ = 0;
+            woken_ = false;
         }
         const std::size_t last = next_ + std::min(batch_.size() - next_, most);
         while (next_ < last)
@@ -74,19 +88,19 @@ class mailbox {
     }
 
   private:
-    bool put(Item item, std::size_t bytes, bool bounded) {
-        bool was_empty = false;
+    bool put(Item item, std::size_t bytes, bool bounded, bool hurried = true) {
+        bool wakes = false;
         {
             const std::lock_guard guard(mutex_);
             if (bounded && (items_.size() >= limits_.items || bytes_ + bytes > limits_.bytes)) {
                 ++dropped_;
                 return false;
             }
-            was_empty = items_.empty();
+            wakes = hurried && !std::exchange(woken_, true);
             items_.push_back(std::move(item));
             bytes_ += bytes;
         }
-        if (was_empty) wake_();
+        if (wakes) wake_();
         return true;
     }
 
@@ -97,6 +111,7 @@ class mailbox {
     mutable std::mutex mutex_;
     std::vector<Item> items_;
     std::size_t bytes_ = 0;
+    bool woken_ = false;  // for what is in items_
     std::uint64_t dropped_ = 0;
 };
 

@@ -42,9 +42,11 @@ void notifier::notify() noexcept {
     const std::uint64_t one = 1;
     // Full means there is a notification already.
     [[maybe_unused]] const auto written = ::write(write_fd_, &one, sizeof one);
+    told_ = true;  // after that: who finds it false and does not read is woken once too often
 }
 
 void notifier::reset() noexcept {
+    if (!told_.exchange(false)) return;
     std::uint64_t ignored[32];
     while (::read(read_fd_, ignored, sizeof ignored) == sizeof ignored) {
     }

@@ -139,7 +139,7 @@ void broker::timer_fired(timer& t) {
     }
     if (t.kind == will_delay) {
         auto& s = *static_cast<session*>(t.owner);
-        const auto will = std::exchange(s.delayed_will, nullptr);
+        const auto will = std::exchange(s.away->will, nullptr);
         publish_will(s, *will);
         session_changed(s);
         return;
@@ -195,7 +195,7 @@ void broker::decide(std::uint64_t ticket, const decision& made, instant now,
         refuse(c, made.code, "authentication failed", made.reason);
         return;
     }
-    if (user_name) c.request->user_name = std::move(user_name);
+    if (user_name) c.request->set_user_name(std::move(*user_name));
     c.connection.restart_keep_alive(now);
     admit(c);
     go_on(c);
@@ -376,18 +376,19 @@ duration broker::expiry_of(const session& s) const noexcept {
 void broker::leave(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason) {
     const duration expiry = expiry_of(s);
     if (expiry == duration{0}) {
-        s.delayed_will = std::move(will);  // until the session has ended, which is now
+        if (will) s.absence_begins().will = std::move(will);  // until the session has ended: now
         drop_session(s, &c, reason);
         return;
     }
+    absence& away = s.absence_begins();
+    away.since = now_;
     if (will && will->delay > 0) {
-        s.will_delay.kind = will_delay;
-        timers_.set(s.will_delay, now_ + std::chrono::seconds(will->delay));
-        s.delayed_will = std::move(will);
+        away.will_delay.kind = will_delay;
+        timers_.set(away.will_delay, now_ + std::chrono::seconds(will->delay));
+        away.will = std::move(will);
     } else if (will) {
         publish_will(s, *will);
     }
-    s.disconnected_at = now_;
     session_changed(s);
     if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
     set_expiry_timer(s, expiry);
@@ -395,8 +396,9 @@ void broker::leave(client& c, session& s, std::unique_ptr<will_message> will, re
 
 void broker::set_expiry_timer(session& s, duration left) {
     if (left == duration::max()) return;
-    s.expiry.kind = session_expiry;
-    timers_.set(s.expiry, now_ + left);
+    timer& expiry = s.absence_begins().expiry;
+    expiry.kind = session_expiry;
+    timers_.set(expiry, now_ + left);
 }
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
@@ -405,7 +407,9 @@ void broker::drop_session(session& s, const client* leaving, reason_code reason)
     hand_over_shared(s);
     router_.unsubscribe_all(s);
     // The session is no member of a shared subscription any more that could be chosen for its will.
-    if (const auto will = std::exchange(s.delayed_will, nullptr)) publish_will(s, *will);
+    if (s.away) {
+        if (const auto will = std::exchange(s.away->will, nullptr)) publish_will(s, *will);
+    }
     if (leaving && hooks_.wants(hook::client_disconnected)) {
         hooks_.client_disconnected(*leaving, reason);
     }

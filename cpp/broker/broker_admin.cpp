@@ -65,7 +65,7 @@ session* broker::create_session(std::string_view client_id) {
     if (sessions_.find(client_id)) return nullptr;
     session& created = sessions_.create(std::string(client_id));
     created.expiry_interval = never_expires;
-    created.disconnected_at = now_;
+    created.absence_begins().since = now_;
     set_expiry_timer(created, expiry_of(created));
     session_changed(created);
     return &created;

@@ -7,7 +7,7 @@
 namespace amqtt {
 
 void broker::handle(client& c, const auth_packet& packet) {
-    const auto& method = c.request->authentication_method;
+    const auto& method = c.request->authentication_method();
     if (!method) {
         handle(c, protocol_error("AUTH without an Authentication Method in CONNECT"));
         return;
@@ -58,7 +58,7 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
     const bool connected = c.phase == client_phase::connected;
     properties props;
     props.add(property_id::authentication_method,
-              std::string_view(*c.request->authentication_method));
+              std::string_view(*c.request->authentication_method()));
     if (!answer.data.empty()) {
         props.add(property_id::authentication_data, as_bytes(answer.data));
     }
@@ -77,9 +77,9 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             break;
         case authentication_outcome::accepted:
             end_exchange(c);
-            if (answer.user_name) c.request->user_name = answer.user_name;
+            if (answer.user_name) c.request->set_user_name(*answer.user_name);
             if (!connected) {
-                c.request->authentication_data = answer.data;
+                c.request->set_authentication_data(answer.data);
                 admit(c);
                 return;
             }

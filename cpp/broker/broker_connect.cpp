@@ -93,13 +93,13 @@ void broker::handle(client& c, const connect_packet& packet) {
     }
     request.id_was_assigned = packet.client_id.empty();
     if (packet.client_id.empty()) request.client_id = sessions_.new_client_id();
-    if (request.authentication_method) {
+    if (request.authentication_method()) {
         start_exchange(c);
-        take_step(c, {*request.authentication_method,
+        take_step(c, {*request.authentication_method(),
                       packet.props.binary(property_id::authentication_data)});
         return;
     }
-    if (c.limits.anonymous && !request.user_name) {
+    if (c.limits.anonymous && !request.user_name()) {
         if (*c.limits.anonymous) {
             admit(c);
         } else {
@@ -156,8 +156,8 @@ void broker::let_in(client& c) {
         response_information = filled_in(settings_.response_information, request.client_id);
     }
     properties props = connack_properties(c, response_information);
-    if (!request.authentication_data.empty()) {
-        props.add(property_id::authentication_data, as_bytes(request.authentication_data));
+    if (!request.authentication_data().empty()) {
+        props.add(property_id::authentication_data, as_bytes(request.authentication_data()));
     }
     if (!c.connection.accepts_connack(props)) {
         refuse(c, reason_code::packet_too_large, "its Maximum Packet Size has no room for CONNACK");
@@ -173,19 +173,18 @@ void broker::let_in(client& c) {
     const std::uint64_t before = position();
     bool present = false;
     session& s = session_for(c, present);
-    s.expiry.cancel();
     // The client is back in time: its will is not to be published (5.0: MQTT-3.1.3-9).
-    s.will_delay.cancel();
-    s.delayed_will.reset();
+    s.away.reset();
     s.expiry_interval = request.session_expiry_interval;
     s.resend_pending = false;
-    s.user_name = request.user_name;
+    s.user_name = request.user_name();
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
     session_changed(s);
     if (request.version == protocol_version::v5_0) {
-        c.receive_quota = c.limits.receive_maximum + s.received_qos2().size();
+        c.receive_quota =
+            c.limits.receive_maximum + static_cast<std::uint32_t>(s.received_qos2().size());
     }
     c.idle.cancel();
     if (request.keep_alive != 0) {
@@ -244,8 +243,8 @@ properties broker::connack_properties(const client& c,
     if (!response_information.empty()) {
         props.add(id::response_information, std::string_view(response_information));
     }
-    if (request.authentication_method) {
-        props.add(id::authentication_method, std::string_view(*request.authentication_method));
+    if (request.authentication_method()) {
+        props.add(id::authentication_method, std::string_view(*request.authentication_method()));
     }
     return props;
 }

@@ -179,7 +179,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
 }
 
 void broker::pubrel_received(client& c, std::uint16_t packet_id) {
-    const bool known = c.state->received_qos2().erase(packet_id) != 0;
+    const bool known = c.state->received_qos2().erase(packet_id);
     if (known && journal_) journal_->received_removed(*c.state, packet_id);
     // The client is free to use the identifier for another message.
     const held_back stored(journal_.get(), c);

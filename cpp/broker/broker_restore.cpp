@@ -77,8 +77,9 @@ void broker::restore_session(session_row& row) {
     s.record = row.id;
     s.user_name = std::move(row.user_name);
     s.expiry_interval = row.expiry_interval;
-    s.disconnected_at = row.disconnected_at.value_or(now_);
-    if (row.will) s.delayed_will = std::make_unique<will_message>(std::move(*row.will));
+    absence& away = s.absence_begins();
+    away.since = row.disconnected_at.value_or(now_);
+    if (row.will) away.will = std::make_unique<will_message>(std::move(*row.will));
     if (!row.disconnected_at) restored_->connected.push_back(row.id);
     restored_->sessions.emplace(row.id, &s);
 }
@@ -209,15 +210,16 @@ void broker::begin_again(session& s, bool was_connected) {
         drop_session(s);
         return;
     }
-    const duration away = now_ - s.disconnected_at;
+    absence& absent = s.absence_begins();
+    const duration away = now_ - absent.since;
     if (was_connected) session_changed(s);
-    if (s.delayed_will) {
-        const duration delay = std::chrono::seconds(s.delayed_will->delay);
+    if (absent.will) {
+        const duration delay = std::chrono::seconds(absent.will->delay);
         if (delay > away) {
-            s.will_delay.kind = will_delay;
-            timers_.set(s.will_delay, now_ + delay - away);
+            absent.will_delay.kind = will_delay;
+            timers_.set(absent.will_delay, now_ + delay - away);
         } else {
-            const auto will = std::exchange(s.delayed_will, nullptr);
+            const auto will = std::exchange(absent.will, nullptr);
             publish_will(s, *will);
             session_changed(s);
         }

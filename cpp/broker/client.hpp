@@ -34,7 +34,7 @@ struct tls_peer {
 struct peer_info {
     std::string address;
     std::uint16_t port = 0;
-    std::string listener;                 // the name of the listener it came through
+    std::string_view listener;            // the name of the listener it came through, which has it
     std::shared_ptr<const tls_peer> tls;  // once its handshake is complete; nullptr without TLS
     // What that listener admits; outlives the connection. Null: broker_settings::limits.
     const connection_limits* limits = nullptr;
@@ -77,26 +77,26 @@ struct client
     peer_info peer;
     const connection_limits& limits;
     server_connection connection;
-    client_phase phase = client_phase::connecting;
-    bool flush_requested = false;  // set by the broker, reset by the transport
-    bool held_up = false;          // input waits until answers were sent
-    session* state = nullptr;      // while connected
+    session* state = nullptr;  // while connected
     std::optional<connect_request> request;
     std::uint64_t ticket = 0;  // of the question whether it may connect; 0: not asked yet
     // The connection of its session, whose last packets are to be looked at before it comes in.
     client* predecessor = nullptr;
     std::unique_ptr<held_packet> held;
     std::unique_ptr<packet_watcher> watcher;
-    std::unique_ptr<back_pressure> pressure;  // on those who publish to it
-    client* slowed_by = nullptr;              // whose pressure it feels, so it is not read from
-    bool throttled = false;                   // observers do not keep up, so it is not read from
+    std::unique_ptr<authentication_exchange> exchange;  // while one is running
+    std::unique_ptr<back_pressure> pressure;            // on those who publish to it
+    client* slowed_by = nullptr;  // whose pressure it feels, so it is not read from
+    timer idle;                   // connect time-out, decision deadline, keep alive
     // Closed when the store has committed that batch; 0: not waiting for any.
     std::uint64_t close_after = 0;
-    reason_code close_reason = reason_code::success;
-    timer idle;  // connect time-out, decision deadline, keep alive
-    std::unique_ptr<authentication_exchange> exchange;  // while one is running
     // QoS 2 messages that may be in flight from it, those of earlier connections included.
-    std::size_t receive_quota = UINT16_MAX;
+    std::uint32_t receive_quota = UINT16_MAX;
+    client_phase phase = client_phase::connecting;
+    reason_code close_reason = reason_code::success;
+    bool flush_requested = false;  // set by the broker, reset by the transport
+    bool held_up = false;          // input waits until answers were sent
+    bool throttled = false;        // observers do not keep up, so it is not read from
 };
 
 }  // namespace amqtt

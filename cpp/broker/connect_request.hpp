@@ -4,8 +4,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/rare.hpp"
 #include "codec/connect.hpp"
 #include "protocol/server_connection.hpp"
 #include "session/session.hpp"
@@ -17,42 +20,65 @@ namespace amqtt {
 struct connect_request {
     explicit connect_request(const connect_packet& packet)
         : version(packet.version),
-          client_id(packet.client_id),
           clean_start(packet.clean_start),
-          keep_alive(packet.keep_alive) {
-        read_properties(packet.props);
-        for (const property& p : packet.props.all())
-            encode_property(p, encoded_properties);
-        if (packet.user_name) user_name.emplace(*packet.user_name);
-        if (packet.password) password.emplace(as_text(*packet.password));
+          keep_alive(packet.keep_alive),
+          session_expiry_interval(version == protocol_version::v5_0 || clean_start ? 0
+                                                                                   : never_expires),
+          client_id(packet.client_id) {
+        if (!packet.props.empty()) read_properties(packet.props);
+        if (packet.user_name) extras_.make().user_name.emplace(*packet.user_name);
+        if (packet.password) extras_.make().password.emplace(as_text(*packet.password));
         if (packet.will) will = std::make_unique<will_message>(*packet.will);
     }
 
+    const std::optional<std::string>& user_name() const noexcept { return extras_->user_name; }
+    void set_user_name(std::string name) { extras_.make().user_name = std::move(name); }
+    // Any bytes.
+    const std::optional<std::string>& password() const noexcept { return extras_->password; }
+    const std::optional<std::string>& authentication_method() const noexcept {
+        return extras_->authentication_method;
+    }
+    // For CONNACK.
+    std::string_view authentication_data() const noexcept { return extras_->authentication_data; }
+    void set_authentication_data(std::string data) {
+        extras_.make().authentication_data = std::move(data);
+    }
+    // All of them, without their length.
+    const std::vector<std::uint8_t>& encoded_properties() const noexcept {
+        return extras_->encoded_properties;
+    }
+
     protocol_version version;
-    std::string client_id;  // the assigned one if the client sent none
     bool clean_start;
     std::uint16_t keep_alive;
-    std::optional<std::string> user_name;
-    std::optional<std::string> password;  // any bytes
-    std::unique_ptr<will_message> will;   // most clients have none
 
     // MQTT 5.0; in MQTT 3 what their absence means.
+    std::uint16_t receive_maximum = UINT16_MAX;
     bool id_was_assigned = false;
     bool keep_alive_was_changed = false;  // to the longest the server admits
-    std::uint32_t session_expiry_interval = 0;
-    std::uint16_t receive_maximum = UINT16_MAX;
     bool wants_response_information = false;
-    std::optional<std::string> authentication_method;
-    std::string authentication_data;  // for CONNACK
+    std::uint32_t session_expiry_interval;
     peer_limits limits;
-    std::vector<std::uint8_t> encoded_properties;  // all of them, without their length
+
+    std::string client_id;               // the assigned one if the client sent none
+    std::unique_ptr<will_message> will;  // most clients have none
 
   private:
+    // What clients have that say who they are, or that send properties.
+    struct extras {
+        std::optional<std::string> user_name;
+        std::optional<std::string> password;
+        std::optional<std::string> authentication_method;
+        std::string authentication_data;
+        std::vector<std::uint8_t> encoded_properties;
+    };
+
     void read_properties(const properties& props) {
         using id = property_id;
-        const std::uint32_t absent =
-            version == protocol_version::v5_0 || clean_start ? 0 : never_expires;
-        session_expiry_interval = props.integer(id::session_expiry_interval, absent);
+        for (const property& p : props.all())
+            encode_property(p, extras_.make().encoded_properties);
+        session_expiry_interval =
+            props.integer(id::session_expiry_interval, session_expiry_interval);
         receive_maximum =
             static_cast<std::uint16_t>(props.integer(id::receive_maximum, UINT16_MAX));
         limits.maximum_packet_size = props.integer(id::maximum_packet_size, UINT32_MAX);
@@ -61,9 +87,11 @@ struct connect_request {
         limits.wants_problem_information = props.integer(id::request_problem_information, 1) != 0;
         wants_response_information = props.integer(id::request_response_information, 0) != 0;
         if (props.contains(id::authentication_method)) {
-            authentication_method.emplace(props.text(id::authentication_method));
+            extras_.make().authentication_method.emplace(props.text(id::authentication_method));
         }
     }
+
+    rare<extras> extras_;
 };
 
 }  // namespace amqtt

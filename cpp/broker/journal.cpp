@@ -25,9 +25,9 @@ session_row row_of(const session& s) {
         row.keep_alive = request.keep_alive;
         row.clean_start = request.clean_start;
         row.will = row_of(request.will.get());
-    } else {
-        row.disconnected_at = s.disconnected_at;
-        row.will = row_of(s.delayed_will.get());
+    } else if (s.away) {
+        row.disconnected_at = s.away->since;
+        row.will = row_of(s.away->will.get());
     }
     return row;
 }

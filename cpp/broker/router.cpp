@@ -6,7 +6,8 @@
 namespace amqtt {
 namespace {
 
-// Topics in the cache of routes; when it is full it starts afresh.
+// Topics in the cache of routes, which starts afresh when it is full, and as many hashes of topics
+// that came lately.
 constexpr std::size_t cached_topics = 16 * 1024;
 // A longer topic is not worth its place.
 constexpr std::size_t cached_topic_size = 256;
@@ -102,33 +103,40 @@ shared_group* router::find_group(std::string_view name) noexcept {
 }
 
 const topic_routes& router::routes_of(std::string_view topic) {
-    auto it = cache_.find(topic);
-    if (it == cache_.end()) {
-        if (cache_.size() >= cached_topics) {
-            cache_.clear();
-            cached_targets_ = 0;
-        }
-        const bool worth_it = topic.size() <= cached_topic_size;
-        // The empty topic is no topic, so its place is free for what is not cached.
-        it = cache_.try_emplace(worth_it ? std::string(topic) : std::string()).first;
-        it->second.generation = 0;
+    cached_routes* const entry = cached(topic);
+    if (!entry) {
+        find_routes(topic, uncached_);
+        return uncached_;
     }
-    cached_routes& cached = it->second;
-    if (cached.generation == generation_) return cached.routes;
-    cached_targets_ -= target_count(cached.routes);
-    find_routes(topic, cached.routes);
-    cached_targets_ += target_count(cached.routes);
-    cached.generation = topic.size() <= cached_topic_size ? generation_ : 0;
-    if (cached_targets_ <= cached_targets_max || cache_.size() == 1) return cached.routes;
-    return keep_only(it);
+    if (entry->generation == generation_) return entry->routes;
+    cached_targets_ -= target_count(entry->routes);
+    find_routes(topic, entry->routes);
+    entry->generation = generation_;
+    cached_targets_ += target_count(entry->routes);
+    if (cached_targets_ <= cached_targets_max) return entry->routes;
+    uncached_ = std::move(entry->routes);
+    forget_cached();
+    return uncached_;
 }
 
-const topic_routes& router::keep_only(route_cache::iterator kept) {
-    std::string topic = kept->first;
-    cached_routes routes = std::move(kept->second);
+router::cached_routes* router::cached(std::string_view topic) {
+    const auto it = cache_.find(topic);
+    if (it != cache_.end()) return &it->second;
+    if (topic.size() > cached_topic_size || !has_come_again(topic)) return nullptr;
+    if (cache_.size() == cached_topics) forget_cached();
+    return &cache_.try_emplace(std::string(topic)).first->second;
+}
+
+bool router::has_come_again(std::string_view topic) {
+    lately_.resize(cached_topics);
+    const std::size_t hash = text_hash()(topic);
+    const auto rest = static_cast<std::uint32_t>(hash >> 32);
+    return std::exchange(lately_[hash % cached_topics], rest) == rest;
+}
+
+void router::forget_cached() {
     cache_.clear();
-    cached_targets_ = target_count(routes.routes);
-    return cache_.emplace(std::move(topic), std::move(routes)).first->second.routes;
+    cached_targets_ = 0;
 }
 
 void router::find_routes(std::string_view topic, topic_routes& found) {

@@ -82,17 +82,23 @@ class router {
 
     void insert(subscription& added, const parsed_filter& filter);
     void take_out(subscription& existing);
+    // The entry of a topic that is cached or is worth it, else null.
+    cached_routes* cached(std::string_view topic);
+    // Whether a topic has come before, as far as that is remembered.
+    bool has_come_again(std::string_view topic);
     void find_routes(std::string_view topic, topic_routes& found);
     void assign_ids(topic_routes& found);
-    // Empties the cache but for one entry.
-    const topic_routes& keep_only(route_cache::iterator kept);
-
+    void forget_cached();
     subscription_trie trie_;
     retained_store retained_;
     // Keys are views of the groups' name.
     boost::unordered_flat_map<std::string_view, std::unique_ptr<shared_group>> groups_;
-    // Routes of the topics published to lately, valid for the generation they carry.
+    // Routes of topics that come again and again, valid for the generation they carry.
     route_cache cache_;
+    // Of topics that came lately, at a place that the hash says, its other bits; to fill the cache
+    // with topics that come once would cost more than their search.
+    std::vector<std::uint32_t> lately_;
+    topic_routes uncached_;  // what routes_of() has found for a topic that is not cached
     std::size_t cached_targets_ = 0;
     std::size_t subscription_count_ = 0;
     std::uint64_t generation_ = 1;  // counts changes of subscriptions

@@ -6,22 +6,18 @@ namespace amqtt {
 
 session* session_registry::find(std::string_view client_id) noexcept {
     const auto it = sessions_.find(client_id);
-    return it == sessions_.end() ? nullptr : it->second.get();
+    return it == sessions_.end() ? nullptr : it->get();
 }
 
 session& session_registry::create(std::string client_id) {
     auto fresh = std::make_unique<session>(std::move(client_id), limits_);
     session& created = *fresh;
-    created.expiry.owner = &created;
-    created.will_delay.owner = &created;
-    sessions_.emplace(std::string_view(created.client_id()), std::move(fresh));
+    sessions_.insert(std::move(fresh));
     return created;
 }
 
 void session_registry::remove(session& s) {
     const auto it = sessions_.find(std::string_view(s.client_id()));
-    // The key is a view of the session, so the session must outlive the erasure.
-    const std::unique_ptr<session> last = std::move(it->second);
     sessions_.erase(it);
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "session/session.hpp"
 
@@ -28,15 +28,29 @@ class session_registry {
 
     template <class Visit>
     void for_each(Visit&& visit) {
-        for (auto& [id, s] : sessions_)
+        for (const auto& s : sessions_)
             visit(*s);
     }
 
   private:
+    // Hash and equality of sessions.
+    struct by_client_id {
+        using is_transparent = void;
+
+        static std::string_view of(std::string_view client_id) noexcept { return client_id; }
+        static std::string_view of(const std::unique_ptr<session>& s) noexcept {
+            return s->client_id();
+        }
+
+        std::size_t operator()(const auto& key) const noexcept {
+            return boost::hash<std::string_view>()(of(key));
+        }
+        bool operator()(const auto& a, const auto& b) const noexcept { return of(a) == of(b); }
+    };
+
     queue_limits limits_;
     std::mt19937_64 random_;
-    // Keys are views of the sessions' client_id().
-    boost::unordered_flat_map<std::string_view, std::unique_ptr<session>> sessions_;
+    boost::unordered_flat_set<std::unique_ptr<session>, by_client_id, by_client_id> sessions_;
 };
 
 }  // namespace amqtt

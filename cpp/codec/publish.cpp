@@ -28,28 +28,29 @@ constexpr std::uint8_t id_of(property_id id) noexcept {
 }
 
 // What Property Length counts.
-std::size_t properties_size(const outgoing_publish& packet) noexcept {
+std::uint32_t properties_size(const outgoing_publish& packet, protocol_version version) noexcept {
+    if (!has_properties(version)) return 0;
     std::size_t size = packet.forwarded.size();
     if (packet.expiry_interval) size += 5;
     if (packet.topic_alias != 0) size += 3;
     for (const std::uint32_t id : packet.subscription_ids)
         size += 1 + varint_size(id);
-    return size;
-}
-
-// What Remaining Length counts.
-std::uint32_t publish_remaining(const outgoing_publish& packet, protocol_version version) noexcept {
-    std::size_t size = 2 + packet.topic.size() + packet.payload.size();
-    if (packet.level != qos::at_most_once) size += 2;
-    if (has_properties(version)) {
-        const std::size_t props = properties_size(packet);
-        size += varint_size(static_cast<std::uint32_t>(props)) + props;
-    }
     return static_cast<std::uint32_t>(size);
 }
 
-std::uint8_t* write_properties(std::uint8_t* place, const outgoing_publish& packet) noexcept {
-    place = write_varint(place, static_cast<std::uint32_t>(properties_size(packet)));
+// What Remaining Length counts.
+std::uint32_t publish_remaining(const outgoing_publish& packet, protocol_version version,
+                                std::uint32_t property_length) noexcept {
+    std::size_t size = 2 + packet.topic.size() + packet.payload.size();
+    if (packet.level != qos::at_most_once) size += 2;
+    if (has_properties(version)) size += varint_size(property_length) + property_length;
+    return static_cast<std::uint32_t>(size);
+}
+
+std::uint8_t* write_properties(std::uint8_t* place, const outgoing_publish& packet,
+                               std::uint32_t property_length) noexcept {
+    place = write_varint(place, property_length);
+    if (property_length == 0) return place;
     if (packet.expiry_interval) {
         *place++ = id_of(property_id::message_expiry_interval);
         place = write_u32(place, *packet.expiry_interval);
@@ -109,7 +110,7 @@ result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, proto
     if (packet.level != qos::at_most_once && packet.packet_id == 0) {
         return protocol_error("packet identifier of PUBLISH is 0");
     }
-    if (has_properties(version)) {
+    if (has_properties(version) && !in.skip(0)) {  // most have none
         auto props = properties::decode(in, property_scope::publish);
         if (!props) return props.error();
         packet.props = std::move(*props);
@@ -130,7 +131,8 @@ std::vector<std::uint8_t> forwarded_properties(const properties& received) {
 }
 
 std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept {
-    const std::uint32_t remaining = publish_remaining(packet, version);
+    const std::uint32_t remaining =
+        publish_remaining(packet, version, properties_size(packet, version));
     return 1 + varint_size(remaining) + remaining - packet.payload.size();
 }
 
@@ -139,13 +141,14 @@ std::uint8_t* write_publish_header(std::uint8_t* place, const outgoing_publish& 
     auto flags = static_cast<std::uint8_t>(to_byte(packet.level) << 1);
     if (packet.dup) flags |= dup_flag;
     if (packet.retain) flags |= retain_flag;
+    const std::uint32_t property_length = properties_size(packet, version);
     *place++ = first_byte(packet_type::publish, flags);
-    place = write_varint(place, publish_remaining(packet, version));
+    place = write_varint(place, publish_remaining(packet, version, property_length));
     place = write_u16(place, packet.topic.size());
     if (!packet.topic.empty()) std::memcpy(place, packet.topic.data(), packet.topic.size());
     place += packet.topic.size();
     if (packet.level != qos::at_most_once) place = write_u16(place, packet.packet_id);
-    return has_properties(version) ? write_properties(place, packet) : place;
+    return has_properties(version) ? write_properties(place, packet, property_length) : place;
 }
 
 result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version) {

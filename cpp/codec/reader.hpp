@@ -53,6 +53,12 @@ class reader {
     }
     // A Variable Byte Integer in its shortest form.
     std::uint32_t varint() noexcept;
+    // Reads the next byte if that is the value.
+    bool skip(std::uint8_t value) noexcept {
+        if (data_.empty() || data_[0] != value) return false;
+        data_ = data_.subspan(1);
+        return true;
+    }
     bytes_view rest() noexcept { return bytes(data_.size()); }
 
   private:

@@ -24,7 +24,7 @@ class packaged_policy {
 
     opinion authenticate(const connect_request& request) const noexcept {
         if (!settings_.authenticate_anonymous) return opinion::none;
-        const bool named = request.user_name && !request.user_name->empty();
+        const bool named = request.user_name() && !request.user_name()->empty();
         return settings_.allow_anonymous || named ? opinion::allow : opinion::deny;
     }
     // Some packaged plugin has an opinion on topics.

@@ -76,7 +76,7 @@ result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr&
         return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
     }
     inflight_entry& entry = state_.add(ticket, packet_id, content);
-    if (waiting_.empty() && unacknowledged_ < limits_.receive_maximum) {
+    if (waiting_.empty() && has_room(entry)) {
         last_sent_ = now;
         send_entry(entry, false);
     } else {
@@ -88,6 +88,7 @@ result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr&
 // (5.0: MQTT-3.3.4-7)
 void client_connection::send_entry(inflight_entry& entry, bool dup) {
     ++unacknowledged_;
+    if (is_qos2(entry)) ++unacknowledged_qos2_;
     entry.sent = true;
     if (entry.state == inflight_state::awaiting_pubcomp) {
         send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
@@ -100,8 +101,9 @@ void client_connection::send_entry(inflight_entry& entry, bool dup) {
 }
 
 void client_connection::send_waiting() {
-    while (!waiting_.empty() && unacknowledged_ < limits_.receive_maximum) {
+    while (!waiting_.empty()) {
         inflight_entry* entry = state_.inflight.find(waiting_.front());
+        if (entry && !has_room(*entry)) return;
         waiting_.pop_front();
         // Those that come from an earlier connection have been sent there.
         if (entry) send_entry(*entry, std::exchange(entry->counts, false));

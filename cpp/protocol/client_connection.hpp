@@ -64,6 +64,10 @@ struct client_options {
     duration ping_timeout = std::chrono::seconds(10);
     // acknowledge() is called for each message; else they are acknowledged as they come.
     bool manual_acknowledgement = false;
+    // Messages of QoS 1 and 2 on their way at a time, if the server does not say less; and those
+    // of QoS 2 among them.
+    std::uint16_t send_maximum = 65'535;
+    std::uint16_t qos2_maximum = 65'535;
 };
 
 // What the server has said in CONNACK that it bears (section 3.2.2.3).
@@ -78,7 +82,9 @@ class client_connection {
   public:
     // state and pool must outlive the connection.
     client_connection(client_state& state, block_pool& pool, client_options options) noexcept
-        : state_(state), feed_(largest_packet), output_(pool), options_(options) {}
+        : state_(state), feed_(largest_packet), output_(pool), options_(options) {
+        limits_.receive_maximum = options.send_maximum;
+    }
 
     // Shows every packet to watcher, which must live as long; to be called before connect().
     void set_watcher(packet_watcher* watcher) noexcept { watcher_ = watcher; }
@@ -86,9 +92,10 @@ class client_connection {
     // Sends CONNECT; to be called first. Its properties say what the server may send.
     void connect(const connect_packet& packet, instant now);
 
-    // Sends a PUBLISH, when the server's Receive Maximum allows it. True when that completes it
-    // (QoS 0); otherwise client_completed with the ticket follows. Violation when no packet
-    // identifier is free (quota_exceeded), or the server has said that it does not accept it.
+    // Sends a PUBLISH, when the Receive Maximum of the server and the options allow it. True when
+    // that completes it (QoS 0); otherwise client_completed with the ticket follows. Violation when
+    // no packet identifier is free (quota_exceeded), or the server has said that it does not accept
+    // it.
     result<bool> publish(std::uint64_t ticket, const message_ptr& content, instant now);
     // Both return the packet identifier, which they set.
     result<std::uint16_t> subscribe(std::uint64_t ticket, subscribe_packet& packet, instant now);
@@ -162,6 +169,14 @@ class client_connection {
     // What is wrong with a message for this server.
     std::optional<protocol_violation> check(const message& content) const noexcept;
     bool fits(const outgoing_publish& packet, std::size_t more) const noexcept;
+    static bool is_qos2(const inflight_entry& entry) noexcept {
+        return entry.state != inflight_state::awaiting_puback;
+    }
+    // Whether one more message may be on its way.
+    bool has_room(const inflight_entry& entry) const noexcept {
+        return unacknowledged_ < limits_.receive_maximum &&
+               (!is_qos2(entry) || unacknowledged_qos2_ < options_.qos2_maximum);
+    }
     void send_entry(inflight_entry& entry, bool dup);
     void send_waiting();
     void send_publish(const outgoing_publish& packet, const message_ptr& owner);
@@ -200,7 +215,8 @@ class client_connection {
     std::optional<instant> pinged_;  // when the oldest PINGREQ without PINGRESP was sent
     std::vector<std::uint64_t> pings_;
     std::size_t unacknowledged_ = 0;        // PUBLISHes that count for the server's Receive Maximum
-    std::deque<std::uint16_t> waiting_;     // packet identifiers of those that must wait for it
+    std::size_t unacknowledged_qos2_ = 0;   // those of QoS 2 among them
+    std::deque<std::uint16_t> waiting_;     // packet identifiers of those that wait for has_room()
     std::deque<pending_ack> pending_acks_;  // with manual acknowledgement, in order of arrival
     std::vector<client_action> decided_;    // by resume(), the last first
 };

@@ -87,8 +87,8 @@ std::optional<client_action> client_connection::handle_connack(const frame& pack
 
 void client_connection::apply(const connack_packet& packet) {
     const properties& of_server = packet.props;
-    limits_.receive_maximum =
-        static_cast<std::uint16_t>(of_server.integer(property_id::receive_maximum, 65'535));
+    limits_.receive_maximum = static_cast<std::uint16_t>(std::min<std::uint32_t>(
+        of_server.integer(property_id::receive_maximum, 65'535), options_.send_maximum));
     limits_.maximum_packet_size = of_server.integer(property_id::maximum_packet_size, UINT32_MAX);
     limits_.maximum_qos = static_cast<qos>(of_server.integer(property_id::maximum_qos, 2));
     limits_.retain_available = of_server.integer(property_id::retain_available, 1) != 0;
@@ -127,7 +127,7 @@ void client_connection::resume(bool session_present) {
         } else if (const auto problem = is_released ? std::nullopt : check(*entry.content)) {
             decided_.push_back(client_refused{entry.ticket, *problem});
             done.push_back(entry.packet_id);
-        } else if (is_released || (waiting_.empty() && unacknowledged_ < limits_.receive_maximum)) {
+        } else if (is_released || (waiting_.empty() && has_room(entry))) {
             // PUBREL does not wait (5.0: MQTT-3.3.4-8), and stays marked as sent again.
             send_entry(entry, is_released ? false : std::exchange(entry.counts, false));
         } else {
@@ -273,8 +273,9 @@ client_action client_connection::complete(inflight_entry& entry, ack_packet&& la
     if (last.type == packet_type::pubcomp && (is_old || last.code == reason_code::success)) {
         done.code = static_cast<reason_code>(entry.pubrec_code);
     }
-    state_.remove(last.packet_id);
     --unacknowledged_;
+    if (is_qos2(entry)) --unacknowledged_qos2_;
+    state_.remove(last.packet_id);
     send_waiting();
     return done;
 }

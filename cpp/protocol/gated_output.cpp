@@ -15,7 +15,7 @@ bool gated_output::may_pass(send_class what) const noexcept {
 
 output_queue& gated_output::place_behind(send_class what) {
     if (!waiting_) {
-        waiting_ = std::make_unique<waiting>(pool_);
+        waiting_ = std::make_unique<waiting>(ready_.pool());
     } else if (number_ == 0 && may_pass(what)) {
         return ready_;
     }

@@ -23,7 +23,7 @@ enum class send_class : std::uint8_t {
 class gated_output {
   public:
     // The pool must outlive it.
-    explicit gated_output(block_pool& pool) noexcept : pool_(pool), ready_(pool) {}
+    explicit gated_output(block_pool& pool) noexcept : ready_(pool) {}
 
     // What is placed from now on waits for release(number) or a later one; 0: for nothing.
     void hold_for(std::uint64_t number) noexcept { number_ = number; }
@@ -67,7 +67,6 @@ class gated_output {
     output_queue& place_behind(send_class what);
     bool may_pass(send_class what) const noexcept;
 
-    block_pool& pool_;
     output_queue ready_;
     std::unique_ptr<waiting> waiting_;
     std::uint64_t number_ = 0;

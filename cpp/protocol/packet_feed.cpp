@@ -1,6 +1,7 @@
 #include "protocol/packet_feed.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace amqtt {
 namespace {
@@ -23,17 +24,18 @@ result<std::optional<frame>> as_result(const framing& found) {
 
 result<std::optional<frame>> packet_feed::next() {
     drop_tail_packet();
-    if (!tail_.empty()) return next_from_tail();
+    if (tail_.get()) return next_from_tail();
     const framing found = next_frame(input_, max_size_);
     if (found.state == framing::status::complete) input_ = input_.subspan(found.packet.size);
     return as_result(found);
 }
 
 result<std::optional<frame>> packet_feed::next_from_tail() {
+    tail& rest = tail_.make();
     while (true) {
-        const bytes_view kept = bytes_view(tail_).subspan(tail_head_);
+        const bytes_view kept = rest.waiting();
         const framing found = next_frame(kept, max_size_);
-        if (found.state == framing::status::complete) tail_packet_ = found.packet.size;
+        if (found.state == framing::status::complete) rest.packet = found.packet.size;
         if (found.state != framing::status::incomplete || input_.empty()) return as_result(found);
         // Take over no more than completes the packet, so that the next one is not copied.
         take_over(std::min(found.needed - kept.size(), input_.size()));
@@ -41,18 +43,19 @@ result<std::optional<frame>> packet_feed::next_from_tail() {
 }
 
 void packet_feed::take_over(std::size_t n) {
-    tail_.erase(tail_.begin(), tail_.begin() + static_cast<std::ptrdiff_t>(tail_head_));
-    tail_head_ = 0;
-    tail_.insert(tail_.end(), input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(n));
+    tail& rest = tail_.make();
+    auto& bytes = rest.bytes;
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(rest.head));
+    rest.head = 0;
+    bytes.insert(bytes.end(), input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(n));
     input_ = input_.subspan(n);
 }
 
 void packet_feed::drop_tail_packet() {
-    tail_head_ += tail_packet_;
-    tail_packet_ = 0;
-    if (tail_head_ < tail_.size()) return;
-    tail_ = std::vector<std::uint8_t>();  // assigning {} would keep the memory
-    tail_head_ = 0;
+    tail* const rest = tail_.get();
+    if (!rest) return;
+    rest->head += std::exchange(rest->packet, 0);
+    if (rest->head == rest->bytes.size()) tail_.reset();
 }
 
 void packet_feed::stash() {

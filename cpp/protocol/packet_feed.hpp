@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/rare.hpp"
 #include "base/result.hpp"
 #include "codec/framer.hpp"
 
@@ -28,19 +29,26 @@ class packet_feed {
     // Copies what is left of the input, so that the caller's buffer can be used again.
     void stash();
 
-    std::size_t buffered() const noexcept { return tail_.size() - tail_head_ + input_.size(); }
+    std::size_t buffered() const noexcept { return tail_->waiting().size() + input_.size(); }
     void set_max_packet_size(std::size_t size) noexcept { max_size_ = size; }
 
   private:
+    // What was received but not handed out.
+    struct tail {
+        std::vector<std::uint8_t> bytes;
+        std::size_t head = 0;    // where in bytes that starts
+        std::size_t packet = 0;  // size of the packet at its start, once handed out
+
+        bytes_view waiting() const noexcept { return bytes_view(bytes).subspan(head); }
+    };
+
     result<std::optional<frame>> next_from_tail();
     void take_over(std::size_t n);  // moves n bytes of input to the tail
     void drop_tail_packet();
 
     std::size_t max_size_;
     bytes_view input_;
-    std::vector<std::uint8_t> tail_;  // holds what was received but not handed out
-    std::size_t tail_head_ = 0;       // where in tail_ that packet starts
-    std::size_t tail_packet_ = 0;     // size of the packet at the start of tail_, once handed out
+    rare<tail> tail_;
 };
 
 }  // namespace amqtt

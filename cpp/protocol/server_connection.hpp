@@ -150,12 +150,12 @@ class server_connection {
 
     packet_feed feed_;
     gated_output output_;
-    tolerances borne_;
     std::size_t answers_ = 0;  // bytes appended as such since the output was last shorter
     instant last_received_{0};
+    std::uint32_t max_sent_size_ = UINT32_MAX;
+    tolerances borne_;
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;
-    std::uint32_t max_sent_size_ = UINT32_MAX;
     bool peer_wants_problem_information_ = true;
     received_aliases received_aliases_;
     sent_aliases sent_aliases_;

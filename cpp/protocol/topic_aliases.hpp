@@ -9,6 +9,8 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "base/rare.hpp"
+
 namespace amqtt {
 
 // What the peer means by its aliases.
@@ -20,17 +22,19 @@ class received_aliases {
 
     // Precondition of both: is_allowed(alias).
     void store(std::uint16_t alias, std::string_view topic) {
-        if (topics_.size() < alias) topics_.resize(alias);
-        topics_[alias - 1U] = topic;
+        std::vector<std::string>& topics = topics_.make();
+        if (topics.size() < alias) topics.resize(alias);
+        topics[alias - 1U] = topic;
     }
     // Empty when the alias was never stored.
     std::string_view find(std::uint16_t alias) const noexcept {
-        return alias <= topics_.size() ? std::string_view(topics_[alias - 1U]) : std::string_view();
+        return alias <= topics_->size() ? std::string_view((*topics_)[alias - 1U])
+                                        : std::string_view();
     }
 
   private:
     std::uint16_t maximum_ = 0;
-    std::vector<std::string> topics_;
+    rare<std::vector<std::string>> topics_;
 };
 
 // The aliases we give to topics: the first ones that are sent twice get one, for good.

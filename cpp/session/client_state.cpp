@@ -27,13 +27,13 @@ void client_state::remove(std::uint16_t packet_id) {
 }
 
 bool client_state::receive(std::uint16_t packet_id) {
-    const bool is_new = received_qos2_.insert(packet_id).second;
+    const bool is_new = received_qos2_.insert(packet_id);
     if (is_new) note({kind::received, packet_id, reason_code::success, 0, nullptr});
     return is_new;
 }
 
 bool client_state::release(std::uint16_t packet_id) {
-    const bool known = received_qos2_.erase(packet_id) > 0;
+    const bool known = received_qos2_.erase(packet_id);
     if (known) note({kind::released, packet_id, reason_code::success, 0, nullptr});
     return known;
 }

@@ -1,12 +1,30 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
+#include "base/rare.hpp"
+
 namespace amqtt {
 
-// Packet identifiers of received QoS 2 messages whose PUBREL has not come yet.
-using packet_id_set = boost::unordered_flat_set<std::uint16_t>;
+// Packet identifiers of received QoS 2 messages whose PUBREL has not come yet. Most sessions never
+// have one.
+class packet_id_set {
+  public:
+    bool empty() const noexcept { return ids_->empty(); }
+    std::size_t size() const noexcept { return ids_->size(); }
+    bool contains(std::uint16_t packet_id) const noexcept { return ids_->contains(packet_id); }
+    // Both: false when that changes nothing.
+    bool insert(std::uint16_t packet_id) { return ids_.make().insert(packet_id).second; }
+    bool erase(std::uint16_t packet_id) noexcept {
+        return ids_.get() && ids_.get()->erase(packet_id) != 0;
+    }
+    void clear() noexcept { ids_.reset(); }
+
+  private:
+    rare<boost::unordered_flat_set<std::uint16_t>> ids_;
+};
 
 }  // namespace amqtt

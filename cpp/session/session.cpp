@@ -13,6 +13,15 @@ std::unique_ptr<subscription> subscription::create(std::string_view name) {
     return fresh;
 }
 
+absence& session::absence_begins() {
+    if (!away) {
+        away = std::make_unique<absence>();
+        away->expiry.owner = this;
+        away->will_delay.owner = this;
+    }
+    return *away;
+}
+
 subscription* session::find_subscription(std::string_view name) noexcept {
     const auto it = subscriptions_.find(name);
     return it == subscriptions_.end() ? nullptr : it->get();

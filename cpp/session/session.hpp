@@ -71,6 +71,15 @@ using waiting_subscriptions = boost::intrusive::list<
 
 inline constexpr std::uint32_t never_expires = UINT32_MAX;
 
+// What a session has while its client is away.
+struct absence {
+    instant since{0};
+    timer expiry;
+    // The will of the connection that is gone, while its delay lasts, and the timer of that.
+    std::unique_ptr<will_message> will;
+    timer will_delay;
+};
+
 class session {
   public:
     session(std::string client_id, queue_limits limits)
@@ -103,27 +112,24 @@ class session {
     // Clean Session 1 and for ever otherwise.
     std::uint32_t expiry_interval = 0;
     bool ends_with_connection() const noexcept { return expiry_interval == 0; }
-    // When its last connection ended.
-    instant disconnected_at{0};
+    // PUBLISHes sent on the present connection that still count against the peer's Receive Maximum.
+    std::uint32_t quota_used = 0;
     // By which the store knows it; 0: it is not kept there.
     std::uint64_t record = 0;
     // The batch of changes that has told the store of it; 0: it came from there.
     std::uint64_t begun_with = 0;
-    // Fires when a disconnected session has expired.
-    timer expiry;
-    // The will of a connection that is gone, while its delay lasts, and the timer of that.
-    std::unique_ptr<will_message> delayed_will;
-    timer will_delay;
-    // PUBLISHes sent on the present connection that still count against the peer's Receive Maximum.
-    std::size_t quota_used = 0;
+    // Null while it is on a connection, and before its first.
+    std::unique_ptr<absence> away;
+    // What away points to, made if it was null.
+    absence& absence_begins();
     // Subscriptions whose retained messages are still to be sent.
     waiting_subscriptions wants_retained;
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
 
     // Scratch of the router: where in the list of targets it stands, for the current match.
-    std::uint64_t route_mark = 0;
     std::uint32_t route_index = 0;
+    std::uint64_t route_mark = 0;
 
   private:
     std::string client_id_;

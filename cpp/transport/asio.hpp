@@ -21,4 +21,9 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 using tcp = boost::asio::ip::tcp;
 
+// Sockets that are used on an io_context and nowhere else: any_io_executor, the usual one, takes
+// more room in each socket and in each operation that waits for it.
+template <class Protocol>
+using socket_of = asio::basic_stream_socket<Protocol, asio::io_context::executor_type>;
+
 }  // namespace amqtt

@@ -64,6 +64,7 @@ void broker_engine::parts::next_tick() {
         for (const auto& each : hosts)
             each->collect();
         core.advance(loop.now());
+        events.wake_for_rest();
         next_tick();
     });
 }
@@ -117,12 +118,13 @@ void broker_engine::parts::key_wanted(client_half& which, std::string_view ident
     which.key_question = ++last_key_question;
     key_questions.emplace(which.key_question, &which);
     events.push_unbounded(
-        key_event{which.key_question, which.peer().listener, std::string(identity)});
+        key_event{which.key_question, std::string(which.peer().listener), std::string(identity)});
 }
 
 void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {
     policy.log(log_level::info, "client at " + peer.address + ":" + std::to_string(peer.port) +
-                                    " on listener '" + peer.listener + "': " + problem);
+                                    " on listener '" + std::string(peer.listener) +
+                                    "': " + problem);
 }
 
 void broker_engine::parts::stop_on_thread() {

@@ -27,7 +27,7 @@ std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& found) 
 
 // The same connection, of which Asio does not know that it was waited for until it was writable:
 // else each wait for input would be told that it still is.
-stream_socket registered_anew(tcp::socket& socket) {
+stream_socket registered_anew(socket_of<tcp>& socket) {
     error_code error;
     const tcp::endpoint local = socket.local_endpoint(error);
     stream_socket fresh(socket.get_executor());
@@ -77,7 +77,7 @@ void client_dialer::finish(const error_code& error, std::string what) {
 void client_dialer::connect_unix() {
     using local = asio::local::stream_protocol;
     error_code error;
-    local::socket socket(context_);
+    socket_of<local> socket(context_);
     const std::string& path = endpoint_.unix_path;
     // A longer one would make the endpoint throw.
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
@@ -116,7 +116,7 @@ void client_dialer::start(const std::vector<tcp::endpoint>& addresses, handler d
 void client_dialer::try_next() {
     if (!done_ || next_ == addresses_.size()) return;
     const tcp::endpoint address = addresses_[next_++];
-    const auto socket = std::make_shared<tcp::socket>(context_);
+    const auto socket = std::make_shared<socket_of<tcp>>(context_);
     trying_.push_back(socket);
     socket->async_connect(address, [self = shared_from_this(), socket](const error_code& error) {
         self->tried(socket, error);
@@ -128,7 +128,7 @@ void client_dialer::try_next() {
     });
 }
 
-void client_dialer::tried(const std::shared_ptr<tcp::socket>& socket, const error_code& error) {
+void client_dialer::tried(const std::shared_ptr<socket_of<tcp>>& socket, const error_code& error) {
     if (!done_ || connected_.is_open()) return;
     std::erase(trying_, socket);
     if (!error) {

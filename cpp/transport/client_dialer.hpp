@@ -38,7 +38,7 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
     void connect_unix();
     void resolve(const std::string& host, std::uint16_t port);
     void try_next();
-    void tried(const std::shared_ptr<tcp::socket>& socket, const error_code& error);
+    void tried(const std::shared_ptr<socket_of<tcp>>& socket, const error_code& error);
     void won(stream_socket socket);
     void talk_to_proxy();
     void read_from_proxy();
@@ -52,7 +52,7 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
     asio::steady_timer next_timer_;
     std::vector<tcp::endpoint> addresses_;  // in the order they are tried
     std::size_t next_ = 0;
-    std::vector<std::shared_ptr<tcp::socket>> trying_;
+    std::vector<std::shared_ptr<socket_of<tcp>>> trying_;
     stream_socket connected_;
     std::unique_ptr<proxy_handshake> proxy_;
     std::string proxy_output_;

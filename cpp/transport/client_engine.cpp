@@ -1,8 +1,9 @@
 #include "transport/client_engine.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
-#include <mutex>
+#include <span>
 #include <stdexcept>
 #include <unistd.h>
 #include <utility>
@@ -12,7 +13,10 @@
 #include "bridge/mailbox.hpp"
 #include "bridge/notifier.hpp"
 #include "transport/client_link.hpp"
+#include "transport/lone_traffic.hpp"
 #include "transport/reactor.hpp"
+#include "transport/reactor_loan.hpp"
+#include "transport/wake_set.hpp"
 
 namespace amqtt {
 namespace {
@@ -22,6 +26,14 @@ constexpr auto tick_time = std::chrono::milliseconds(100);
 // Commands that are worth waking the thread for, so that it works while Python makes more.
 constexpr std::size_t gathered_at_most = 128;
 
+// With more of them the thread runs the engine: it alone finds out cheaply which have input.
+constexpr std::size_t links_at_most = 4;
+
+std::size_t size_of(const client_command& command) {
+    const auto* sent = std::get_if<client_publish_command>(&command.what);
+    return sent ? sent->content->size() : 0;
+}
+
 std::size_t size_of(const client_event& event) {
     if (const auto* shown = std::get_if<client_packet_event>(&event.what))
         return shown->packet.size();
@@ -29,12 +41,29 @@ std::size_t size_of(const client_event& event) {
     return received ? received->content->size() : 0;
 }
 
+// Commands or events that come at one time.
+template <class Item>
+bool are_lone(std::span<const Item> items) {
+    if (items.size() > lone_traffic::most_items) return false;
+    std::size_t size = 0;
+    for (const Item& item : items)
+        size += size_of(item);
+    return size <= lone_traffic::most_bytes;
+}
+
 }  // namespace
 
 struct client_engine::parts {
     parts()
-        : events([this] { readable.notify(); }),
-          commands([this] { loop.post([this] { run_commands(); }); }),
+        : wakes(readable.fd()),
+          events([this] {
+              if (!takes_at_once) readable.notify();
+          }),
+          loan(
+              loop, [this] { return may_lend(); }, [this] { wakes.clear(); }),
+          commands([this] {
+              if (!loan.is_lent()) loop.post([this] { run_commands(); });
+          }),
           tick(loop.context()) {}
 
     void next_tick();
@@ -43,15 +72,35 @@ struct client_engine::parts {
     void stop_on_thread();
     std::shared_ptr<client_link> make_link(client_handle handle);
 
+    // -- with the lock of the loan
+
+    void hand_over();
+    bool is_quiet() const;
+    bool may_lend();
+    template <class F>
+    void turn(F&& f) {
+        loan.turn(std::forward<F>(f));
+        if (!is_quiet()) loan.take_back();
+    }
+    void read_sockets();
+    void note_traffic(std::span<const client_event> come);
+
     notifier readable;
+    wake_set wakes;
     mailbox<client_event> events;
     std::atomic<bool> crowded{false};  // links have paused reading for Python to catch up
     std::atomic<client_handle> last_handle{0};
     block_pool pool;
     reactor loop;
-    mailbox<client_command> commands;
-    std::mutex gathering;
+    reactor_loan loan;
+    // With its lock, as the pushing side of commands, for which the thread is woken unless it has
+    // lent the reactor.
     std::vector<client_command> gathered;
+    lone_traffic traffic;
+    bool has_sent_at_once = false;  // since events were taken, or a flush
+    bool has_more = false;          // take_events() has left some
+    bool takes_at_once = false;     // who runs the reactor looks for events right behind
+    mailbox<client_command> commands;
     asio::steady_timer tick;
     boost::unordered_flat_map<client_handle, std::shared_ptr<client_link>> links;
     std::vector<client_command> taken;  // scratch of run_commands()
@@ -87,7 +136,7 @@ void client_engine::parts::run(const client_command& command) {
 
 std::shared_ptr<client_link> client_engine::parts::make_link(client_handle handle) {
     return std::make_shared<client_link>(
-        loop, pool, handle,
+        loop, pool, wakes, handle,
         [this](client_event event) {
             const std::size_t size = size_of(event);
             // Unbounded here: the bound is that links stop reading.
@@ -108,10 +157,56 @@ void client_engine::parts::stop_on_thread() {
     links.clear();
 }
 
+void client_engine::parts::hand_over() {
+    if (!are_lone(std::span<const client_command>(gathered))) {
+        traffic.has_crowded();
+        loan.take_back();
+    }
+    commands.push_all_unbounded(gathered);
+    if (loan.is_lent()) turn([this] { run_commands(); });
+}
+
+bool client_engine::parts::is_quiet() const {
+    return links.size() <= links_at_most &&
+           std::all_of(links.begin(), links.end(),
+                       [](const auto& each) { return each.second->is_quiet(); });
+}
+
+bool client_engine::parts::may_lend() {
+    loop.turn([this] { run_commands(); });
+    if (!is_quiet()) return false;
+    for (const auto& [handle, link] : links) {
+        if (link->watch()) continue;
+        wakes.clear();
+        return false;
+    }
+    return true;
+}
+
+void client_engine::parts::read_sockets() {
+    takes_at_once = true;
+    turn([this] {
+        for (const auto& [handle, link] : links)
+            link->read_now();
+    });
+    takes_at_once = false;
+}
+
+void client_engine::parts::note_traffic(std::span<const client_event> come) {
+    if (come.empty()) return;
+    if (!are_lone(come)) {
+        traffic.has_crowded();
+        loan.take_back();
+        return;
+    }
+    traffic.came_alone(loop.now());
+    if (traffic.has_settled()) loan.ask();
+}
+
 client_engine::client_engine() : parts_(std::make_unique<parts>()), process_(::getpid()) {
     parts& p = *parts_;
     p.loop.post([&p] { p.next_tick(); });
-    p.loop.start();
+    p.loop.start_with([&p] { p.loan.run(); });
 }
 
 client_engine::~client_engine() {
@@ -139,48 +234,60 @@ client_handle client_engine::open() {
 
 void client_engine::send(client_command command) {
     parts& p = checked();
-    const std::lock_guard guard(p.gathering);
+    const auto guard = p.loan.lock();
     p.gathered.push_back(std::move(command));
-    p.commands.push_all_unbounded(p.gathered);
+    p.hand_over();
 }
 
 bool client_engine::gather(client_command command) {
     parts& p = checked();
-    const std::lock_guard guard(p.gathering);
+    const auto guard = p.loan.lock();
     const bool was_empty = p.gathered.empty();
     p.gathered.push_back(std::move(command));
-    if (p.gathered.size() < gathered_at_most) return was_empty;
-    p.commands.push_all_unbounded(p.gathered);
+    const bool at_once = p.loan.is_lent() && was_empty && !std::exchange(p.has_sent_at_once, true);
+    if (!at_once && p.gathered.size() < gathered_at_most) return was_empty;
+    p.hand_over();
     return false;
 }
 
 void client_engine::flush() {
     parts& p = checked();
-    const std::lock_guard guard(p.gathering);
-    p.commands.push_all_unbounded(p.gathered);
+    const auto guard = p.loan.lock();
+    p.has_sent_at_once = false;
+    if (!p.gathered.empty()) p.hand_over();
 }
 
 void client_engine::stop() {
     parts& p = checked();
     if (std::exchange(p.stopped, true)) return;
+    {
+        const auto guard = p.loan.lock();
+        p.loan.end();
+    }
     p.loop.post([&p] { p.stop_on_thread(); });
     p.loop.join();
 }
 
 int client_engine::event_fd() const {
-    return checked().readable.fd();
+    return checked().wakes.fd();
 }
 
 bool client_engine::take_events(std::vector<client_event>& into, std::size_t most) {
     parts& p = checked();
-    const bool more = p.events.take(into, most, [&p] { p.readable.reset(); });
-    if (!more && p.crowded.exchange(false)) {
+    const auto guard = p.loan.lock();
+    p.has_sent_at_once = false;
+    const std::size_t before = into.size();
+    // What was not taken the last time has told already that there is something to take.
+    if (p.loan.is_lent() && !p.has_more) p.read_sockets();
+    p.has_more = p.events.take(into, most, [&p] { p.readable.reset(); });
+    p.note_traffic(std::span<const client_event>(into).subspan(before));
+    if (!p.has_more && p.crowded.exchange(false)) {
         p.loop.post([&p] {
             for (const auto& [handle, link] : p.links)
                 link->resume_reading();
         });
     }
-    return more;
+    return p.has_more;
 }
 
 }  // namespace amqtt

@@ -52,10 +52,11 @@ connect_packet packet_of(const connect_settings& settings) {
 
 }  // namespace
 
-client_link::client_link(reactor& loop, block_pool& pool, client_handle handle, event_sink sink,
-                         std::function<bool()> is_crowded)
+client_link::client_link(reactor& loop, block_pool& pool, wake_set& watched, client_handle handle,
+                         event_sink sink, std::function<bool()> is_crowded)
     : loop_(loop),
       pool_(pool),
+      watched_(watched),
       handle_(handle),
       sink_(std::move(sink)),
       is_crowded_(std::move(is_crowded)) {}
@@ -113,6 +114,8 @@ void client_link::open_connection(attempt& a) {
     client_options options;
     options.ping_after = std::chrono::seconds(settings.ping_after);
     options.manual_acknowledgement = settings.manual_acknowledgement;
+    options.send_maximum = settings.send_maximum;
+    options.qos2_maximum = settings.qos2_maximum;
     a.connection.emplace(state_, pool_, options);
     if (settings.watch_packets) a.connection->set_watcher(&a);
     a.connection->connect(packet_of(settings), loop_.now());
@@ -152,7 +155,7 @@ void client_link::on_readable(const std::shared_ptr<attempt>& a) {
     if (a->paused) return;
     if (a->transport->has_input()) {
         loop_.post([self = shared_from_this(), a] {
-            if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+            if (self->current_ == a) self->on_readable(a);
         });
         return;
     }
@@ -183,8 +186,26 @@ void client_link::resume_reading() {
     current_->paused = false;
     // TLS may hold input that the socket does not tell of.
     loop_.post([self = shared_from_this(), a = current_] {
-        if (self->current_ == a && !a->waiting_readable) self->on_readable(a);
+        if (self->current_ == a) self->on_readable(a);
     });
+}
+
+// -- run by somebody else
+
+bool client_link::is_quiet() const {
+    if (!current_) return true;
+    const attempt& a = *current_;
+    // OpenSSL writes in a way that may raise SIGPIPE, which only the reactor's thread has blocked.
+    return is_connected() && !a.command.settings.endpoint.tls && a.waiting_readable &&
+           !a.waiting_writable && !a.paused && !a.transport->has_input();
+}
+
+bool client_link::watch() {
+    return !current_ || watched_.add(current_->transport->socket().native_handle());
+}
+
+void client_link::read_now() {
+    if (const std::shared_ptr<attempt> a = current_; a && a->waiting_readable) on_readable(a);
 }
 
 // -- output and time
@@ -248,6 +269,7 @@ void client_link::close(const std::string& text) {
     a->dialer->cancel();
     a->timer.cancel();
     if (a->transport) {
+        watched_.remove(a->transport->socket().native_handle());
         (void)a->transport->shutdown_send();
         a->transport->close();
     }

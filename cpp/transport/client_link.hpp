@@ -10,6 +10,7 @@
 #include "transport/client_dialer.hpp"
 #include "transport/reactor.hpp"
 #include "transport/stream.hpp"
+#include "transport/wake_set.hpp"
 
 namespace amqtt {
 
@@ -19,9 +20,10 @@ class client_link : public flushable, public std::enable_shared_from_this<client
   public:
     using event_sink = std::function<void(client_event)>;
 
-    // is_crowded tells that Python does not keep up with the events.
-    client_link(reactor& loop, block_pool& pool, client_handle handle, event_sink sink,
-                std::function<bool()> is_crowded);
+    // is_crowded tells that Python does not keep up with the events. What watch_by() puts into
+    // watched does not stay there longer than it is open.
+    client_link(reactor& loop, block_pool& pool, wake_set& watched, client_handle handle,
+                event_sink sink, std::function<bool()> is_crowded);
 
     void run(const connect_command& command);
     void run(const keep_command& command);
@@ -44,6 +46,16 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void resume_reading();
 
     void flush() override;
+
+    // -- while somebody else runs the reactor, who does not wait for sockets
+
+    // Nothing is to be waited for but input and time.
+    bool is_quiet() const;
+    // Puts the socket, if there is one, into the set of those that are watched; false when that
+    // cannot be done. Precondition: is_quiet().
+    bool watch();
+    // Reads what there is.
+    void read_now();
 
   private:
     // One attempt to connect and the connection that comes of it. Handlers of an older attempt
@@ -88,6 +100,7 @@ class client_link : public flushable, public std::enable_shared_from_this<client
 
     reactor& loop_;
     block_pool& pool_;
+    wake_set& watched_;
     client_handle handle_;
     event_sink sink_;
     std::function<bool()> is_crowded_;

@@ -11,16 +11,16 @@ constexpr std::string_view event_logger = "amqtt.broker.plugins.EventLoggerPlugi
 
 void add_connection(session_facts& facts, const client& c) {
     const connect_request& request = *c.request;
-    facts.user_name = request.user_name;
+    facts.user_name = request.user_name();
     facts.version = request.version;
-    facts.password = request.password;
+    facts.password = request.password();
     facts.address = c.peer.address;
     facts.port = c.peer.port;
     facts.listener = c.peer.listener;
     facts.external = c.peer.external;
     facts.clean_start = request.clean_start;
     facts.keep_alive = request.keep_alive;
-    facts.properties = request.encoded_properties;
+    facts.properties = request.encoded_properties();
     if (c.peer.tls) {
         facts.is_encrypted = true;
         facts.certificate = c.peer.tls->certificate;
@@ -126,8 +126,8 @@ void plugin_hooks::topic_decided(const session& who, topic_action action, std::s
 
 bool plugin_hooks::announce(hook event, log_level level, std::string_view name) {
     if ((logged_ & to_bit(event)) != 0) {
-        events_.push(log_record{level, std::string(event_logger),
-                                "### 'on_" + std::string(name) + "' EVENT FIRED ###"});
+        push_record({level, std::string(event_logger),
+                     "### 'on_" + std::string(name) + "' EVENT FIRED ###"});
     }
     return (python_ & to_bit(event)) != 0;
 }
@@ -242,8 +242,17 @@ bool plugin_hooks::is_congested() const noexcept {
 }
 
 void plugin_hooks::log(log_level level, std::string text) {
-    const std::size_t size = text.size();
-    events_.push(log_record{level, std::string(broker_logger), std::move(text)}, size);
+    push_record({level, std::string(broker_logger), std::move(text)});
+}
+
+// There may be several for each client that comes and goes: what is no warning wakes nobody.
+void plugin_hooks::push_record(log_record record) {
+    const std::size_t size = record.text.size();
+    if (record.level < log_level::warning) {
+        events_.push_unhurried(std::move(record), size);
+    } else {
+        events_.push(std::move(record), size);
+    }
 }
 
 }  // namespace amqtt

@@ -63,6 +63,7 @@ class plugin_hooks : public hooks {
   private:
     // Logs the event if the event logger wants it; true if Python wants it.
     bool announce(hook event, log_level level, std::string_view name);
+    void push_record(log_record record);
     void push_message(message_fate fate, const session* s, const message_ptr& m,
                       std::uint16_t packet_id);
     void push_packet(const client& c, bytes_view packet, bool sent);

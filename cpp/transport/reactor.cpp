@@ -34,11 +34,17 @@ reactor::reactor()
       write_buffer_(write_buffer_size) {}
 
 void reactor::start(std::function<void()> at_end) {
-    thread_ = std::thread([this, at_end = std::move(at_end)] {
-        block_all_signals();
-        let_allocator_keep_memory();
+    start_with([this, at_end = std::move(at_end)] {
         context_.run();
         if (at_end) at_end();
+    });
+}
+
+void reactor::start_with(std::function<void()> run) {
+    thread_ = std::thread([run = std::move(run)] {
+        block_all_signals();
+        let_allocator_keep_memory();
+        run();
     });
 }
 

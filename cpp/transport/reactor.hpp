@@ -31,6 +31,8 @@ class reactor {
 
     // at_end runs on the thread when nothing else will.
     void start(std::function<void()> at_end = {});
+    // The same for somebody who runs context() themselves, in run.
+    void start_with(std::function<void()> run);
     // Lets the thread run out of work and ends it; work that goes on holds it up.
     void join();
 

@@ -105,7 +105,7 @@ bool socket_half::read_proxy_header() {
             wait_to_read();
             return false;
         case proxy_header::state::refused:
-            problem_ = std::string("PROXY protocol: ") + proxy_header_->problem();
+            problem_.make() = std::string("PROXY protocol: ") + proxy_header_->problem();
             close();
             return false;
         default:
@@ -156,18 +156,25 @@ void socket_half::close_after_output(reason_code reason) {
     if (std::exchange(closing_, true)) return;
     stream_->set_end_reason(reason);
     stop_reading();
-    linger_timer_ = std::make_unique<asio::steady_timer>(loop_.context(), linger_time);
-    linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
-        const auto connection = self.lock();
-        if (!error && connection) connection->close();
-    });
     flush_output();
 }
 
 void socket_half::flush() {
     if (!stream_->is_open()) return;
     output_queue& out = output();
-    if (waiting_to_flush_ || send_is_shut_) return;
+    if (!waiting_to_flush_ && !send_is_shut_) write(out);
+    if (closing_ && !linger_timer_ && stream_->is_open()) bound_closing();
+}
+
+void socket_half::bound_closing() {
+    linger_timer_ = std::make_unique<asio::steady_timer>(loop_.context(), linger_time);
+    linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
+        const auto connection = self.lock();
+        if (!error && connection) connection->close();
+    });
+}
+
+void socket_half::write(output_queue& out) {
     const io_result sent = write_queue(*stream_, out);
     if (sent.status == io_status::failed) {
         close();
@@ -190,8 +197,13 @@ void socket_half::wait_to_flush(io_status wanted) {
 }
 
 // Closing a socket that holds unread input resets the connection, and the peer might lose what
-// it was sent last. So: end our side, and read until the peer has ended its own.
+// it was sent last. So: end our side, and read until the peer has ended its own, unless it has
+// already, as clients do behind their DISCONNECT.
 void socket_half::linger() {
+    if (stream_->is_at_end()) {
+        close();
+        return;
+    }
     const io_status status = stream_->shutdown_send();
     if (status == io_status::failed) {
         close();
@@ -210,7 +222,7 @@ void socket_half::close() {
     closing_ = true;
     is_catching_up_ = false;
     linger_timer_.reset();
-    socket_closed(problem_.empty() ? stream_->problem() : problem_);
+    socket_closed(problem_->empty() ? stream_->problem() : *problem_);
 }
 
 }  // namespace amqtt

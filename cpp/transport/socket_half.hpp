@@ -10,6 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "base/output_queue.hpp"
+#include "base/rare.hpp"
 #include "base/reason_code.hpp"
 #include "transport/proxy_header.hpp"
 #include "transport/reactor.hpp"
@@ -78,12 +79,15 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     // Reads the header of the PROXY protocol. True when it is complete.
     bool read_proxy_header();
     void tell_tls();
+    void write(output_queue& out);
     void linger();
+    // Closes in a while if that has not happened by then.
+    void bound_closing();
 
     reactor& loop_;
     std::unique_ptr<stream> stream_;
     std::unique_ptr<proxy_header> proxy_header_;        // until it is complete
-    std::string problem_;                               // what was wrong with it
+    rare<std::string> problem_;                         // what was wrong with it
     std::unique_ptr<asio::steady_timer> linger_timer_;  // bounds the time a close may take
     bool waiting_to_read_ = false;
     bool waiting_to_flush_ = false;

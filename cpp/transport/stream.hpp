@@ -16,7 +16,7 @@
 
 namespace amqtt {
 
-using stream_socket = asio::generic::stream_protocol::socket;
+using stream_socket = socket_of<asio::generic::stream_protocol>;
 
 enum class io_status : std::uint8_t {
     done,
@@ -48,6 +48,10 @@ class stream {
     virtual bool has_input() const noexcept { return false; }
     // There is output of the stream itself; write() sends it, with or without slices.
     virtual bool has_output() const noexcept { return false; }
+
+    // The peer has ended its side, all that it has sent was read, and there is nothing to tell it
+    // about the end: the socket may be closed as it is. False: not, or not known.
+    virtual bool is_at_end() { return false; }
 
     // Why shutdown_send() will be called, for streams that can tell the peer.
     virtual void set_end_reason(reason_code) {}

@@ -77,6 +77,12 @@ io_result tcp_stream::write(std::span<const bytes_view> slices) {
     }
 }
 
+bool tcp_stream::is_at_end() {
+    std::uint8_t next = 0;
+    const io_result seen = peek_some(socket_, {&next, 1});
+    return seen.status == io_status::done && seen.size == 0;
+}
+
 io_status tcp_stream::shutdown_send() {
     shutdown_send_of(socket_);
     return io_status::done;

@@ -12,6 +12,7 @@ class tcp_stream final : public stream {
 
     io_result read(std::span<std::uint8_t> buffer) override;
     io_result write(std::span<const bytes_view> slices) override;
+    bool is_at_end() override;
     io_status shutdown_send() override;
     stream_socket& socket() noexcept override { return socket_; }
 

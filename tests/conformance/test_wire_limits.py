@@ -3,8 +3,9 @@
 import socket
 import time
 
+import pytest
 from support.process import BrokerProcess, StartBroker
-from support.wire import WireClient, connect, packet, publish, string
+from support.wire import WireClient, ack, connect, packet, publish, string
 
 
 def test_connection_without_connect_is_closed(broker_process: StartBroker) -> None:
@@ -98,3 +99,19 @@ def test_half_closed_connection_ends(broker: BrokerProcess, unique: str) -> None
         client.shutdown(socket.SHUT_WR)
         client.expect_close()
         sub.expect(publish(topic, b"gone"))
+
+
+@pytest.mark.parametrize("ends_its_side", [False, True])
+def test_client_that_leaves_is_sent_everything(
+    ends_its_side: bool, broker: BrokerProcess, unique: str
+) -> None:
+    """Whoever has said DISCONNECT gets the answers of before, and then an end without a reset."""
+    peer = socket.create_connection(("127.0.0.1", broker.port), timeout=10)
+    with WireClient.over(peer) as client:
+        client.login(connect(unique))
+        client.send(publish(unique, b"last", qos=1, packet_id=7) + packet(0xE0))
+        if ends_its_side:
+            client.shutdown(socket.SHUT_WR)
+        client.expect(ack(0x40, 7))
+        peer.settimeout(10)
+        assert peer.recv(1) == b""

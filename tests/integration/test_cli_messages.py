@@ -213,9 +213,9 @@ class TestVersion5:
         shell.publish("-V", "5", "-t", unique, "-m", "x", "-r")
         assert printed(subscriber) == b"1\n"
 
-    def test_session_that_ends_at_once(self, shell: Shell, unique: str) -> None:
+    def test_how_long_a_session_stays(self, shell: Shell, unique: str) -> None:
         named = ["-V", "5", "-i", unique, "-q", "1"]
-        for expiry, kept in (["-x", "0"], False), ([], True):
+        for expiry, kept in (["-x", "0"], False), ([], True), (["-x", "-1"], True):
             assert shell.start("sub", "-t", unique, *named, *expiry, "-E").end() == 0
             shell.publish("-t", unique, "-m", "meanwhile", "-q", "1")
             late = shell.start(
@@ -223,3 +223,13 @@ class TestVersion5:
             )
             assert late.end() == (0 if kept else 27)
             assert (b"meanwhile" in late.stdout) is kept
+
+    def test_a_subscription_that_is_removed(self, shell: Shell, unique: str) -> None:
+        named = ["-i", unique, "-q", "1"]
+        old, new = f"{unique}/old", f"{unique}/new"
+        assert shell.start("sub", "-t", old, *named, "-E").end() == 0
+        assert shell.start("sub", "-t", new, "-U", old, "-U", "other", *named, "-E").end() == 0
+        for topic in (old, new):
+            shell.publish("-t", topic, "-m", topic, "-q", "1")
+        late = shell.start("sub", "-t", new, *named, "-n", "1", "-v")
+        assert printed(late) == f"{new} {new}\n".encode()

@@ -210,6 +210,38 @@ async def test_messages_are_put_aside(there: Serving) -> None:
         assert await payloads(watching, 1) == [b"after"]
 
 
+async def test_messages_are_put_aside_before_the_first_connection(there: Serving) -> None:
+    """They are sent when it is there, and later ones do not queue up behind them."""
+    one = client(there, offline_queue_messages=5, reconnect_retries=-1, reconnect_max_interval=1)
+    async with client(there) as watching:
+        await watching.subscribe([("t", 1)])
+        connecting = asyncio.create_task(one.connect("mqtt://127.0.0.1:1"))  # where nobody is
+        await asyncio.sleep(0)
+        for payload in (b"0", b"1"):
+            sent = await one.publish("t", payload, qos=1)
+            assert sent.packet_id is None
+        assert one.session is not None
+        one.session.broker_uri = f"mqtt://127.0.0.1:{there.port}"
+        await asyncio.wait_for(connecting, LIMIT)
+        assert await payloads(watching, 2) == [b"0", b"1"]
+        for payload in (b"2", b"3", b"4"):
+            await one.publish("t", payload, qos=1)
+        assert await payloads(watching, 3) == [b"2", b"3", b"4"]
+        await one.disconnect()
+
+
+async def test_reconnecting_by_the_program(there: Serving) -> None:
+    """It subscribes again, as the client does by itself."""
+    async with client(there, resubscribe=True, auto_reconnect=False) as one:
+        await one.subscribe([("t", 1)])
+        await lose(one)
+        while one.end_of_messages() is None:
+            await asyncio.sleep(0)
+        await one.reconnect()
+        await one.publish("t", b"again", qos=1)
+        assert await payloads(one, 1) == [b"again"]
+
+
 async def test_subscribing_again(there: Serving) -> None:
     """Only where it is asked for, and only when the broker has lost the session."""
     async with client(there, resubscribe=True) as one, client(there) as other:

@@ -425,6 +425,38 @@ async def test_message_of_qos_2_is_delivered_once(answered: int, version: int) -
             await until(lambda: len(broker.peers[1].received) >= (5 if answered == PUBLISH else 4))
 
 
+@pytest.mark.parametrize(
+    ("configured", "qos", "most"), [(None, 2, 19), (None, 1, 40), (5, 2, 5), (5, 1, 5)]
+)
+async def test_messages_on_their_way(configured: int | None, qos: int, most: int) -> None:
+    """A broker of MQTT 3 cannot say how many it takes, and loses what is too much for it."""
+
+    async def script(peer: ScriptedPeer) -> None:
+        await peer.login()
+        for _ in range(most):
+            await peer.expect(PUBLISH)
+        assert (await peer.read()).type == PINGREQ  # sent after all that may leave
+        peer.send(packet(PINGRESP))
+        first = peer.received[1].packet_id
+        if qos == 2:
+            peer.send(acknowledge(PUBREC, first))
+            await peer.expect(PUBREL)
+        if most < 40:  # one may follow, and only now
+            peer.send(acknowledge(PUBCOMP if qos == 2 else PUBACK, first))
+            await peer.expect(PUBLISH)
+        await peer.expect_close()
+
+    client = make_client(max_inflight_messages=configured)
+    async with ScriptedBroker(script) as broker, connected(client, broker.uri):
+        pending = [asyncio.ensure_future(client.publish("t", b"x", qos)) for _ in range(40)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(client.ping(), LIMIT)
+        if most < 40:
+            await asyncio.wait_for(pending[0], LIMIT)
+        await client.disconnect()
+        await asyncio.wait(pending, timeout=LIMIT)
+
+
 async def test_a_half_open_connection_is_found() -> None:
     """The broker is gone without a word: no answer to the ping that idleness brings.
 

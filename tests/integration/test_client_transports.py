@@ -307,6 +307,43 @@ async def test_proxy(broker_port: int, kind: str, secured: bool) -> None:
                 ).connect()
 
 
+@needs_openssl
+@pytest.mark.parametrize("kind", ["http", "socks5"])
+@pytest.mark.parametrize(("listener", "scheme"), [("tcp", "mqtts"), ("ws", "wss")])
+async def test_tls_through_a_proxy(
+    authority: Authority, listener: str, scheme: str, kind: str
+) -> None:
+    """The proxy sees where to, and the certificate is that of the broker."""
+    async with (
+        serving(tls_listener(authority, listener), **ANYONE) as there,
+        Proxy(kind, secured=False) as proxy,
+    ):
+        through = {"proxy": f"{kind}://127.0.0.1:{proxy.port}", "cafile": authority.cafile}
+        await converse(client(f"{scheme}://localhost:{there.port}", connection=through))
+        assert proxy.targets == [("localhost", there.port)]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "variable", "others"),
+    [
+        ("mqtts", "HTTPS_PROXY", ["HTTP_PROXY", "ALL_PROXY"]),
+        ("wss", "https_proxy", ["HTTP_PROXY", "ALL_PROXY"]),
+        ("ws", "HTTP_PROXY", ["HTTPS_PROXY", "ALL_PROXY"]),
+        ("mqtt", "ALL_PROXY", ["HTTP_PROXY", "HTTPS_PROXY"]),
+        ("mqtts", "all_proxy", ["HTTP_PROXY"]),
+    ],
+)
+async def test_variable_of_the_proxy(
+    scheme: str, variable: str, others: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in others:
+        monkeypatch.setenv(name, "127.0.0.1:1")  # where nobody is
+    async with Proxy("http", secured=True) as proxy:
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(ConnectError, match="407"):
+            await client(f"{scheme}://broker.invalid").connect()
+
+
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Proxy("http", secured=False) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"127.0.0.1:{proxy.port}")

@@ -1,4 +1,4 @@
-"""Brokers that our client is tested with: ours, mosquitto, and NATS with its MQTT listener."""
+"""Brokers that our client is tested with: ours, mosquitto, NATS and RabbitMQ."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
 
+from support import rabbitmq
 from support.endpoints import Trust
 from support.process import free_port
 from support.python import python_command, python_environment
 
-START_LIMIT = 20.0
+START_LIMIT = 60.0  # RabbitMQ takes 10 to 30 seconds on a machine that has other work
 _ATTEMPTS = 5
 
 
@@ -33,7 +35,7 @@ class Kind:
         versions: protocol versions.
         transports: schemes of the URIs it listens for.
         max_qos: greatest QoS that it grants.
-        program: what must be installed.
+        program: what must be installed, a path or a name on the path of the system.
 
     """
 
@@ -47,6 +49,7 @@ KINDS = {
     "amqtt": Kind((3, 4, 5), ("mqtt", "mqtts", "ws", "wss", "unix")),
     "mosquitto": Kind((3, 4, 5), ("mqtt", "mqtts", "unix"), program="mosquitto"),
     "nats": Kind((4,), ("mqtt", "ws"), max_qos=1, program="nats-server"),
+    "rabbitmq": Kind((3, 4), ("mqtt", "ws"), max_qos=1, program=rabbitmq.SERVER),
 }
 
 
@@ -70,6 +73,7 @@ class RunningBroker:
         self.kind = KINDS[name]
         self._folder = folder
         self._trust = trust
+        self._names: subprocess.Popen[bytes] | None = None
         self._command = [*python_command(), "-m", "amqtt.scripts.broker_script"]
         if self.kind.program:
             path = shutil.which(self.kind.program, path="/usr/local/bin:/usr/bin:/usr/sbin:/sbin")
@@ -103,11 +107,18 @@ class RunningBroker:
         """Start the process, at the same ports each time."""
         self._socket.unlink(missing_ok=True)
         self._log = self._folder / f"{self.name}.log"
+        config = self._write_config()
+        command, environment = [*self._command, "-c", str(config)], python_environment()
+        if self.name == "rabbitmq":
+            names_port = free_port()
+            self._names = rabbitmq.start_names(names_port)
+            command = self._command
+            environment = rabbitmq.environment(self._folder, config, names_port)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._command, "-c", str(self._write_config())],
+                command,
                 cwd=self._folder,
-                env=python_environment(),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -130,6 +141,9 @@ class RunningBroker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._names is not None:
+            self._names.kill()
+            self._names.wait()
 
     @property
     def _socket(self) -> Path:
@@ -137,7 +151,12 @@ class RunningBroker:
 
     def _write_config(self) -> Path:
         file = self._folder / f"{self.name}.conf"
-        write = {"amqtt": self._amqtt, "mosquitto": self._mosquitto, "nats": self._nats}
+        write = {
+            "amqtt": self._amqtt,
+            "mosquitto": self._mosquitto,
+            "nats": self._nats,
+            "rabbitmq": partial(rabbitmq.write_config, self._folder),
+        }
         file.write_text(write[self.name](self._ports))
         return file
 

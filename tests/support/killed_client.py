@@ -82,9 +82,6 @@ async def main() -> None:
         await client.subscribe([(f"{given.name}/back/1", 1), (f"{given.name}/back/2", 2)])
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_reader(0, stopped.set)
-    # Mosquitto takes 20 at a time and acknowledges what it drops beyond that in MQTT 3.1.1.
-    while client.queued_publishes:
-        await asyncio.sleep(0.005)
     say("ready", given.run)
     taking = asyncio.ensure_future(take(client, acknowledges=given.manual))
     await asyncio.gather(

@@ -47,8 +47,8 @@ class TestScenarios:
     def test_file_is_readable_and_quick_ones_are_in_it(self) -> None:
         found = scenarios.load()
         assert {s.key for s in found} >= set(scenarios.QUICK)
-        assert all(s.kind in {"pairs", "fanin", "fanout", "connect", "idle", "retained", "subs"}
-                   for s in found)  # fmt: skip
+        kinds = {"pairs", "fanin", "fanout", "connect", "idle", "retained", "subs", "takeover"}
+        assert all(s.kind in kinds for s in found)
 
     def test_default_leaves_out_mqtt5(self) -> None:
         chosen = scenarios.select(scenarios.load(), None)

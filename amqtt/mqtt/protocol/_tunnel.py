@@ -7,9 +7,7 @@ sends there goes to the application's writer; what the application's reader has 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +71,8 @@ class Tunnel:
         watch: Watch | None,
     ) -> None:
         """Make a tunnel that is not open."""
+        import secrets  # a broker gets along without
+
         self._password = secrets.token_hex(32)
         self.keeps_disconnect = False
         self._reader = reader
@@ -144,6 +144,8 @@ class Tunnel:
         self._inward = asyncio.create_task(self._carry_inward(writer))
 
     def _is_ours(self, data: bytes) -> bool:
+        import hmac
+
         packet = packet_from_bytes(data)
         password = packet.password if isinstance(packet, ConnectPacket) else None
         return isinstance(password, str) and hmac.compare_digest(

@@ -20,10 +20,13 @@ struct Crowd : Scenario {
     }
     void onSuback(Conn&, int, int, u64) override { subacks++; }
     void onDead(Conn&) override { done_n++; }
+    // Called before a connection is opened; false: not yet.
+    virtual bool prepare(size_t) { return true; }
     i64 pump(u64 now) override {
         if (!opening) return 20000000;
         while (next < cs.size()) {
             u64 pending = next - up - g_connfail;
+            if (!prepare(next)) return 1000000;
             if (O.rate) {
                 u64 due = t0 + next * 1000000000ull / u64(O.rate);
                 if (due > now) return i64(due - now);
@@ -37,20 +40,34 @@ struct Crowd : Scenario {
         return 10000000;
     }
 };
-static int run_crowd() {
-    Crowd k;
+// Makes the connections; ids: of so many different client identifiers.
+static void fill(Crowd& k, i64 ids) {
     SC = &k;
-    bool idle = O.scen == "idle";
-    k.churn = !idle && !O.hold;
     char id[64];
     for (i64 i = 0; i < O.count; i++) {
         auto c = std::make_unique<Conn>();
-        snprintf(id, sizeof id, "ml%dc%lld", getpid(), (long long)i);
+        snprintf(id, sizeof id, "ml%dc%lld", getpid(), (long long)(i % ids));
         c->id = id;
         c->idx = u32(i);
         c->role = R_IDLE;
         k.cs.push_back(std::move(c));
     }
+}
+// What n connections have cost between two samples.
+static void put_costs(J& j, const Crowd& k, u64 n, const Sample& a, const Sample& b) {
+    double el = b.t - a.t, cpu = b.cpu - a.cpu;
+    j.num("secs", el, 3).num("conn_s", double(n) / el).lat("connack_us", k.lat);
+    j.num("br_cpu_s", cpu, 3)
+        .num("br_cpu_us_per_conn", n ? cpu / double(n) * 1e6 : 0, 1)
+        .num("br_cpu_pct", 100 * cpu / el, 1)
+        .num("lg_cpu_pct", 100 * (b.own - a.own) / el, 1)
+        .num("other_cpu_pct", 100 * std::max(0.0, b.all - a.all - cpu - b.own + a.own) / el, 1);
+}
+static int run_crowd() {
+    Crowd k;
+    bool idle = O.scen == "idle";
+    k.churn = !idle && !O.hold;
+    fill(k, O.count);
     Sample a = sample();
     k.t0 = now_ns();
     u64 dl = k.t0 + u64(O.timeout * 1e9);
@@ -85,22 +102,14 @@ static int run_crowd() {
         usleep(500000);
     }
     Sample e = sample();
-    double el = b.t - a.t, cpu = b.cpu - a.cpu;
     J j;
     head(j);
     j.num("ok", ok && !g_connfail && !g_disc)
         .num("count", double(O.count))
         .num("rate", double(O.rate))
         .num("conc", O.conc)
-        .num("up", double(k.up))
-        .num("secs", el, 3)
-        .num("conn_s", double(k.up) / el)
-        .lat("connack_us", k.lat);
-    j.num("br_cpu_s", cpu, 3)
-        .num("br_cpu_us_per_conn", k.up ? cpu / double(k.up) * 1e6 : 0, 1)
-        .num("br_cpu_pct", 100 * cpu / el, 1)
-        .num("lg_cpu_pct", 100 * (b.own - a.own) / el, 1)
-        .num("other_cpu_pct", 100 * std::max(0.0, b.all - a.all - cpu - b.own + a.own) / el, 1);
+        .num("up", double(k.up));
+    put_costs(j, k, k.up, a, b);
     j.num("rss_start_kb", double(a.rss))
         .num("rss_up_kb", double(c.rss))
         .num("rss_per_conn_b", k.up ? double(c.rss - a.rss) * 1024 / double(k.up) : 0)

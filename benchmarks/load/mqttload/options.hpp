@@ -69,6 +69,7 @@ scenarios
                                 then publish to random topics: each matches exactly one filter
   flow     --P --S --T --submode all|match --order rr|rand --wild 0|1
   connect  --count n [--rate r | --conc c] [--hold s]    CONNACK latency / churn
+  takeover --count n [--conc c]  each connection takes the identifier of one that is open
   idle     --count n --hold s [--subscribe 1]            n idle connections, RSS per connection
   retained --count n [--filter '#'] [--keep 1]           store n retained, then time a wildcard subscribe
            --stored 1                   only subscribe: an earlier run has kept them

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import amqtt
 from amqtt.contexts import BrokerConfig, default_broker_plugins
 from amqtt.errors import BrokerError, PluginInitError, PluginLoadError
 from amqtt.scripts import broker_script
+from amqtt.scripts._app import make_app
 
 
 def run(*arguments: str) -> Any:
@@ -64,6 +66,49 @@ def test_help() -> None:
     assert result.stdout.startswith("Usage: amqtt [OPTIONS]\n")
     assert all(option in result.stdout for option in ("-c", "-d", "--check", "--version"))
     assert "completion" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ([], {}),
+        (["-c", "file"], {"config_file": "file"}),
+        (["-d"], {"debug": True}),
+        (["-d", "-c", "one", "-c", "two"], {"config_file": "two", "debug": True}),
+    ],
+)
+def test_plain_command_line(arguments: list[str], options: dict[str, Any]) -> None:
+    assert broker_script.plain_options(arguments) == options
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["-c", "file", "--check"], ["-c"], ["-c", "-d"], ["-cfile"], [""],
+     ["--", "-d"], ["-dd"], ["extra"]],
+)  # fmt: skip
+def test_command_line_that_is_left_to_typer(arguments: list[str]) -> None:
+    assert broker_script.plain_options(arguments) is None
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'application'"):
+        broker_script.application  # noqa: B018
+
+
+def test_interrupted_as_typer_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def status_of(main: Callable[[], None]) -> Any:
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code
+
+    app = make_app()
+    app.command()(lambda: interrupt())
+    monkeypatch.setattr(sys, "argv", ["amqtt"])
+    monkeypatch.setattr(broker_script, "run_broker", interrupt)
+    assert status_of(broker_script.main) == status_of(lambda: app(args=[]))
 
 
 @pytest.mark.parametrize("arguments", [["--unknown"], ["-c"], ["extra"]])

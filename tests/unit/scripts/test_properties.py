@@ -57,6 +57,7 @@ def test_values(option: str) -> None:
         (["publish", "color", "x"], "'color' is no property of publish"),
         (["subscribe", "content-type", "x"], "'content-type' is no property of subscribe"),
         (["publish", "content-type"], "takes a command, a name and a value"),
+        (["publish", "topic-alias", "3"], "'topic-alias' is no property of publish"),
         (["publish", "user-property", "key"], "takes a command, a name and a value"),
         (["publish", "message-expiry-interval", "soon"], "from 0 to 4294967295, not 'soon'"),
         (["publish", "message-expiry-interval", "4294967296"], "from 0 to 4294967295"),

@@ -65,6 +65,33 @@ TEST_F(Mailbox, WakesOnceForManyAtOnce) {
     EXPECT_THAT(into, ElementsAre(1, 2, 3));
 }
 
+TEST_F(Mailbox, DoesNotWakeForWhatIsInNoHurry) {
+    EXPECT_TRUE(box.push_unhurried(1));
+    EXPECT_EQ(wakes, 0);
+    box.wake_for_rest();
+    box.wake_for_rest();
+    EXPECT_EQ(wakes, 1);
+    EXPECT_FALSE(take(all));
+    EXPECT_THAT(into, ElementsAre(1));
+    box.wake_for_rest();
+    EXPECT_EQ(wakes, 1) << "there is nothing";
+
+    EXPECT_TRUE(box.push_unhurried(2));
+    EXPECT_TRUE(box.push(3));
+    EXPECT_TRUE(box.push_unhurried(4));
+    box.wake_for_rest();
+    EXPECT_EQ(wakes, 2);
+    EXPECT_FALSE(take(all));
+    EXPECT_THAT(into, ElementsAre(2, 3, 4));
+}
+
+TEST_F(Mailbox, BoundsWhatIsInNoHurry) {
+    for (const int item : {1, 2, 3, 4})
+        EXPECT_TRUE(box.push_unhurried(item));
+    EXPECT_FALSE(box.push_unhurried(5));
+    EXPECT_EQ(box.dropped(), 1U);
+}
+
 TEST_F(Mailbox, TakesNoMoreThanAsked) {
     for (const int item : {1, 2, 3, 4})
         box.push(item);

@@ -185,7 +185,7 @@ TEST_F(pending_authentication, denies_with_a_reason) {
 TEST(authentication, denies_at_once) {
     broker_bed bed;
     bed.hooks.judge = [](const client& who) {
-        const bool right = who.request->user_name == "u" && who.request->password == "p";
+        const bool right = who.request->user_name() == "u" && who.request->password() == "p";
         return right ? verdict::allow : verdict::deny;
     };
     bed["a"].send(connect({.client_id = "a"})).expect(connack(false, 5)).expect_closed();

@@ -158,7 +158,7 @@ TEST(tolerances_of_clients, password_without_user_name) {
     strict["c"].send(alone).expect_closed();
     broker_bed lenient({.limits = {.borne = tolerance::password_without_user_name}});
     lenient["c"].send(alone).expect(connack());
-    EXPECT_EQ(lenient["c"].core().request->password, "p");
+    EXPECT_EQ(lenient["c"].core().request->password(), "p");
 }
 
 TEST(tolerances_of_clients, dup_at_qos_0) {

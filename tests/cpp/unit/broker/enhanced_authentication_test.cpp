@@ -168,7 +168,7 @@ TEST_F(enhanced_authentication, takes_what_came_behind_the_last_auth) {
 TEST_F(enhanced_authentication, tells_who_the_client_is) {
     bed_.hooks.replies = {{.outcome = outcome::accepted, .user_name = "alice"}};
     bed_["c"].send(connect_m).expect(accepted_m);
-    EXPECT_EQ(bed_["c"].core().request->user_name, "alice");
+    EXPECT_EQ(bed_["c"].core().request->user_name(), "alice");
 }
 
 TEST_F(enhanced_authentication, does_not_fit_into_a_small_packet) {

@@ -183,6 +183,21 @@ TEST(flood_of_topics, leaves_a_bounded_cache_and_right_routes) {
     EXPECT_GE(bed.core.routes().cached_target_count(), 100'000U);
 }
 
+// To fill the cache with them would cost more than to look for their routes.
+TEST(flood_of_topics, are_cached_when_they_come_again) {
+    broker_bed bed;
+    bed["sub"].login({.client_id = "sub"}).subscribe("#");
+    peer& pub = bed["pub"].login({.client_id = "pub"});
+    for (int i = 0; i < 1000; ++i)
+        pub.send(publish({.topic = std::to_string(i), .payload = "x"}));
+    EXPECT_EQ(bed["sub"].take_packets().size(), 1000U);
+    EXPECT_EQ(bed.core.routes().cached_target_count(), 0U);
+    for (int i = 0; i < 3; ++i)
+        pub.send(publish({.topic = "hot", .payload = "x"}));
+    EXPECT_EQ(bed["sub"].take_packets().size(), 3U);
+    EXPECT_EQ(bed.core.routes().cached_target_count(), 1U);
+}
+
 TEST(flood_of_matching_subscriptions, gives_every_identifier_once) {
     broker_bed bed;
     peer& c = bed["c"];

@@ -169,6 +169,44 @@ TEST_F(client_connection_v5_test, resumes_within_the_receive_maximum) {
     EXPECT_EQ(later[1][6], 3);  // the third, after the PUBREL of the first
 }
 
+TEST_F(client_connection_v5_test, sends_no_more_than_the_less_of_two_maxima) {
+    client_options options;
+    options.send_maximum = 3;
+    for (const auto& [server, most] : {std::pair{"21 00 02", 2U}, {"21 00 05", 3U}, {"", 3U}}) {
+        open_to(server, false, {}, options);
+        for (std::uint64_t ticket = 1; ticket <= 4; ++ticket)
+            (void)publish_message(ticket, 1);
+        EXPECT_EQ(packets_sent(), most) << server;
+        state_ = {};
+    }
+}
+
+TEST_F(client_connection_v5_test, sends_no_more_of_qos_2_than_its_maximum) {
+    client_options options;
+    options.qos2_maximum = 2;
+    open_to("", false, {}, options);
+    for (std::uint64_t ticket = 1; ticket <= 2; ++ticket)
+        (void)publish_message(ticket, 2);
+    (void)publish_message(3, 1);
+    EXPECT_EQ(packets_sent(), 3U);
+    (void)publish_message(4, 2);
+    (void)publish_message(5, 1);  // behind it, for the order
+    EXPECT_EQ(packets_sent(), 0U);
+    expect_completed(answer(puback(3)), 3);
+    EXPECT_EQ(packets_sent(), 0U);
+    expect_silent(pubrec(1));
+    EXPECT_EQ(sent(), pubrel(1));
+    expect_completed(answer(pubcomp(1)), 1);
+    EXPECT_EQ(packets_sent(), 2U);
+    (void)publish_message(6, 2);
+    (void)publish_message(7, 1);
+    // And the same when they are sent again.
+    open_to("", true, {}, options);
+    EXPECT_EQ(packets_sent(), 3U);
+    expect_completed(answer(wire("50 03 00 02 80")), 2, reason_code::unspecified_error);
+    EXPECT_EQ(packets_sent(), 2U);
+}
+
 TEST_F(client_connection_v5_test, a_new_message_waits_behind_those_that_wait) {
     open_to("");
     (void)publish_message(1, 1, "t", "1");

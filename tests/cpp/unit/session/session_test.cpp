@@ -13,9 +13,7 @@ TEST(Session, StartsWithoutState) {
     EXPECT_TRUE(s.queue().empty());
     EXPECT_TRUE(s.received_qos2().empty());
     EXPECT_EQ(s.connection, nullptr);
-    EXPECT_FALSE(s.expiry.is_set());
-    EXPECT_FALSE(s.delayed_will);
-    EXPECT_FALSE(s.will_delay.is_set());
+    EXPECT_FALSE(s.away);
 }
 
 TEST(Session, EndsWithItsConnectionUnlessItHasAnExpiryInterval) {
@@ -103,8 +101,9 @@ TEST(Session, ItsTimersLeaveTheWheelWithIt) {
     timer_wheel wheel;
     {
         session s("client", {});
-        wheel.set(s.expiry, std::chrono::seconds(1));
-        wheel.set(s.will_delay, std::chrono::seconds(1));
+        absence& away = s.absence_begins();
+        wheel.set(away.expiry, std::chrono::seconds(1));
+        wheel.set(away.will_delay, std::chrono::seconds(1));
     }
     wheel.advance(std::chrono::seconds(2), [](timer&) { FAIL() << "fired"; });
 }
