@@ -115,8 +115,8 @@ void broker::output_sent(client& c, std::size_t bytes) {
     stats_.bytes_sent += bytes;
     count_packets(c);
     const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
-    if (c.state && (!c.state->queue().empty() || c.state->resend_pending)) {
-        outbox_.pump(*c.state);
+    if (c.state) {
+        if (!c.state->queue().empty() || c.state->resend_pending) outbox_.pump(*c.state);
         deliver_retained(*c.state);
     }
     if (goes_on && c.phase == client_phase::connected) {
@@ -129,6 +129,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
 void broker::advance(instant now) {
     now_ = now;
     expire_questions();
+    if (work_is_left_) work(now);
     timers_.advance(now, [this](timer& t) { timer_fired(t); });
 }
 
@@ -403,6 +404,7 @@ void broker::set_expiry_timer(session& s, duration left) {
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
     forget_gate(s);
+    unfinished_.erase(&s);
     if (journal_) journal_->session_ended(s);
     hand_over_shared(s);
     router_.unsubscribe_all(s);

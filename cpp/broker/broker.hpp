@@ -12,6 +12,7 @@
 
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/output_queue.hpp"
 #include "base/timer_wheel.hpp"
@@ -54,6 +55,8 @@ class broker {
 
     // Time has passed; to be called every timer_wheel::tick or so.
     void advance(instant now);
+    // Goes on with what was left for later, see hooks::work_left().
+    void work(instant now);
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
     // user_name: by which the client is to be known, when that is not the one it gave.
@@ -194,10 +197,17 @@ class broker {
                           bool& wants_retained);
     // Sends or queues retained messages, at once or, while the session's queue is full of others,
     // later.
-    void deliver_retained_in_turn(subscription& to, qos granted);
+
+    // -- retained messages for those who subscribe, see broker_retained.cpp
+
+    void begin_retained(subscription& to, qos granted);
+    std::unique_ptr<retained_turn> turn_of(const subscription& to, qos granted);
     bool has_room_for_retained(session& s);
+    // As many as there is room for, but not too many at once.
     void deliver_retained(session& to);
-    void deliver_retained(const subscription& to, qos granted);
+    void deliver_retained(const route& to, message_ptr m);
+    void go_on_later(session& with);
+
     void finish(session& s, std::uint16_t packet_id);
 
     // -- decisions on topics, see broker_decisions.cpp
@@ -299,6 +309,9 @@ class broker {
     boost::unordered_flat_map<std::uint64_t, question> questions_;
     std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
     boost::unordered_flat_map<const session*, receive_gate> gates_;
+    // Sessions whose retained messages work() is to go on with.
+    boost::unordered_flat_set<session*> unfinished_;
+    bool work_is_left_ = false;
     std::uint64_t last_ticket_ = 0;
     // Subscribers inside the process, by their number.
     boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;

@@ -278,7 +278,7 @@ void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::ui
                                  static_cast<qos>(to_byte(codes[i])));
     }
     for (const auto& [filter, granted] : with_retained)
-        deliver_retained_in_turn(*c.state->find_subscription(filter), granted);
+        begin_retained(*c.state->find_subscription(filter), granted);
 }
 
 reason_code broker::check_filter(session& s, std::string_view name,
@@ -308,51 +308,6 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
         filter->share.empty() && (granted.retained == retain_handling::send ||
                                   (granted.retained == retain_handling::send_if_new && is_new));
     return static_cast<reason_code>(to_byte(granted.level));
-}
-
-bool broker::has_room_for_retained(session& s) {
-    const auto gate = gates_.find(&s);
-    const std::size_t gated = gate == gates_.end() ? 0 : gate->second.waiting.size();
-    return s.queue().size() + gated < settings_.queue.messages;
-}
-
-void broker::deliver_retained_in_turn(subscription& to, qos granted) {
-    session& s = *to.subscriber;
-    if (s.wants_retained.empty() && has_room_for_retained(s)) {
-        deliver_retained(to, granted);
-    } else if (!to.waiting.is_linked()) {
-        s.wants_retained.push_back(to);
-    }
-}
-
-void broker::deliver_retained(session& to) {
-    while (!to.wants_retained.empty() && has_room_for_retained(to)) {
-        const subscription& next = to.wants_retained.front();
-        to.wants_retained.pop_front();
-        deliver_retained(next, next.options.level);
-    }
-}
-
-void broker::deliver_retained(const subscription& to, qos granted) {
-    std::vector<message_ptr> found;
-    router_.retained().match(to.filter, found);
-    for (message_ptr& m : found) {
-        if (m->is_expired(now_)) {
-            forget_retained(m);
-        } else {
-            route way = route_of(to);
-            way.granted = granted;
-            publication p(m, m->level(), std::nullopt);
-            if (!hooks_.wants(hook::check_receive) || pass_gate(way, p, nullptr, true)) {
-                outbox_.deliver_retained(way, std::move(m));
-            }
-        }
-    }
-}
-
-void broker::forget_retained(const message_ptr& m) {
-    router_.retained().remove(m->topic());
-    if (journal_) journal_->retained_changed(m, nullptr);
 }
 
 void broker::handle(client& c, const unsubscribe_packet& packet) {

@@ -77,7 +77,7 @@ bool router::unsubscribe(session& subscriber, std::string_view name) {
 void router::unsubscribe_all(session& subscriber) {
     for (const auto& entry : subscriber.subscriptions())
         take_out(*entry);
-    subscriber.subscriptions().clear();
+    subscriber.remove_subscriptions();
 }
 
 void router::take_out(subscription& existing) {

@@ -37,7 +37,14 @@ subscription& session::add_subscription(std::string_view name) {
 
 void session::remove_subscription(std::string_view name) {
     const auto it = subscriptions_.find(name);
-    if (it != subscriptions_.end()) subscriptions_.erase(it);
+    if (it == subscriptions_.end()) return;
+    if (!wants_retained.empty() && &wants_retained.front() == it->get()) turn.reset();
+    subscriptions_.erase(it);
+}
+
+void session::remove_subscriptions() noexcept {
+    turn.reset();
+    subscriptions_.clear();
 }
 
 }  // namespace amqtt

@@ -18,6 +18,7 @@
 #include "session/message_queue.hpp"
 #include "session/packet_id_set.hpp"
 #include "session/will.hpp"
+#include "topic/retained_store.hpp"
 #include "topic/subscription_trie.hpp"
 
 namespace amqtt {
@@ -80,6 +81,12 @@ struct absence {
     timer will_delay;
 };
 
+// How far the retained messages of a subscription were sent.
+struct retained_turn {
+    retained_walk walk;
+    qos granted;  // when it began
+};
+
 class session {
   public:
     session(std::string client_id, queue_limits limits)
@@ -95,6 +102,7 @@ class session {
     subscription& add_subscription(std::string_view name);
     // Removes a subscription that the caller does not route any more.
     void remove_subscription(std::string_view name);
+    void remove_subscriptions() noexcept;
     auto& subscriptions() noexcept { return subscriptions_; }
 
     inflight_window& inflight() noexcept { return inflight_; }
@@ -122,8 +130,10 @@ class session {
     std::unique_ptr<absence> away;
     // What away points to, made if it was null.
     absence& absence_begins();
-    // Subscriptions whose retained messages are still to be sent.
+    // Subscriptions whose retained messages are still to be sent, and how far that is with the
+    // first; null: it has not begun.
     waiting_subscriptions wants_retained;
+    std::unique_ptr<retained_turn> turn;
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
 

@@ -1,5 +1,8 @@
 #include "topic/retained_store.hpp"
 
+#include <limits>
+#include <utility>
+
 namespace amqtt {
 
 void retained_store::store(message_ptr m) {
@@ -35,12 +38,27 @@ bool retained_store::remove(std::string_view topic) {
     bytes_ -= at->value->size();
     --size_;
     at->value.reset();
-    while (at->parent && !at->value && !at->has_children()) {
+    if (walks_ > 0) {
+        removed_meanwhile_.emplace_back(topic);
+    } else {
+        prune(topic);
+    }
+    return true;
+}
+
+void retained_store::prune(std::string_view topic) {
+    auto* at = const_cast<node*>(find_node(topic));  // as above
+    while (at && at->parent && !at->value && !at->has_children()) {
         node* parent = at->parent;
         parent->remove_child(*at);
         at = parent;
     }
-    return true;
+}
+
+void retained_store::walk_ended() {
+    if (--walks_ > 0) return;
+    for (const std::string& topic : std::exchange(removed_meanwhile_, {}))
+        prune(topic);
 }
 
 message_ptr retained_store::find(std::string_view topic) const {
@@ -48,32 +66,39 @@ message_ptr retained_store::find(std::string_view topic) const {
     return at ? at->value : nullptr;
 }
 
-void retained_store::match(std::string_view filter, std::vector<message_ptr>& found) const {
-    struct visit {
-        const node* at;
-        std::string_view rest;
-        bool more;
-        bool whole_subtree;
-    };
-    std::vector<visit> pending{{&root_, filter, true, false}};
-    while (!pending.empty()) {
-        const visit here = pending.back();
-        pending.pop_back();
-        const level_split split = split_level(here.rest);
-        const bool multi = here.whole_subtree || (here.more && split.level == "#");
-        if ((multi || !here.more) && here.at->value) found.push_back(here.at->value);
-        if (!multi && !here.more) continue;
-        if (!multi && split.level != "+") {
-            if (const node* next = here.at->child(split.level)) {
-                pending.push_back({next, split.rest, split.more, false});
-            }
-            continue;
-        }
-        here.at->for_each_child([&](const node& next) {
-            const bool hidden = here.at == &root_ && next.label().starts_with('$');
-            if (!hidden) pending.push_back({&next, split.rest, split.more, multi});
-        });
+void retained_store::match(std::string_view filter, std::vector<message_ptr>& found) {
+    retained_walk(*this, filter).look(std::numeric_limits<std::size_t>::max(), found);
+}
+
+retained_walk::retained_walk(retained_store& store, std::string_view filter)
+    : store_(store), filter_(filter), pending_{{&store.root_, 0, true, false}} {
+    ++store_.walks_;
+}
+
+void retained_walk::look(std::size_t most, std::vector<message_ptr>& found) {
+    for (; most > 0 && !pending_.empty(); --most) {
+        const visit here = pending_.back();
+        pending_.pop_back();
+        look_at(here, found);
     }
+}
+
+void retained_walk::look_at(const visit& here, std::vector<message_ptr>& found) {
+    const level_split split = split_level(std::string_view(filter_).substr(here.rest));
+    const bool multi = here.whole_subtree || (here.more && split.level == "#");
+    if ((multi || !here.more) && here.at->value) found.push_back(here.at->value);
+    if (!multi && !here.more) return;
+    const auto rest = static_cast<std::uint32_t>(filter_.size() - split.rest.size());
+    if (!multi && split.level != "+") {
+        if (const auto* next = here.at->child(split.level)) {
+            pending_.push_back({next, rest, split.more, false});
+        }
+        return;
+    }
+    here.at->for_each_child([&](const retained_store::node& next) {
+        const bool hidden = here.at == &store_.root_ && next.label().starts_with('$');
+        if (!hidden) pending_.push_back({&next, rest, split.more, multi});
+    });
 }
 
 void retained_store::all(std::vector<message_ptr>& found) const {

@@ -57,8 +57,11 @@ session_facts facts_of(session& s) {
 }
 
 plugin_hooks::plugin_hooks(policy_settings settings, python_decisions python,
-                           mailbox<broker_event>& events)
-    : policy_(std::move(settings)), python_decides_(std::move(python)), events_(events) {
+                           mailbox<broker_event>& events, std::function<void()> then)
+    : policy_(std::move(settings)),
+      python_decides_(std::move(python)),
+      events_(events),
+      work_left_(std::move(then)) {
     set_events(0, 0);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,7 +28,9 @@ session_facts facts_of(session& s);
 
 class plugin_hooks : public hooks {
   public:
-    plugin_hooks(policy_settings settings, python_decisions python, mailbox<broker_event>& events);
+    // then: to be called when the broker has left work for later.
+    plugin_hooks(policy_settings settings, python_decisions python, mailbox<broker_event>& events,
+                 std::function<void()> then);
 
     // python: bits of the events that Python wants; logged: of those that the event logger logs.
     void set_events(std::uint32_t python, std::uint32_t logged) noexcept;
@@ -57,6 +60,7 @@ class plugin_hooks : public hooks {
     void packet_received(const client& from, bytes_view packet) override;
     void packet_sent(const client& to, bytes_view packet) override;
     void local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) override;
+    void work_left() override { work_left_(); }
     bool is_congested() const noexcept override;
     void log(log_level level, std::string text) override;
 
@@ -71,6 +75,7 @@ class plugin_hooks : public hooks {
     packaged_policy policy_;
     python_decisions python_decides_;
     mailbox<broker_event>& events_;
+    std::function<void()> work_left_;
     verdict_cache verdicts_;
     std::uint32_t python_ = 0;
     std::uint32_t logged_ = 0;

@@ -52,6 +52,8 @@ class fake_hooks : public hooks {
             mask_ |= to_bit(event);
     }
     void want_nothing() { mask_ = 0; }
+    void work_left() override { has_work_left = true; }
+    bool has_work_left = false;
     void client_connected(const client& who, bool) override {
         events.push_back("connected " + who.request->client_id);
     }

@@ -1,5 +1,6 @@
 // Peers that send without end and do not read: what the broker holds for them is bounded.
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,51 @@ TEST(flood_of_subscribes, queues_the_retained_messages_a_bounded_number_of_times
     const auto last = std::find(got.rbegin(), got.rend(), suback(1, {0, 0}));
     EXPECT_GE(std::distance(got.rbegin(), last), 2 * 20);
     sub.send(unsubscribe(2, {"#", "t/#"})).expect(unsuback(2)).expect_nothing();
+}
+
+// All retained messages for one, who gets them as fast as it takes them while others go on.
+TEST(flood_of_retained_messages, is_sent_in_parts) {
+    broker_bed bed;
+    constexpr std::size_t count = 30'000;
+    for (std::size_t i = 0; i < count; ++i)
+        bed.publish("r/" + std::to_string(i), std::string(100, 'x'), qos::at_least_once, true);
+    peer& sub = bed["sub"].login({.client_id = "sub"});
+    sub.stop_reading();
+    sub.send(subscribe(1, {{"r/#", 0}}));
+    EXPECT_LT(bed.queued("sub"), 1'500U);
+    EXPECT_LT(sub.unread_output(), 300'000U);
+    sub.read_on();
+    bed.advance(std::chrono::seconds(1));
+    EXPECT_EQ(sub.take_packets().size(), count + 1);
+    EXPECT_EQ(bed.queued("sub"), 0U);
+}
+
+// No output tells here that it is time to go on.
+TEST(flood_of_retained_messages, of_which_few_match_is_searched_in_parts) {
+    broker_bed bed;
+    for (int i = 0; i < 30'000; ++i)
+        bed.publish("r/" + std::to_string(i) + "/x", "x", qos::at_least_once, true);
+    bed.publish("r/0/y", "y", qos::at_least_once, true);
+    peer& sub = bed["sub"].login({.client_id = "sub"});
+    sub.send(subscribe(1, {{"r/+/y", 0}})).expect(suback(1, {0}));
+    EXPECT_TRUE(bed.hooks.has_work_left);
+    bed.advance(std::chrono::seconds(1));
+    sub.expect(publish({.topic = "r/0/y", .payload = "y", .retain = true}));
+}
+
+TEST(flood_of_retained_messages, ends_with_its_subscription_or_its_client) {
+    broker_bed bed;
+    for (int i = 0; i < 30'000; ++i)
+        bed.publish("r/" + std::to_string(i) + "/x", "x", qos::at_least_once, true);
+    peer& sub = bed["sub"].login({.client_id = "sub"});
+    sub.send(subscribe(1, {{"r/+/y", 0}}) + unsubscribe(2, {"r/+/y"}));
+    bed["other"].login({.client_id = "other"}).send(subscribe(1, {{"r/+/y", 0}}));
+    bed["other"].abort();
+    bed.publish("r/0/y", "y", qos::at_least_once, true);
+    bed.advance(std::chrono::seconds(1));
+    sub.expect(suback(1, {0})).expect(unsuback(2)).expect_nothing();
+    EXPECT_EQ(bed.session_of("other"), nullptr);
+    EXPECT_EQ(bed.core.routes().retained().size(), 30'001U);
 }
 
 // Unsubscribing, and leaving, while retained messages are due.

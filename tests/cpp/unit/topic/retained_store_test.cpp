@@ -116,6 +116,33 @@ TEST_F(RetainedStore, MatchAppends) {
     EXPECT_EQ(found[0], nullptr);
 }
 
+TEST_F(RetainedStore, IsWalkedInPartsWhileItChanges) {
+    for (const char* topic : {"a/1/x", "a/2/x", "a/3/x", "a/4/x", "b", "a/5/y"})
+        store.store(retained(topic));
+    std::vector<message_ptr> found;
+    {
+        retained_walk walk(store, "a/+/x");
+        walk.look(3, found);  // the root, "a", and one below it
+        EXPECT_FALSE(walk.is_over());
+        EXPECT_THAT(found, IsEmpty());
+        // What is gone is not found, and its nodes stay until the walk is over.
+        for (const char* topic : {"a/1/x", "a/2/x", "a/3/x", "b"})
+            EXPECT_TRUE(store.remove(topic));
+        store.store(retained("a/2/x", "new"));
+        store.store(retained("c/1/x"));
+        while (!walk.is_over())
+            walk.look(1, found);
+    }
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_THAT((std::vector<std::string>{std::string(found[0]->topic()),
+                                          std::string(found[1]->topic())}),
+                UnorderedElementsAre("a/2/x", "a/4/x"));
+    EXPECT_THAT(topics_of("#"), UnorderedElementsAre("a/2/x", "a/4/x", "a/5/y", "c/1/x"));
+    for (const char* topic : {"a/2/x", "a/4/x", "a/5/y", "c/1/x"})
+        EXPECT_TRUE(store.remove(topic));
+    EXPECT_EQ(store.size(), 0U);
+}
+
 TEST_F(RetainedStore, WhatWasFoundOutlivesTheStore) {
     store.store(retained("a", "kept"));
     const message_ptr found = store.find("a");
