@@ -134,9 +134,9 @@ TEST_F(RetainedStore, IsWalkedInPartsWhileItChanges) {
             walk.look(1, found);
     }
     ASSERT_EQ(found.size(), 2U);
-    EXPECT_THAT((std::vector<std::string>{std::string(found[0]->topic()),
-                                          std::string(found[1]->topic())}),
-                UnorderedElementsAre("a/2/x", "a/4/x"));
+    EXPECT_THAT(
+        (std::vector<std::string>{std::string(found[0]->topic()), std::string(found[1]->topic())}),
+        UnorderedElementsAre("a/2/x", "a/4/x"));
     EXPECT_THAT(topics_of("#"), UnorderedElementsAre("a/2/x", "a/4/x", "a/5/y", "c/1/x"));
     for (const char* topic : {"a/2/x", "a/4/x", "a/5/y", "c/1/x"})
         EXPECT_TRUE(store.remove(topic));
