@@ -5,6 +5,14 @@
 #include <vector>
 
 namespace amqtt {
+namespace {
+
+// push() would refuse a message of that size.
+bool is_full(const message_queue& queue, const queue_limits& most, std::size_t size) noexcept {
+    return queue.size() >= most.messages || (!queue.empty() && queue.bytes() + size > most.bytes);
+}
+
+}  // namespace
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
@@ -36,6 +44,11 @@ delivery_result outbox::deliver(const route& to, publication& p, const share_nam
 
 delivery_result outbox::deliver_to(session& to, publication& p, qos granted, const options& how) {
     if (!to.queue().empty() || !may_send(to, how.level)) {
+        // Before it is stored only to be dropped: one who does not read is not to cost the others.
+        if (to.connection && is_full(to.queue(), settings_.queue, p.size())) {
+            ++stats_.publish_dropped;
+            return delivery_result::dropped;
+        }
         return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.share}, granted);
     }
     if (how.level != qos::at_most_once) {
