@@ -195,11 +195,10 @@ class broker {
                              const std::optional<parsed_filter>& filter) const;
     reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
                           bool& wants_retained);
-    // Sends or queues retained messages, at once or, while the session's queue is full of others,
-    // later.
 
     // -- retained messages for those who subscribe, see broker_retained.cpp
 
+    // Sends or queues them, at once or, while the session's queue is full of others, later.
     void begin_retained(subscription& to, qos granted);
     std::unique_ptr<retained_turn> turn_of(const subscription& to, qos granted);
     bool has_room_for_retained(session& s);

@@ -5,14 +5,6 @@
 #include <vector>
 
 namespace amqtt {
-namespace {
-
-// push() would refuse a message of that size.
-bool is_full(const message_queue& queue, const queue_limits& most, std::size_t size) noexcept {
-    return queue.size() >= most.messages || (!queue.empty() && queue.bytes() + size > most.bytes);
-}
-
-}  // namespace
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
@@ -45,11 +37,8 @@ delivery_result outbox::deliver(const route& to, publication& p, const share_nam
 delivery_result outbox::deliver_to(session& to, publication& p, qos granted, const options& how) {
     if (!to.queue().empty() || !may_send(to, how.level)) {
         // Before it is stored only to be dropped: one who does not read is not to cost the others.
-        if (to.connection && is_full(to.queue(), settings_.queue, p.size())) {
-            ++stats_.publish_dropped;
-            return delivery_result::dropped;
-        }
-        return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.share}, granted);
+        if (const auto why = refusal(to, p.size(), granted)) return *why;
+        return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.share});
     }
     if (how.level != qos::at_most_once) {
         send(to, {p.share(), how.level, how.retain, how.ids, how.share});
@@ -74,11 +63,19 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
     return delivery_result::sent;
 }
 
-delivery_result outbox::enqueue(session& to, queued_message m, qos granted) {
+std::optional<delivery_result> outbox::refusal(const session& to, std::size_t size, qos granted) {
     const bool waits =
         to.connection || (granted != qos::at_most_once && !to.ends_with_connection());
     if (!waits) return delivery_result::not_wanted;
-    return push(to, std::move(m)) ? delivery_result::queued : delivery_result::dropped;
+    if (to.queue().has_room(size)) return std::nullopt;
+    ++stats_.publish_dropped;
+    return delivery_result::dropped;
+}
+
+delivery_result outbox::enqueue(session& to, queued_message m) {
+    to.queue().push_unbounded(std::move(m));
+    if (journal_) record_queued(to);
+    return delivery_result::queued;
 }
 
 bool outbox::push(session& to, queued_message m) {
@@ -129,8 +126,7 @@ void outbox::deliver_retained(const route& to, message_ptr m) {
     if (s.queue().empty() && may_send(s, level)) {
         send(s, std::move(queued));
     } else {
-        s.queue().push_unbounded(std::move(queued));
-        if (journal_) record_queued(s);
+        enqueue(s, std::move(queued));
     }
 }
 
@@ -142,7 +138,8 @@ delivery_result outbox::redeliver(const subscription& member, queued_message m) 
     m.retain = member.options.retain_as_published && m.content->retain();
     m.ids = route_of(member).ids;
     if (!s.queue().empty() || !may_send(s, m.level)) {
-        return enqueue(s, std::move(m), member.options.level);
+        const auto why = refusal(s, m.content->size(), member.options.level);
+        return why ? *why : enqueue(s, std::move(m));
     }
     send(s, std::move(m));
     return delivery_result::sent;

@@ -66,7 +66,10 @@ class outbox {
     bool may_send(session& to, qos level) const noexcept;
     std::size_t window_of(const session& to) const noexcept;
     delivery_result deliver_to(session& to, publication& p, qos granted, const options& how);
-    delivery_result enqueue(session& to, queued_message m, qos granted);
+    // Why a message of that size cannot wait for a session, counted if it is dropped; else nothing.
+    std::optional<delivery_result> refusal(const session& to, std::size_t size, qos granted);
+    // Queues a message, whatever the bounds say.
+    delivery_result enqueue(session& to, queued_message m);
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
     void send(session& to, queued_message m);

@@ -12,6 +12,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "base/by_text.hpp"
 #include "base/qos.hpp"
 #include "broker/shared_group.hpp"
 #include "session/session.hpp"
@@ -70,15 +71,6 @@ class router {
         std::uint64_t generation = 0;
         topic_routes routes;
     };
-    struct text_hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return boost::hash<std::string_view>()(text);
-        }
-    };
-
-    using route_cache =
-        boost::unordered_flat_map<std::string, cached_routes, text_hash, std::equal_to<>>;
 
     void insert(subscription& added, const parsed_filter& filter);
     void take_out(subscription& existing);
@@ -89,14 +81,15 @@ class router {
     void find_routes(std::string_view topic, topic_routes& found);
     void assign_ids(topic_routes& found);
     void forget_cached();
+
     subscription_trie trie_;
     retained_store retained_;
     // Keys are views of the groups' name.
     boost::unordered_flat_map<std::string_view, std::unique_ptr<shared_group>> groups_;
     // Routes of topics that come again and again, valid for the generation they carry.
-    route_cache cache_;
-    // Of topics that came lately, at a place that the hash says, its other bits; to fill the cache
-    // with topics that come once would cost more than their search.
+    map_by_text<cached_routes> cache_;
+    // Which topics came lately: half of a topic's hash, at the place that the other half tells. To
+    // fill the cache with topics that come once would cost more than to look for their routes.
     std::vector<std::uint32_t> lately_;
     topic_routes uncached_;  // what routes_of() has found for a topic that is not cached
     std::size_t cached_targets_ = 0;

@@ -6,8 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <boost/unordered/unordered_flat_set.hpp>
-
+#include "base/by_text.hpp"
 #include "session/session.hpp"
 
 namespace amqtt {
@@ -33,24 +32,15 @@ class session_registry {
     }
 
   private:
-    // Hash and equality of sessions.
-    struct by_client_id {
-        using is_transparent = void;
-
-        static std::string_view of(std::string_view client_id) noexcept { return client_id; }
+    struct client_id {
         static std::string_view of(const std::unique_ptr<session>& s) noexcept {
             return s->client_id();
         }
-
-        std::size_t operator()(const auto& key) const noexcept {
-            return boost::hash<std::string_view>()(of(key));
-        }
-        bool operator()(const auto& a, const auto& b) const noexcept { return of(a) == of(b); }
     };
 
     queue_limits limits_;
     std::mt19937_64 random_;
-    boost::unordered_flat_set<std::unique_ptr<session>, by_client_id, by_client_id> sessions_;
+    set_by_text<std::unique_ptr<session>, client_id> sessions_;
 };
 
 }  // namespace amqtt

@@ -36,18 +36,12 @@ class verdict_cache {
     std::size_t size() const noexcept { return size_; }
 
   private:
-    struct text_hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return boost::hash<std::string_view>()(text);
-        }
-    };
     struct entry {
         decision made;
         instant until{0};
     };
     // Keys are the action as one character and the topic.
-    using entries = boost::unordered_flat_map<std::string, entry, text_hash, std::equal_to<>>;
+    using entries = map_by_text<entry>;
 
     // An answer that was given lately.
     struct memo {
@@ -74,7 +68,7 @@ class verdict_cache {
 
     std::size_t most_;
     std::size_t size_ = 0;
-    boost::unordered_flat_map<std::string, entries, text_hash, std::equal_to<>> clients_;
+    map_by_text<entries> clients_;
     std::string key_;  // scratch
     std::array<memo, memo_count> memos_;
     std::uint64_t generation_ = 1;  // of memos that are true

@@ -7,8 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
+#include "base/by_text.hpp"
 #include "base/rare.hpp"
 
 namespace amqtt {
@@ -51,16 +50,9 @@ class sent_aliases {
     choice choose(std::string_view topic);
 
   private:
-    struct text_hash {
-        using is_transparent = void;
-        std::size_t operator()(std::string_view text) const noexcept {
-            return boost::hash<std::string_view>()(text);
-        }
-    };
-
     struct watched {
         // Alias by topic; 0 for a topic that was sent once.
-        boost::unordered_flat_map<std::string, std::uint16_t, text_hash, std::equal_to<>> topics;
+        map_by_text<std::uint16_t> topics;
         std::size_t bytes = 0;
     };
 

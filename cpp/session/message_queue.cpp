@@ -11,9 +11,7 @@ constexpr std::size_t smallest_capacity = 8;
 }  // namespace
 
 bool message_queue::push(queued_message m) {
-    if (waiting_.size() >= limits_.messages) return false;
-    // One message always fits, however large.
-    if (!waiting_.empty() && bytes_ + m.content->size() > limits_.bytes) return false;
+    if (!has_room(m.content->size())) return false;
     push_unbounded(std::move(m));
     return true;
 }

@@ -30,7 +30,12 @@ class message_queue {
   public:
     explicit message_queue(queue_limits limits) noexcept : limits_(limits) {}
 
-    // False, and m is not taken, when a bound is reached: the newest message is dropped.
+    // Whether a message of that size is within the bounds; one always is, however large.
+    bool has_room(std::size_t size) const noexcept {
+        return waiting_.size() < limits_.messages &&
+               (waiting_.empty() || bytes_ + size <= limits_.bytes);
+    }
+    // False, and m is not taken, when there is no room: the newest message is dropped.
     bool push(queued_message m);
     // Queues m whatever the bounds say: for what is bounded elsewhere.
     void push_unbounded(queued_message m);

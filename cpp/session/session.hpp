@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include <boost/intrusive/list.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
 
+#include "base/by_text.hpp"
 #include "base/timer_wheel.hpp"
 #include "codec/subscribe.hpp"
 #include "session/inflight_window.hpp"
@@ -47,22 +47,12 @@ struct subscription : trie_entry {
         waiting;
 };
 
-// Hash and equality of subscriptions by their name, by which alone they are looked up too.
 struct subscription_name {
-    using is_transparent = void;
-
-    static std::string_view of(std::string_view name) noexcept { return name; }
     static std::string_view of(const std::unique_ptr<subscription>& s) noexcept {
         return s->name();
     }
-
-    std::size_t operator()(const auto& key) const noexcept {
-        return boost::hash<std::string_view>()(of(key));
-    }
-    bool operator()(const auto& a, const auto& b) const noexcept { return of(a) == of(b); }
 };
-using subscriptions_by_name =
-    boost::unordered_flat_set<std::unique_ptr<subscription>, subscription_name, subscription_name>;
+using subscriptions_by_name = set_by_text<std::unique_ptr<subscription>, subscription_name>;
 
 using waiting_subscriptions = boost::intrusive::list<
     subscription,

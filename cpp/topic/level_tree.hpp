@@ -10,8 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_set.hpp>
-
+#include "base/by_text.hpp"
 #include "topic/filter.hpp"
 
 namespace amqtt {
@@ -103,23 +102,12 @@ class level_node {
     static std::string_view first_level(std::string_view label) noexcept {
         return label.substr(0, label.find('/'));
     }
-    static std::string_view key_of(std::string_view level) noexcept { return level; }
-    static std::string_view key_of(const Node* node) noexcept { return first_level(node->label()); }
 
-    struct key_hash {
-        using is_transparent = void;
-        std::size_t operator()(const auto& of) const noexcept {
-            return boost::hash<std::string_view>()(key_of(of));
-        }
-    };
-    struct same_key {
-        using is_transparent = void;
-        bool operator()(const auto& a, const auto& b) const noexcept {
-            return key_of(a) == key_of(b);
-        }
+    struct level {
+        static std::string_view of(const Node* node) noexcept { return first_level(node->label()); }
     };
     // Owns what it points to, see remove_child() and destroy_children().
-    using table = boost::unordered_flat_set<Node*, key_hash, same_key>;
+    using table = set_by_text<Node*, level>;
 
     static Node* with_label(std::string_view label) {
         void* memory = ::operator new(sizeof(Node) + label.size());
