@@ -57,17 +57,22 @@ def ask(one: MQTTClient, payload: bytes, **properties: Any) -> asyncio.Task[Any]
     )
 
 
+async def answer_and_reset(peer: ScriptedPeer, payload: bytes, then: asyncio.Event) -> None:
+    """Answer the first request of a session, and drop the connection then."""
+    await peer.login(V5)
+    await take_subscription(peer, OWN)
+    await take_request(peer)
+    peer.send(response(OWN, payload))
+    await asyncio.wait_for(then.wait(), LIMIT)
+    peer.reset()
+
+
 async def test_a_request_that_finds_its_session_lost() -> None:
     """It subscribes again before it asks."""
     is_lost, is_asked = asyncio.Event(), asyncio.Event()
 
     async def first(peer: ScriptedPeer) -> None:
-        await peer.login(V5)
-        await take_subscription(peer, OWN)
-        await take_request(peer)
-        peer.send(response(OWN, b"first"))
-        await asyncio.wait_for(is_lost.wait(), LIMIT)
-        peer.reset()
+        await answer_and_reset(peer, b"first", is_lost)
 
     async def second(peer: ScriptedPeer) -> None:
         await asyncio.wait_for(is_asked.wait(), LIMIT)
@@ -122,12 +127,7 @@ async def test_nothing_is_subscribed_again_when_nobody_waits() -> None:
     counts = []
 
     async def first(peer: ScriptedPeer) -> None:
-        await peer.login(V5)
-        await take_subscription(peer, OWN)
-        await take_request(peer)
-        peer.send(response(OWN, b"!"))
-        await asyncio.wait_for(is_answered.wait(), LIMIT)
-        peer.reset()
+        await answer_and_reset(peer, b"!", is_answered)
 
     async def later(peer: ScriptedPeer) -> None:
         await peer.login(V5, session_present=True)
