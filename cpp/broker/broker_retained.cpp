@@ -27,13 +27,9 @@ bool broker::has_room_for_retained(session& s) {
 
 void broker::begin_retained(subscription& to, qos granted) {
     session& s = *to.subscriber;
-    if (!to.waiting.is_linked()) {
-        s.wants_retained.push_back(to);
-    } else if (&s.wants_retained.front() == &to) {
-        s.turn.reset();  // all of them once more (3.1.1: MQTT-3.8.4-3)
-    }
+    if (!to.waiting.is_linked()) s.wants_retained.push_back(to);
     if (&s.wants_retained.front() != &to) return;
-    s.turn = turn_of(to, granted);
+    s.turn = turn_of(to, granted);  // of all of them, also when it was on (3.1.1: MQTT-3.8.4-3)
     deliver_retained(s);
 }
 
