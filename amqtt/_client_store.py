@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -26,6 +28,8 @@ _APPLICATION = 0x614D5163
 _VERSION = 1
 # Seconds to wait for another process to let go of the file, as one that is about to end.
 _PATIENCE = 2.0
+# Seconds between two attempts, at random: two that try at once are not to do so again and again.
+_PAUSE = 0.002, 0.02
 
 _TABLES = """
 CREATE TABLE client (client_id TEXT NOT NULL);
@@ -96,17 +100,9 @@ class SessionStore:
     def __init__(self, path: Path, client_id: str) -> None:
         """Open the file, and keep others from opening it."""
         self.path = path
+        self._make()
+        self._database = self._locked()
         try:
-            # Messages are nobody else's business.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            msg = f"The session file '{path}' cannot be opened: {error.strerror}"
-            raise SessionFileError(msg) from error
-        self._database = sqlite3.connect(
-            path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._lock()
             self._prepare(client_id)
         except sqlite3.Error as error:
             self._database.close()
@@ -115,12 +111,30 @@ class SessionStore:
             self._database.close()
             raise
 
-    def _lock(self) -> None:
-        run = self._database.execute
-        run("PRAGMA locking_mode = EXCLUSIVE")
-        # Takes the lock, which stays until the file is closed or the process ends.
-        run("BEGIN EXCLUSIVE")
-        run("COMMIT")
+    def _make(self) -> None:
+        try:
+            # A file that is there is left alone: to close it would end the locks of this process.
+            if not self.path.is_file():
+                # Messages are nobody else's business.
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            msg = f"The session file '{self.path}' cannot be opened: {error.strerror}"
+            raise SessionFileError(msg) from error
+
+    def _locked(self) -> sqlite3.Connection:
+        """Open the file once nobody else has it open.
+
+        SQLite's own waiting would not do: it keeps the lock for reading meanwhile, for which two
+        that open the file at once would wait in vain.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return _open_locked(self.path)
+            except sqlite3.Error as error:
+                if not _is_locked(error) or time.monotonic() > deadline:
+                    raise self._explained(error) from error
+            time.sleep(random.uniform(*_PAUSE))
 
     def _prepare(self, client_id: str) -> None:
         run = self._database.execute
@@ -163,7 +177,7 @@ class SessionStore:
             raise SessionFileError(msg)
 
     def _explained(self, error: sqlite3.Error) -> SessionFileError:
-        if "locked" in str(error):
+        if _is_locked(error):
             return SessionFileError(f"The session file '{self.path}' is in use by another client")
         if isinstance(error, sqlite3.OperationalError):
             return SessionFileError(f"The session file '{self.path}' cannot be used: {error}")
@@ -231,6 +245,23 @@ class SessionStore:
     def close(self) -> None:
         """Close the file, so that others may open it."""
         self._database.close()
+
+
+def _open_locked(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # Takes the lock, which stays until the file is closed or the process ends.
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("COMMIT")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return "locked" in str(error)
 
 
 def subscription_changes(

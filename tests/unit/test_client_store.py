@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +97,29 @@ def test_a_file_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amqtt._client_store._PATIENCE", 0.01)
     with pytest.raises(SessionFileError, match=f"'{path}' is in use by another client"):
         SessionStore(path, "me")
+
+
+def test_two_that_open_a_file_at_once_come_one_after_the_other(tmp_path: Path) -> None:
+    def use(number: int) -> None:
+        together.wait(10)
+        SessionStore(tmp_path / str(number // 4), "me").close()
+
+    together = threading.Barrier(3)
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(use, [number for number in range(20) for _ in range(3)]))
+
+
+@pytest.mark.usefixtures("store")
+def test_one_that_may_not_use_a_file_leaves_its_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Locks are those of a process, and gone when it closes the file once."""
+    monkeypatch.setattr("amqtt._client_store._PATIENCE", 0.01)
+    with pytest.raises(SessionFileError, match="in use"):
+        SessionStore(path, "me")
+    other = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
+    ended = subprocess.run([sys.executable, "-c", other], capture_output=True, check=False)
+    assert b"database is locked" in ended.stderr
 
 
 def test_the_file_of_another_client(store: SessionStore, path: Path) -> None:
