@@ -73,6 +73,7 @@ bool broker::process(client& c) {
     while (can_go_on()) {
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
+        if (router_.is_large()) router_.expect(c.connection.second_topic());
         if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
             handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
             break;

@@ -6,18 +6,6 @@
 namespace amqtt {
 namespace {
 
-// Topics in the cache of routes, which starts afresh when it is full, and as many hashes of topics
-// that came lately.
-constexpr std::size_t cached_topics = 16 * 1024;
-// A longer topic is not worth its place.
-constexpr std::size_t cached_topic_size = 256;
-// Subscribers of all cached topics together: many topics that many subscribe to would fill memory.
-constexpr std::size_t cached_targets_max = 512 * 1024;
-
-std::size_t target_count(const topic_routes& found) noexcept {
-    return found.routes.capacity() + found.groups.capacity();
-}
-
 void merge(route& into, const subscription& matched) {
     into.granted = std::max(into.granted, matched.options.level);
     into.retain_as_published |= matched.options.retain_as_published;
@@ -103,40 +91,38 @@ shared_group* router::find_group(std::string_view name) noexcept {
 }
 
 const topic_routes& router::routes_of(std::string_view topic) {
-    cached_routes* const entry = cached(topic);
+    cached_topic* const entry = cached(topic);
     if (!entry) {
         find_routes(topic, uncached_);
         return uncached_;
     }
-    if (entry->generation == generation_) return entry->routes;
-    cached_targets_ -= target_count(entry->routes);
-    find_routes(topic, entry->routes);
-    entry->generation = generation_;
-    cached_targets_ += target_count(entry->routes);
-    if (cached_targets_ <= cached_targets_max) return entry->routes;
-    uncached_ = std::move(entry->routes);
-    forget_cached();
-    return uncached_;
+    if (entry->generation != generation_) {
+        find_routes(topic, entry->routes);
+        entry->generation = generation_;
+        cache_.changed(*entry);
+    }
+    return entry->routes;
 }
 
-router::cached_routes* router::cached(std::string_view topic) {
-    const auto it = cache_.find(topic);
-    if (it != cache_.end()) return &it->second;
-    if (topic.size() > cached_topic_size || !has_come_again(topic)) return nullptr;
-    if (cache_.size() == cached_topics) forget_cached();
-    return &cache_.try_emplace(std::string(topic)).first->second;
-}
-
-bool router::has_come_again(std::string_view topic) {
-    lately_.resize(cached_topics);
+cached_topic* router::cached(std::string_view topic) {
     const std::size_t hash = text_hash()(topic);
-    const auto rest = static_cast<std::uint32_t>(hash >> 32);
-    return std::exchange(lately_[hash % cached_topics], rest) == rest;
+    if (cached_topic* found = cache_.find(hash, topic)) return found;
+    if (topic.size() > route_cache::topic_size_max || !has_come_again(hash)) return nullptr;
+    return &cache_.add(hash, topic);
 }
 
-void router::forget_cached() {
-    cache_.clear();
-    cached_targets_ = 0;
+// In two steps, a message apart: the second needs what the first has loaded.
+void router::expect(std::string_view topic) noexcept {
+    cache_.prefetch_topic(expected_);
+    if (topic.empty()) return;
+    expected_ = text_hash()(topic);
+    cache_.prefetch_line(expected_);
+}
+
+bool router::has_come_again(std::size_t hash) {
+    lately_.resize(route_cache::most_topics);
+    const auto rest = static_cast<std::uint16_t>(hash >> 48);
+    return std::exchange(lately_[hash % route_cache::most_topics], rest) == rest;
 }
 
 void router::find_routes(std::string_view topic, topic_routes& found) {

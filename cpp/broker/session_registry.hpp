@@ -32,7 +32,7 @@ class session_registry {
     }
 
   private:
-    struct client_id {
+    struct by_client_id {
         static std::string_view of(const std::unique_ptr<session>& s) noexcept {
             return s->client_id();
         }
@@ -40,7 +40,7 @@ class session_registry {
 
     queue_limits limits_;
     std::mt19937_64 random_;
-    set_by_text<std::unique_ptr<session>, client_id> sessions_;
+    set_by_text<std::unique_ptr<session>, by_client_id> sessions_;
 };
 
 }  // namespace amqtt

@@ -85,6 +85,12 @@ bool is_forwarded(property_id id) noexcept {
 
 }  // namespace
 
+std::string_view peek_topic(bytes_view body) noexcept {
+    reader in(body);
+    const bytes_view topic = in.binary();
+    return in.ok() ? as_text(topic) : std::string_view();
+}
+
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
                                       tolerances borne) {
     publish_packet packet;

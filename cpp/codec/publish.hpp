@@ -32,6 +32,9 @@ struct publish_packet {
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
                                       tolerances borne = {});
 
+// The topic in the body of a PUBLISH that was not looked at yet, unchecked; empty: it has none.
+std::string_view peek_topic(bytes_view body) noexcept;
+
 // The properties that are forwarded unaltered (5.0: MQTT-3.3.2-4, -15 to -18, -20), encoded.
 std::vector<std::uint8_t> forwarded_properties(const properties& received);
 

@@ -42,6 +42,14 @@ result<std::optional<frame>> packet_feed::next_from_tail() {
     }
 }
 
+std::optional<frame> packet_feed::second() const noexcept {
+    const framing first = next_frame(input_, max_size_);
+    if (first.state != framing::status::complete) return std::nullopt;
+    const framing found = next_frame(input_.subspan(first.packet.size), max_size_);
+    if (found.state != framing::status::complete) return std::nullopt;
+    return found.packet;
+}
+
 void packet_feed::take_over(std::size_t n) {
     tail& rest = tail_.make();
     auto& bytes = rest.bytes;

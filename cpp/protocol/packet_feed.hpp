@@ -29,6 +29,10 @@ class packet_feed {
     // Copies what is left of the input, so that the caller's buffer can be used again.
     void stash();
 
+    // The packet behind the next one, if the input has both. For guesses: what is kept from earlier
+    // input is not looked at.
+    std::optional<frame> second() const noexcept;
+
     std::size_t buffered() const noexcept { return tail_->waiting().size() + input_.size(); }
     void set_max_packet_size(std::size_t size) noexcept { max_size_ = size; }
 

@@ -52,6 +52,12 @@ server_event server_connection::next() {
     }
 }
 
+std::string_view server_connection::second_topic() const noexcept {
+    const std::optional<frame> second = feed_.second();
+    if (!second || second->type != packet_type::publish) return {};
+    return peek_topic(second->body);
+}
+
 server_event server_connection::decode_first(const frame& packet) {
     if (packet.type != packet_type::connect) return protocol_error("first packet is not CONNECT");
     if (packet.flags != 0) return malformed("reserved flags of CONNECT");

@@ -59,6 +59,9 @@ class server_connection {
     }
     // What the peer did next. PINGREQ is answered here.
     server_event next();
+    // The topic of the packet behind the one that next() will return, as far as that can be told by
+    // now. For guesses: nothing was checked. Empty: it cannot.
+    std::string_view second_topic() const noexcept;
     // Keeps the rest of the input for later, because next() is not to be called for now.
     void pause() { feed_.stash(); }
 

@@ -103,11 +103,11 @@ class level_node {
         return label.substr(0, label.find('/'));
     }
 
-    struct level {
+    struct by_first_level {
         static std::string_view of(const Node* node) noexcept { return first_level(node->label()); }
     };
     // Owns what it points to, see remove_child() and destroy_children().
-    using table = set_by_text<Node*, level>;
+    using table = set_by_text<Node*, by_first_level>;
 
     static Node* with_label(std::string_view label) {
         void* memory = ::operator new(sizeof(Node) + label.size());

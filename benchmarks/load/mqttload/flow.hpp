@@ -3,15 +3,32 @@
 
 #include "scenario.hpp"
 
-struct Stream {
-    std::string topic;
+struct alignas(64) Stream {
+    std::string_view topic;
     u32 pub = 0, fan = 0;
     u64 seq = 0, expect = 0;
+};
+// Texts that lie together, each found by its number alone: to look at one of a hundred thousand is
+// to cost the generator little, so that it does not slow down the broker it measures.
+struct Topics {
+    std::vector<char> text;
+    size_t room = 0;
+    void init(size_t count, size_t longest) {
+        room = (longest + 63) / 64 * 64;
+        text.resize(count * room);
+    }
+    std::string_view put(size_t i, const char* t) {
+        size_t n = strlen(t);
+        memcpy(&text[i * room], t, n);
+        return {&text[i * room], n};
+    }
+    void fetch(size_t i) const { __builtin_prefetch(&text[i * room]); }
 };
 struct Pub {
     Conn c;
     std::vector<u32> st;
     size_t rr = 0;
+    u32 drawn[8] = {};  // streams of the next messages, when they are random
     u64 sent = 0, limit = 0;
     i64 outst = 0;
     PidTable ids;
@@ -32,6 +49,7 @@ struct Flow : Scenario {
     std::vector<std::unique_ptr<Conn>> stuck;
     size_t stuckdone = 0;
     std::vector<Stream> streams;
+    Topics topics;
     std::vector<Pub*> ready;
     Hist lat, acklat;
     u64 sent = 0, expected = 0, recvd = 0, uniq = 0, gaps = 0, dups = 0, reord = 0, foreign = 0,
@@ -40,12 +58,14 @@ struct Flow : Scenario {
         rng = 88172645463325252ull;
     u64 warm_sent = 0, warm_recv = 0, end_sent = 0, end_recv = 0, stalls = 0, total = 0, alive = 0;
     size_t rpub = 0, subdone = 0;
+    const bool is_random = O.order == "rand";
     bool running = false, stopping = false, warmed = false, ended = false, percon = false;
     Sample s0, s1, s2, srun;
 
     void build() {
         u32 NS = u32(std::max(O.P, O.T));
         streams.resize(NS);
+        topics.init(NS, O.prefix.size() + 20);
         pubs.resize(size_t(O.P));
         subs.resize(size_t(O.S));
         for (auto& p : pubs)
@@ -60,7 +80,7 @@ struct Flow : Scenario {
                 snprintf(t, sizeof t, "%s/a%u/b/c", O.prefix.c_str(), tp);
             else
                 snprintf(t, sizeof t, "%s/%u", O.prefix.c_str(), tp);
-            streams[i].topic = t;
+            streams[i].topic = topics.put(i, t);
             streams[i].pub = i % u32(O.P);
             pubs[i % u32(O.P)]->st.push_back(i);
             streams[i].fan = all         ? u32(O.S)
@@ -77,13 +97,13 @@ struct Flow : Scenario {
                 continue;
             }
             if (O.S > O.T) {
-                b.filters.push_back(streams[s % u32(O.T)].topic);
+                b.filters.emplace_back(streams[s % u32(O.T)].topic);
                 continue;
             }
             for (u32 i = s; i < u32(O.T); i += u32(O.S)) {
                 const char* x = O.prefix.c_str();
                 if (!O.wild) {
-                    b.filters.push_back(streams[i].topic);
+                    b.filters.emplace_back(streams[i].topic);
                     continue;
                 }
                 switch (i / u32(O.S) % 10) {
@@ -105,6 +125,8 @@ struct Flow : Scenario {
         if (O.count) total = u64(O.count);
         for (size_t i = 0; i < pubs.size(); i++) {
             Pub& p = *pubs[i];
+            for (u32& each : p.drawn)
+                each = draw(p);
             p.limit =
                 O.count ? u64(O.count) / u64(O.P) + (i < size_t(O.count % O.P) ? 1 : 0) : ~0ull;
             p.win = u32(O.window ? O.window : 65535);
@@ -223,13 +245,19 @@ struct Flow : Scenario {
         acked++;
         wake(p);
     }
+    u32 draw(const Pub& p) {
+        rng ^= rng << 13;
+        rng ^= rng >> 7;
+        rng ^= rng << 17;
+        u32 si = p.st[size_t(rng % p.st.size())];
+        topics.fetch(si);
+        __builtin_prefetch(&streams[si], 1);
+        return si;
+    }
     void emit(Pub& p, u64 ts, u64 now) {
         u32 si;
-        if (O.order == "rand") {
-            rng ^= rng << 13;
-            rng ^= rng >> 7;
-            rng ^= rng << 17;
-            si = p.st[size_t(rng % p.st.size())];
+        if (is_random) {
+            si = std::exchange(p.drawn[p.sent % std::size(p.drawn)], draw(p));
         } else {
             si = p.st[p.rr];
             if (++p.rr == p.st.size()) p.rr = 0;

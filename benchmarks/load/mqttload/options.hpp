@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 #ifdef USE_TLS
 #include <openssl/err.h>

@@ -9,7 +9,7 @@ struct Pay {
     u32 magic, stream;
     u64 seq, ts;
 };  // 24 bytes, then filler
-static void put_publish(Buf& o, const std::string& topic, int qos, bool retain, u16 pid,
+static void put_publish(Buf& o, std::string_view topic, int qos, bool retain, u16 pid,
                         const Pay* pay, size_t size) {
     static const std::string fill(1 << 20, 'x');
     size_t rem = 2 + topic.size() + (qos ? 2 : 0) + (O.ver == 5 ? 1 : 0) + size;

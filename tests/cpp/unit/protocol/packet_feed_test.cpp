@@ -152,6 +152,22 @@ TEST(packet_feed, goes_on_after_a_pause_between_packets) {
     }
 }
 
+TEST(packet_feed, shows_the_packet_behind_the_next) {
+    packet_feed feed(no_limit);
+    EXPECT_FALSE(feed.second());
+    const bytes input = wire("c0 00  30 03 00 01 't'  d0 00  40 02");
+    feed.receive(input);
+    ASSERT_TRUE(feed.second());
+    EXPECT_EQ(feed.second()->type, packet_type::publish);
+    EXPECT_EQ(feed.second()->size, 5U);
+    ASSERT_TRUE(feed.next());
+    EXPECT_EQ(feed.second()->type, packet_type::pingresp);
+    ASSERT_TRUE(feed.next());
+    EXPECT_FALSE(feed.second());  // not whole
+    ASSERT_TRUE(feed.next());
+    EXPECT_FALSE(feed.second());
+}
+
 TEST(packet_feed, takes_a_huge_packet) {
     const std::string payload(3'000'000, 'p');
     const bytes stream = publish({.topic = "big", .payload = payload}) + pingreq();

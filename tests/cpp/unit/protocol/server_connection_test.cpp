@@ -251,6 +251,23 @@ TEST_F(server_connection_test, keeps_an_incomplete_packet) {
     EXPECT_EQ(as_text(std::get<publish_packet>(event).payload), "payload");
 }
 
+TEST_F(server_connection_test, sees_the_topic_behind_the_next_packet) {
+    log_in();
+    bytes data = pingreq();
+    for (const bytes& each :
+         {publish({.topic = "first", .payload = "p"}), publish({.topic = "second"}),
+          publish({.topic = "third"}), puback(1), wire("30 05 00 05 'bad'"), wire("30 09 00")})
+        data.insert(data.end(), each.begin(), each.end());
+    (void)event_of(std::move(data));  // the first PUBLISH
+    EXPECT_EQ(connection_.second_topic(), "third");
+    (void)connection_.next();
+    EXPECT_EQ(connection_.second_topic(), "");  // an acknowledgement
+    (void)connection_.next();
+    EXPECT_EQ(connection_.second_topic(), "");  // a topic longer than its packet
+    (void)connection_.next();
+    EXPECT_EQ(connection_.second_topic(), "");  // a packet that is not whole
+}
+
 TEST_F(server_connection_test, encodes_its_answers_for_3_1_1) {
     log_in();
     EXPECT_TRUE(
