@@ -12,12 +12,12 @@
 
 namespace amqtt {
 
+// Differs from process to process: the texts come from peers, who could choose those that collide.
 struct text_hash {
     using is_transparent = void;
+    using is_avalanching = void;
 
-    std::size_t operator()(std::string_view text) const noexcept {
-        return boost::hash<std::string_view>()(text);
-    }
+    std::size_t operator()(std::string_view text) const noexcept;
 };
 
 // Of strings, which are found by views of text too.
@@ -28,6 +28,7 @@ using map_by_text = boost::unordered_flat_map<std::string, Value, text_hash, std
 template <class Text>
 struct by_text {
     using is_transparent = void;
+    using is_avalanching = void;
 
     std::size_t operator()(const auto& key) const noexcept { return text_hash()(of(key)); }
     bool operator()(const auto& a, const auto& b) const noexcept { return of(a) == of(b); }

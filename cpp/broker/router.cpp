@@ -49,7 +49,7 @@ void router::insert(subscription& added, const parsed_filter& filter) {
         auto fresh = std::make_unique<shared_group>(added.name(), filter.filter);
         group = fresh.get();
         trie_.insert(*group);
-        groups_.emplace(std::string_view(group->name()), std::move(fresh));
+        groups_.insert(std::move(fresh));
     }
     group->add(added);
 }
@@ -77,17 +77,16 @@ void router::take_out(subscription& existing) {
     }
     const auto it = groups_.find(existing.name());
     if (it == groups_.end()) return;
-    it->second->remove(existing);
-    if (!it->second->empty()) return;
-    // The key is a view of the group, so that must outlive the erasure.
-    const std::unique_ptr<shared_group> last = std::move(it->second);
+    shared_group& group = **it;
+    group.remove(existing);
+    if (!group.empty()) return;
+    trie_.remove(group);
     groups_.erase(it);
-    trie_.remove(*last);
 }
 
 shared_group* router::find_group(std::string_view name) noexcept {
     const auto it = groups_.find(name);
-    return it == groups_.end() ? nullptr : it->second.get();
+    return it == groups_.end() ? nullptr : it->get();
 }
 
 const topic_routes& router::routes_of(std::string_view topic) {

@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include <boost/unordered/unordered_flat_map.hpp>
-
 #include "base/by_text.hpp"
 #include "broker/route_cache.hpp"
 #include "topic/filter.hpp"
@@ -22,6 +20,12 @@ namespace amqtt {
 
 // The way to the subscriber of one subscription.
 route route_of(const subscription& s);
+
+struct group_name {
+    static std::string_view of(const std::unique_ptr<shared_group>& group) noexcept {
+        return group->name();
+    }
+};
 
 class router {
   public:
@@ -65,8 +69,7 @@ class router {
 
     subscription_trie trie_;
     retained_store retained_;
-    // Keys are views of the groups' name.
-    boost::unordered_flat_map<std::string_view, std::unique_ptr<shared_group>> groups_;
+    set_by_text<std::unique_ptr<shared_group>, group_name> groups_;
     route_cache cache_;
     // Which topics came lately: a part of a topic's hash, at the place that another part tells. To
     // fill the cache with topics that come once would cost more than to look for their routes.
