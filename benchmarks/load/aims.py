@@ -35,6 +35,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[Bench], Iterator[Answer]]]] = {
     "state": ("throughput with 100,000 subscriptions beside 10", pressure.state),
     "versions": ("MQTT 5.0 beside 3.1.1", transports.versions),
     "tls": ("TLS beside mosquitto's", transports.tls),
+    "handshakes": ("TLS handshakes, with one thread and two", transports.handshakes),
     "websocket": ("WebSocket beside TCP", transports.websocket),
 }
 

@@ -43,6 +43,21 @@ def tls(bench: Bench) -> Iterator[Answer]:
         yield Answer(f"CPU s per million over TLS, {name}", ours, theirs, "a third", 2)
 
 
+def handshakes(bench: Bench) -> Iterator[Answer]:
+    """Count the clients that come in a second over TLS, where a second thread has work to do."""
+    certificate = peers.make_certificate(bench.folder)
+    ours = peers.amqtt_spec(certificate=certificate)
+    more = peers.amqtt_spec(name="threads2", certificate=certificate, threads=2)
+
+    def rate(peer: peers.Peer) -> float:
+        row = bench.load(peer, "connect", "--count", "3000", "--conc", "50", tls=True)
+        return float(row["conn_s"])
+
+    one, two, theirs = bench.medians([ours, more, peers.mosquitto_spec(certificate)], rate)
+    yield Answer("connections a second over TLS", one, theirs, "mosquitto's")
+    yield Answer("the same with 2 threads, times as many", two / one, None, "more", 2)
+
+
 def websocket(bench: Bench) -> Iterator[Answer]:
     """Compare deliveries over WebSocket with those over TCP."""
     plain, framed = peers.amqtt_spec(), peers.amqtt_spec(name="amqtt-ws", kind="ws")

@@ -101,8 +101,8 @@ TEST_P(succession, after_the_end_without_disconnect_is_no_take_over) {
 }
 
 INSTANTIATE_TEST_SUITE_P(of, succession,
-                         ::testing::Values(way{1, 0}, way{1, 60}, way{2, 0}, way{3, 0}, way{3, 60},
-                                           way{4, 0}, way{4, 60}),
+                         ::testing::Values(way{1, 0}, way{1, 60}, way{2, 0}, way{2, 60}, way{3, 0},
+                                           way{3, 60}, way{4, 0}, way{4, 60}, way{6, 60}),
                          [](const auto& each) {
                              return std::to_string(each.param.threads) + "_threads_session_" +
                                     std::to_string(each.param.session_seconds);
