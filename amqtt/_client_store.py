@@ -6,6 +6,7 @@ import json
 import os
 import random
 import sqlite3
+import threading
 import time
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -30,6 +31,9 @@ _VERSION = 1
 _PATIENCE = 2.0
 # Seconds between two attempts, at random: two that try at once are not to do so again and again.
 _PAUSE = 0.002, 0.02
+# To close a file ends all locks of the process on it. So a file that is there is not opened to be
+# made, and nobody locks one that somebody is making.
+_one_at_a_time = threading.Lock()
 
 _TABLES = """
 CREATE TABLE client (client_id TEXT NOT NULL);
@@ -100,7 +104,6 @@ class SessionStore:
     def __init__(self, path: Path, client_id: str) -> None:
         """Open the file, and keep others from opening it."""
         self.path = path
-        self._make()
         self._database = self._locked()
         try:
             self._prepare(client_id)
@@ -113,7 +116,6 @@ class SessionStore:
 
     def _make(self) -> None:
         try:
-            # A file that is there is left alone: to close it would end the locks of this process.
             if not self.path.is_file():
                 # Messages are nobody else's business.
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -130,7 +132,9 @@ class SessionStore:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                return _open_locked(self.path)
+                with _one_at_a_time:
+                    self._make()
+                    return _open_locked(self.path)
             except sqlite3.Error as error:
                 if not _is_locked(error) or time.monotonic() > deadline:
                     raise self._explained(error) from error

@@ -84,10 +84,7 @@ void route_cache::grow() {
     old.swap(lines_);
     for (line& each : old) {
         for (slot& from : each.slots) {
-            if (!from.topic) continue;
-            slot& into = free_slot(line_of(from.hash), from.hash);
-            into.hash = from.hash;
-            into.topic = std::move(from.topic);
+            if (from.topic) free_slot(line_of(from.hash), from.hash) = std::move(from);
         }
     }
 }

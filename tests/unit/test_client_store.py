@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import stat
 import subprocess
@@ -109,6 +111,12 @@ def test_two_that_open_a_file_at_once_come_one_after_the_other(tmp_path: Path) -
         list(threads.map(use, [number for number in range(20) for _ in range(3)]))
 
 
+def is_locked_for_others(path: Path) -> bool:
+    other = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
+    ended = subprocess.run([sys.executable, "-c", other], capture_output=True, check=False)
+    return b"database is locked" in ended.stderr
+
+
 @pytest.mark.usefixtures("store")
 def test_one_that_may_not_use_a_file_leaves_its_lock(
     path: Path, monkeypatch: pytest.MonkeyPatch
@@ -117,9 +125,34 @@ def test_one_that_may_not_use_a_file_leaves_its_lock(
     monkeypatch.setattr("amqtt._client_store._PATIENCE", 0.01)
     with pytest.raises(SessionFileError, match="in use"):
         SessionStore(path, "me")
-    other = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN EXCLUSIVE')"
-    ended = subprocess.run([sys.executable, "-c", other], capture_output=True, check=False)
-    assert b"database is locked" in ended.stderr
+    assert is_locked_for_others(path)
+
+
+def test_one_that_makes_a_file_leaves_the_lock_of_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other comes between the making and the closing of the file, if it can."""
+    monkeypatch.setattr("amqtt._client_store._PATIENCE", 0.01)
+    opened: list[SessionStore] = []
+
+    def use() -> None:
+        with contextlib.suppress(SessionFileError):  # one of the two
+            opened.append(SessionStore(path, "me"))
+
+    def close(descriptor: int) -> None:
+        monkeypatch.undo()
+        threads[1].start()
+        threads[1].join(0.5)
+        os.close(descriptor)
+
+    threads = [threading.Thread(target=use) for _ in range(2)]
+    monkeypatch.setattr("amqtt._client_store.os.close", close)
+    threads[0].start()
+    threads[0].join()
+    threads[1].join()
+    assert len(opened) == 1
+    assert is_locked_for_others(path)
+    opened[0].close()
 
 
 def test_the_file_of_another_client(store: SessionStore, path: Path) -> None:
