@@ -19,9 +19,11 @@ void reactor_loan::run() {
         loop_.context().run();
         std::unique_lock guard(mutex_);
         if (state_ == state::kept) return;  // out of work
-        loop_.context().restart();
-        if (!has_ended_ && may_lend_()) lend(guard);
-        state_ = state::kept;
+        do {
+            loop_.context().restart();
+            state_ = state::kept;
+            if (!has_ended_ && may_lend_()) lend(guard);
+        } while (state_ == state::asked);  // between taking it back and this thread's waking
     }
 }
 

@@ -141,6 +141,16 @@ TEST(reactor_loan, ends_whoever_runs_the_reactor) {
 }
 
 // What handlers and turns touch needs no lock of its own: a thread sanitizer would tell.
+TEST(reactor_loan, may_be_asked_for_before_the_thread_knows_that_it_was_taken_back) {
+    lender lent;
+    {
+        const auto guard = lent.borrow();
+        lent.loan.take_back();
+        lent.loan.ask();
+    }
+    EXPECT_NE(lent.handled(), std::this_thread::get_id());  // its thread still runs it
+}
+
 TEST(reactor_loan, has_one_thread_at_a_time) {
     lender lent;
     std::uint64_t unguarded = 0;
