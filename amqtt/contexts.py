@@ -109,8 +109,8 @@ class BrokerConfig(Dictable):
         plugins: options by the dotted path of the plugin class; None means entry points.
         limits: bounds of what one connection or session may use, and of all of them together.
         protocol: choices that MQTT leaves to the server.
-        threads: how many threads the broker has, 1 to 64. One owns sessions and messages; with
-            more than one the others have the sockets.
+        threads: how many threads the broker has, 1 to 64. With more than one all but one have
+            the sockets; with TLS one more makes handshakes.
 
     Raises:
         KeyError: there is no listener `default`.

@@ -37,9 +37,17 @@ class batch_lane {
         {
             const std::lock_guard guard(mutex_);
             batches_.push_back(std::move(batch));
-            wakes = urgent && !std::exchange(is_woken_, is_woken_ || urgent);
             ++counts_.batches;
-            counts_.wake_ups += wakes ? 1 : 0;
+            wakes = urgent && is_to_wake();
+        }
+        if (wakes) wake_();
+    }
+    // What was pushed is urgent.
+    void hurry() {
+        bool wakes = false;
+        {
+            const std::lock_guard guard(mutex_);
+            wakes = is_to_wake();
         }
         if (wakes) wake_();
     }
@@ -58,6 +66,12 @@ class batch_lane {
     }
 
   private:
+    bool is_to_wake() noexcept {
+        if (std::exchange(is_woken_, true)) return false;
+        ++counts_.wake_ups;
+        return true;
+    }
+
     std::function<void()> wake_;
     mutable std::mutex mutex_;
     std::vector<batch_ptr> batches_;

@@ -20,20 +20,13 @@ stream_socket::protocol_type unix_stream() {
     return {AF_UNIX, 0};
 }
 
-// Gives the descriptor of a Unix socket to a socket of another thread.
-void move_socket(stream_socket& from, stream_socket& to, error_code& error) {
-    const int descriptor = from.release(error);
-    if (error) return;
-    to.assign(unix_stream(), descriptor, error);
-    if (error) ::close(descriptor);
-}
-
 }  // namespace
 
 void broker_engine::parts::start_on_thread() {
     for (const auto& each : listeners) {
         each->start(
             [this]() -> connection_host& { return least_busy(); },
+            [this](std::uint64_t number) { return door_of(number); },
             [this, from = each.get()](connection_host& host, std::unique_ptr<stream> peer_stream,
                                       const bound_address& peer) {
                 accept(host, *from, std::move(peer_stream), peer);
@@ -48,34 +41,38 @@ void broker_engine::parts::start_on_thread() {
 
 void broker_engine::parts::next_file_check() {
     file_check.expires_after(file_check_interval);
-    file_check.async_wait([this](const error_code& cancelled) {
+    file_check.async_wait(loop.handler([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
         for (const auto& each : listeners) {
             if (each->has_tls()) each->reload_tls_if_changed();
         }
         next_file_check();
-    });
+    }));
 }
 
 void broker_engine::parts::next_tick() {
     tick.expires_after(timer_wheel::tick);
-    tick.async_wait([this](const error_code& cancelled) {
+    tick.async_wait(loop.handler([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
         for (const auto& each : hosts)
             each->collect();
         core.advance(loop.now());
         events.wake_for_rest();
         next_tick();
-    });
+    }));
 }
 
 void broker_engine::parts::settle() {
     const std::optional<instant> due = core.settle(loop.now());
     if (!due || stopping) return;
     commit_time.expires_after(*due - loop.now());
-    commit_time.async_wait([this](const error_code& cancelled) {
+    commit_time.async_wait(loop.handler([this](const error_code& cancelled) {
         if (!cancelled && !stopping) settle();
-    });
+    }));
+}
+
+handshake_thread* broker_engine::parts::door_of(std::uint64_t number) const {
+    return number % (hosts.size() + 1) == 0 ? doorman.get() : nullptr;
 }
 
 connection_host& broker_engine::parts::least_busy() {
@@ -86,6 +83,10 @@ connection_host& broker_engine::parts::least_busy() {
 
 void broker_engine::parts::accept(connection_host& host, listener& from,
                                   std::unique_ptr<stream> peer_stream, const bound_address& peer) {
+    if (stopping) {  // its handshake has taken so long
+        from.connection_ended();
+        return;
+    }
     host.serve(from, std::move(peer_stream),
                {peer.host, peer.port, from.name(), nullptr, from.limits()}, from.is_behind_proxy());
 }
@@ -94,7 +95,7 @@ void broker_engine::parts::adopt(listener& into, stream_socket socket, external_
     connection_host& host = least_busy();
     stream_socket adopted(host.loop().context());
     error_code error = asio::error::operation_aborted;
-    if (!stopping) move_socket(socket, adopted, error);
+    if (!stopping) error = hand_over(socket, adopted);
     if (error) {
         events.push_unbounded(external_ended_event{peer.number});
         return;
@@ -201,8 +202,12 @@ std::vector<bound_address> broker_engine::listen(const listener_settings& settin
 void broker_engine::start() {
     parts& p = checked();
     if (std::exchange(p.started, true)) throw std::logic_error("the engine was started already");
+    const bool any_tls = std::any_of(p.listeners.begin(), p.listeners.end(),
+                                     [](const auto& each) { return each->has_tls(); });
+    if (any_tls && p.is_threaded()) p.doorman = std::make_unique<handshake_thread>();
     p.loop.post([&p] { p.start_on_thread(); });
     try {
+        if (p.doorman) p.doorman->start();
         for (const auto& each : p.hosts)
             each->start_thread();
         p.loop.start();
@@ -211,6 +216,7 @@ void broker_engine::start() {
         p.stopped = true;
         for (const auto& each : p.hosts)
             each->abandon_thread();
+        if (p.doorman) p.doorman->end();
         throw;
     }
 }
@@ -226,6 +232,7 @@ void broker_engine::stop() {
     }
     for (const auto& each : p.hosts)
         each->join_thread();
+    if (p.doorman) p.doorman->end();  // nobody knocks any more
     p.loop.post([&p] {
         for (const auto& each : p.hosts)
             each->end();

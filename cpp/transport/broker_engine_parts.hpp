@@ -16,6 +16,7 @@
 #include "broker/broker.hpp"
 #include "transport/broker_connection.hpp"
 #include "transport/broker_engine.hpp"
+#include "transport/handshake_thread.hpp"
 #include "transport/io_host.hpp"
 #include "transport/reactor.hpp"
 
@@ -33,7 +34,11 @@ struct broker_engine::parts : private state_store, private connection_owner {
           file_check(loop.context()),
           commit_time(loop.context()),
           home{core, loop, *this} {
-        if (threads == 1) hosts.push_back(std::make_shared<core_host>(home));
+        if (threads == 1) {
+            hosts.push_back(std::make_shared<core_host>(home));
+            return;
+        }
+        loop.share();
         while (hosts.size() + 1 < threads)
             hosts.push_back(std::make_shared<io_host>(home));
     }
@@ -44,6 +49,9 @@ struct broker_engine::parts : private state_store, private connection_owner {
     void next_file_check();
     // Who is to serve the next connection.
     connection_host& least_busy();
+    // Who is to make the handshake of a connection, if not the thread that is to serve it.
+    handshake_thread* door_of(std::uint64_t number) const;
+    bool is_threaded() const noexcept { return loop.is_shared(); }
     void accept(connection_host& host, listener& from, std::unique_ptr<stream> peer_stream,
                 const bound_address& peer);
     void adopt(listener& into, stream_socket socket, external_peer peer);
@@ -86,6 +94,7 @@ struct broker_engine::parts : private state_store, private connection_owner {
     std::vector<std::shared_ptr<listener>> listeners;
     connection_home home;
     std::vector<std::shared_ptr<connection_host>> hosts;  // that of the core, or all others
+    std::unique_ptr<handshake_thread> doorman;            // with several threads, and TLS
     // Connections that wait for a pre-shared key.
     boost::unordered_flat_map<std::uint64_t, client_half*> key_questions;
     std::uint64_t last_key_question = 0;

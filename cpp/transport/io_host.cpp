@@ -119,7 +119,8 @@ io_host::io_host(const connection_home& home, const input_bounds& bounds)
       lanes_{batch_lane<report_batch>([this] { reports_came_.ring(); }),
              batch_lane<order_batch>([this] { thread_->wake(); })},
       thread_(std::make_shared<io_thread>(
-          lanes_, bounds_, std::min(hurry_size, home.core.settings().output_high_water / 4))),
+          lanes_, bounds_, std::min(hurry_size, home.core.settings().output_high_water / 4),
+          [this] { return collect_here(); })),
       open_(std::make_unique<order_batch>()) {}
 
 io_host::~io_host() {
@@ -181,6 +182,10 @@ void io_host::collect() {
     }
 }
 
+bool io_host::collect_here() {
+    return home_.loop.try_turn([this] { collect(); });
+}
+
 void io_host::flush() {
     is_to_be_flushed_ = false;
     for (remote_client* const each : noted_)
@@ -190,7 +195,9 @@ void io_host::flush() {
                         returned_cost_ >= hurry_size;
     if (!urgent && open_->returned.empty()) return;
     if (urgent) returned_cost_ = 0;
-    lanes_.orders.push(std::exchange(open_, next_batch(spare_)), urgent);
+    // The thread itself takes them as soon as it has let the core go.
+    const bool wakes = urgent && !thread_->loop().is_here();
+    lanes_.orders.push(std::exchange(open_, next_batch(spare_)), wakes);
 }
 
 void io_host::stop() {

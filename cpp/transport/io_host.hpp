@@ -86,6 +86,8 @@ class io_host final : public connection_host,
 
   private:
     void flush_later();
+    // Takes what its thread has to tell, on that thread. False: the core is at work elsewhere.
+    bool collect_here();
 
     const connection_home& home_;
     input_bounds bounds_;

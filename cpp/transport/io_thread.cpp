@@ -156,10 +156,12 @@ void remote_socket::socket_closed(const std::string& problem) {
 
 // -- the thread
 
-io_thread::io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size)
+io_thread::io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size,
+                     std::function<bool()> collect)
     : lanes_(lanes),
       bounds_(bounds),
       hurry_size_(hurry_size),
+      collect_(std::move(collect)),
       orders_came_(loop_, [this] { take_orders(); }),
       open_(std::make_unique<report_batch>()) {}
 
@@ -270,9 +272,15 @@ void io_thread::flush() {
     is_to_be_flushed_ = false;
     if (open_->reports.empty()) return;
     pool_.move_to(open_->blocks);
-    lanes_.reports.push(std::exchange(open_, next_batch(spare_)), std::exchange(is_urgent_, false));
+    lanes_.reports.push(std::exchange(open_, next_batch(spare_)), false);
     // With the next one: sockets that are flushed behind us may still borrow from them.
     open_->returned.swap(in_use_);
+    if (!std::exchange(is_urgent_, false)) return;
+    if (!is_stopping_ && collect_()) {
+        take_orders();
+    } else {
+        lanes_.reports.hurry();
+    }
 }
 
 }  // namespace amqtt

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -63,7 +64,10 @@ class remote_socket final : public socket_half,
 
 class io_thread final : public flushable, public std::enable_shared_from_this<io_thread> {
   public:
-    io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size);
+    // collect: has the core take what was reported, on this thread; false if it is at work
+    // elsewhere.
+    io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size,
+              std::function<bool()> collect);
     ~io_thread() override = default;
 
     reactor& loop() noexcept { return loop_; }
@@ -99,6 +103,7 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
     io_lanes& lanes_;
     const input_bounds& bounds_;
     const std::size_t hurry_size_;
+    const std::function<bool()> collect_;
     block_pool pool_;  // outlives the sockets that operations of the loop hold
     reactor loop_;
     alarm_bell orders_came_;  // keeps the loop running

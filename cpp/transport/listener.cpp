@@ -137,8 +137,10 @@ std::vector<bound_address> listener::addresses() const {
     return all;
 }
 
-void listener::start(choose_handler choose, accept_handler on_accept, log_handler log) {
+void listener::start(choose_handler choose, door_handler door, accept_handler on_accept,
+                     log_handler log) {
     choose_ = std::move(choose);
+    door_ = std::move(door);
     on_accept_ = std::move(on_accept);
     log_ = std::move(log);
     for (auto& each : acceptors_)
@@ -156,15 +158,16 @@ void listener::close() {
 
 void listener::wait(acceptor& from) {
     from.async_wait(acceptor::wait_read,
-                    [self = shared_from_this(), &from](const error_code& error) {
+                    loop_.handler([self = shared_from_this(), &from](const error_code& error) {
                         if (!error) self->accept_ready(from);
-                    });
+                    }));
 }
 
 void listener::accept_ready(acceptor& from) {
     for (int i = 0; i < accepts_per_turn; ++i) {
-        connection_host& host = choose_();
-        stream_socket socket(host.loop().context());
+        handshake_thread* const door = next_door();
+        connection_host* const host = door ? nullptr : &choose_();
+        stream_socket socket((door ? door->loop() : host->loop()).context());
         protocol::endpoint peer;
         error_code error;
         from.accept(socket, peer, error);
@@ -179,9 +182,41 @@ void listener::accept_ready(acceptor& from) {
             continue;  // closes the socket
         }
         ++connections_;
-        on_accept_(host, stream_over(std::move(socket), host.loop()), address_of(peer));
+        ++accepted_;
+        if (door) {
+            admit(std::move(socket), *door, address_of(peer));
+        } else {
+            serve(std::move(socket), *host, address_of(peer));
+        }
     }
     wait(from);
+}
+
+// What comes before the handshake, or asks a plugin in the middle of it, needs the broker.
+handshake_thread* listener::next_door() const {
+    return tls_ && !is_behind_proxy() && !tls_->current()->asks_plugins() ? door_(accepted_)
+                                                                          : nullptr;
+}
+
+void listener::serve(stream_socket socket, connection_host& host, const bound_address& peer) {
+    std::unique_ptr<stream> over;
+    if (tls_) {
+        over = tls_over(std::move(socket), host.loop());
+    } else {
+        over = std::make_unique<tcp_stream>(std::move(socket));
+    }
+    on_accept_(host, frames_over(std::move(over)), peer);
+}
+
+void listener::admit(stream_socket socket, handshake_thread& door, const bound_address& peer) {
+    door.admit(tls_over(std::move(socket), door.loop()),
+               [self = shared_from_this(), peer](std::unique_ptr<tls_stream> made) {
+                   self->loop_.post([self, peer, made = std::move(made)]() mutable {
+                       connection_host& host = self->choose_();
+                       made->move_to(host.loop());
+                       self->on_accept_(host, self->frames_over(std::move(made)), peer);
+                   });
+               });
 }
 
 bool listener::is_proxy(const protocol::endpoint& peer) const {
@@ -230,25 +265,23 @@ void listener::reload_tls_if_changed() {
     }
 }
 
-std::unique_ptr<stream> listener::stream_over(stream_socket socket, reactor& loop) const {
-    std::unique_ptr<stream> result;
-    if (tls_) {
-        result =
-            std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop.write_buffer());
-    } else {
-        result = std::make_unique<tcp_stream>(std::move(socket));
-    }
-    if (!settings_.websocket) return result;
-    return std::make_unique<websocket_stream>(std::move(result), *settings_.websocket);
+std::unique_ptr<tls_stream> listener::tls_over(stream_socket socket, reactor& loop) const {
+    return std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop.write_buffer());
+}
+
+std::unique_ptr<stream> listener::frames_over(std::unique_ptr<stream> below) const {
+    if (!settings_.websocket) return below;
+    return std::make_unique<websocket_stream>(std::move(below), *settings_.websocket);
 }
 
 // Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
 void listener::retry_later(acceptor& from, const error_code& error) {
     log_(log_level::error, "listener '" + settings_.name + "' cannot accept: " + error.message());
     retry_.expires_after(retry_time);
-    retry_.async_wait([self = shared_from_this(), &from](const error_code& cancelled) {
-        if (!cancelled) self->accept_ready(from);
-    });
+    retry_.async_wait(
+        loop_.handler([self = shared_from_this(), &from](const error_code& cancelled) {
+            if (!cancelled) self->accept_ready(from);
+        }));
 }
 
 }  // namespace amqtt

@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "broker/settings.hpp"
 #include "transport/connection_host.hpp"
+#include "transport/handshake_thread.hpp"
 #include "transport/network_list.hpp"
 #include "transport/reactor.hpp"
 #include "transport/stream.hpp"
@@ -45,6 +46,9 @@ class listener : public std::enable_shared_from_this<listener> {
   public:
     // Says who is to serve the next connection.
     using choose_handler = std::function<connection_host&()>;
+    // Says who is to make the handshake of the connection with that number first; nullptr: whoever
+    // serves it.
+    using door_handler = std::function<handshake_thread*(std::uint64_t)>;
     using accept_handler =
         std::function<void(connection_host&, std::unique_ptr<stream>, const bound_address& peer)>;
     using log_handler = std::function<void(log_level, const std::string&)>;
@@ -54,7 +58,7 @@ class listener : public std::enable_shared_from_this<listener> {
     listener(reactor& loop, listener_settings settings);
 
     // From here on, on the reactor's thread.
-    void start(choose_handler choose, accept_handler on_accept, log_handler log);
+    void start(choose_handler choose, door_handler door, accept_handler on_accept, log_handler log);
     void close();
     // A connection was handed in. It is counted with the others, and max_connections does not
     // refuse it: whoever has accepted it decides how many there may be.
@@ -87,7 +91,11 @@ class listener : public std::enable_shared_from_this<listener> {
     acceptor open(const protocol::endpoint& endpoint, bool v6_only, error_code& error);
     void bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only = false);
     bound_address address_of(const protocol::endpoint& endpoint) const;
-    std::unique_ptr<stream> stream_over(stream_socket socket, reactor& loop) const;
+    std::unique_ptr<tls_stream> tls_over(stream_socket socket, reactor& loop) const;
+    std::unique_ptr<stream> frames_over(std::unique_ptr<stream> below) const;
+    handshake_thread* next_door() const;
+    void serve(stream_socket socket, connection_host& host, const bound_address& peer);
+    void admit(stream_socket socket, handshake_thread& door, const bound_address& peer);
     bool is_proxy(const protocol::endpoint& peer) const;
     // Null, or why a new connection is not served.
     const char* reason_to_refuse(const protocol::endpoint& peer) const;
@@ -104,9 +112,11 @@ class listener : public std::enable_shared_from_this<listener> {
     std::optional<unix_socket_file> file_;
     asio::steady_timer retry_;
     choose_handler choose_;
+    door_handler door_;
     accept_handler on_accept_;
     log_handler log_;
     std::size_t connections_ = 0;
+    std::uint64_t accepted_ = 0;
     std::size_t refused_ = 0;  // since that was logged
     instant next_refusal_log_{0};
 };

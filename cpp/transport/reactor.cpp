@@ -57,8 +57,17 @@ instant reactor::now() const noexcept {
     return std::chrono::steady_clock::now() - origin_;
 }
 
+std::unique_lock<std::mutex> reactor::keep_others_out() {
+    std::unique_lock guard(turn_, std::defer_lock);
+    if (!is_shared_) return guard;
+    ++waiting_;
+    guard.lock();
+    --waiting_;
+    return guard;
+}
+
 void reactor::flush_soon(std::shared_ptr<flushable> f) {
-    if (dirty_.empty() && !in_turn_) asio::post(context_, [this] { flush_all(); });
+    if (dirty_.empty() && !in_turn_) post([this] { flush_all(); });
     dirty_.push_back(std::move(f));
 }
 

@@ -1,9 +1,11 @@
 // A thread that waits for sockets and timers and runs everything that touches them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <thread>
 #include <utility>
@@ -49,21 +51,57 @@ class reactor {
     // Runs f, which stands for many handlers, and flushes right behind it.
     template <class F>
     void turn(F&& f) {
+        const auto guard = keep_others_out();
+        run_turn(std::forward<F>(f));
+    }
+
+    // Runs f on the thread; any thread may call it.
+    template <class F>
+    void post(F&& f) {
+        asio::post(context_, [this, f = std::forward<F>(f)]() mutable {
+            const auto guard = keep_others_out();
+            f();
+        });
+    }
+    // What Asio is to call in place of a handler that it gives an error to.
+    template <class F>
+    auto handler(F&& f) {
+        return [this, f = std::forward<F>(f)](const error_code& error) mutable {
+            const auto guard = keep_others_out();
+            f(error);
+        };
+    }
+
+    // -- turns of other threads
+
+    // They may have some from here on. What belongs to the reactor then belongs to whoever has a
+    // turn: handlers have to come by post(), handler() or turn(). To be called before start().
+    void share() noexcept { is_shared_ = true; }
+    bool is_shared() const noexcept { return is_shared_; }
+    // Runs f as a turn on the thread of the caller. False, and it does not, when another is at
+    // work or waits to be. Precondition: it is shared.
+    template <class F>
+    bool try_turn(F&& f) {
+        if (waiting_ > 0) return false;
+        const std::unique_lock guard(turn_, std::try_to_lock);
+        if (!guard) return false;
+        run_turn(std::forward<F>(f));
+        return true;
+    }
+    // Whether it is the reactor's thread that asks.
+    bool is_here() noexcept { return context_.get_executor().running_in_this_thread(); }
+
+  private:
+    std::unique_lock<std::mutex> keep_others_out();
+    void flush_all();
+    template <class F>
+    void run_turn(F&& f) {
         in_turn_ = true;
         std::forward<F>(f)();
         while (!dirty_.empty())
             flush_all();
         in_turn_ = false;
     }
-
-    // Runs f on the thread; any thread may call it.
-    template <class F>
-    void post(F&& f) {
-        asio::post(context_, std::forward<F>(f));
-    }
-
-  private:
-    void flush_all();
 
     asio::io_context context_{1};
     asio::executor_work_guard<asio::io_context::executor_type> work_;
@@ -73,6 +111,9 @@ class reactor {
     std::vector<std::shared_ptr<flushable>> dirty_;
     std::vector<std::shared_ptr<flushable>> flushing_;
     bool in_turn_ = false;
+    bool is_shared_ = false;
+    std::mutex turn_;               // held by whoever runs handlers, if it is shared
+    std::atomic<int> waiting_ = 0;  // for that; who only tries lets them go first
     std::thread thread_;
 };
 

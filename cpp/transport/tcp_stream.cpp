@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace amqtt {
 namespace {
@@ -43,6 +44,20 @@ io_result receive_some(stream_socket& socket, std::span<std::uint8_t> buffer) no
 
 io_result peek_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept {
     return receive(socket, buffer, MSG_PEEK);
+}
+
+error_code hand_over(stream_socket& from, stream_socket& to) noexcept {
+    error_code error;
+    const auto protocol = from.local_endpoint(error).protocol();
+    const int descriptor = error ? -1 : from.release(error);
+    if (error) {
+        error_code ignored;
+        from.close(ignored);
+        return error;
+    }
+    to.assign(protocol, descriptor, error);
+    if (error) ::close(descriptor);
+    return error;
 }
 
 void shutdown_send_of(stream_socket& socket) noexcept {

@@ -25,6 +25,8 @@ void prepare(stream_socket& socket) noexcept;
 io_result receive_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept;
 // The same, and leaves it there to be read.
 io_result peek_some(stream_socket& socket, std::span<std::uint8_t> buffer) noexcept;
+// Gives the connection to a socket of another thread; both are closed if the system refuses.
+error_code hand_over(stream_socket& from, stream_socket& to) noexcept;
 void shutdown_send_of(stream_socket& socket) noexcept;
 
 }  // namespace amqtt

@@ -52,6 +52,7 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
     if (broken_) return discard(buffer);
     open_ = open_ || SSL_is_init_finished(session_.get()) == 1;
     more_input_ = true;
+    // By itself: a read that is suspended would keep its buffer, which is shared.
     if (!open_ && asks_plugins_) {
         const io_status status = shake_hands();
         if (status != io_status::done) return {status, 0, {}};
@@ -76,8 +77,17 @@ io_result tls_stream::read(std::span<std::uint8_t> buffer) {
     return {io_status::done, size, {}};
 }
 
-// By itself: a read that is suspended would keep its buffer, which is shared.
+void tls_stream::move_to(reactor& other) {
+    stream_socket moved(other.context());
+    if (hand_over(socket_, moved)) broken_ = true;
+    socket_ = std::move(moved);
+    prepare(socket_);
+    scratch_ = other.write_buffer().first(record_size);
+}
+
 io_status tls_stream::shake_hands() {
+    if (broken_) return io_status::failed;
+    more_input_ = true;  // behind it, perhaps
     ERR_clear_error();
     const int result = SSL_do_handshake(session_.get());
     if (result == 1) {

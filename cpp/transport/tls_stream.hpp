@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "transport/client_tls_context.hpp"
+#include "transport/reactor.hpp"
 #include "transport/stream.hpp"
 #include "transport/tls_context.hpp"
 #include "transport/tls_psk_handshake.hpp"
@@ -24,6 +25,12 @@ class tls_stream final : public stream {
                const std::string& host, std::span<std::uint8_t> scratch);
     ~tls_stream() override;
 
+    // Goes on with the handshake, for those that want it before they read(); a plugin may have to
+    // be asked for a key meanwhile. Any result but those that wait is the last one.
+    io_status shake_hands();
+    // Goes on to another thread, to be used by that from then on. Nothing may be pending.
+    void move_to(reactor& other);
+
     io_result read(std::span<std::uint8_t> buffer) override;
     io_result write(std::span<const bytes_view> slices) override;
     bool has_input() const noexcept override { return more_input_; }
@@ -36,8 +43,6 @@ class tls_stream final : public stream {
 
   private:
     void describe_failure();
-    // Only where a plugin may be asked for a key.
-    io_status shake_hands();
     // What is to be done after an operation of OpenSSL that did not succeed.
     io_status status_of(int result);
     io_result discard(std::span<std::uint8_t> buffer);

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <openssl/pem.h>
 
+#include "support/tls_identity.hpp"
 #include "transport/tls_context.hpp"
 #include "transport/tls_objects.hpp"
 
@@ -20,36 +20,6 @@ namespace amqtt::test {
 namespace {
 
 const std::string psk_hex = "000102030405060708090a0b0c0d0e0f";
-
-struct free_tls {
-    void operator()(FILE* object) const noexcept { (void)std::fclose(object); }
-    void operator()(SSL* object) const noexcept { SSL_free(object); }
-    void operator()(SSL_CTX* object) const noexcept { SSL_CTX_free(object); }
-    void operator()(SSL_SESSION* object) const noexcept { SSL_SESSION_free(object); }
-};
-template <class T>
-using owned = std::unique_ptr<T, free_tls>;
-
-struct identity {
-    openssl_ptr<X509> certificate;
-    openssl_ptr<EVP_PKEY> key;
-};
-
-// A certificate that is its own authority.
-identity make_identity(const char* name) {
-    identity made{openssl_ptr<X509>(X509_new()), openssl_ptr<EVP_PKEY>(EVP_EC_gen("P-256"))};
-    X509* const x = made.certificate.get();
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_UTF8,
-                               reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_set_pubkey(x, made.key.get());
-    X509_sign(x, made.key.get(), EVP_sha256());
-    return made;
-}
 
 std::vector<std::uint8_t> der_of(X509* certificate) {
     unsigned char* der = nullptr;
@@ -73,19 +43,14 @@ class tls_streams : public testing::TestWithParam<int> {
         std::filesystem::create_directories(folder_);
         settings_.cafile = write("client.crt", client_);
         write("server.crt", server_);
-        {
-            const owned<FILE> file(std::fopen(path("server.key").c_str(), "w"));
-            PEM_write_PrivateKey(file.get(), server_.key.get(), nullptr, nullptr, 0, nullptr,
-                                 nullptr);
-        }
+        write_key(path("server.key"), server_);
         std::ofstream(path("keys")) << "sensor:" << psk_hex << '\n';
     }
     ~tls_streams() override { std::filesystem::remove_all(folder_); }
 
     std::string path(const char* name) const { return (folder_ / name).string(); }
     std::string write(const char* name, const identity& who) const {
-        const owned<FILE> file(std::fopen(path(name).c_str(), "w"));
-        PEM_write_X509(file.get(), who.certificate.get());
+        write_certificate(path(name), who);
         return path(name);
     }
     void use_certificate() {
