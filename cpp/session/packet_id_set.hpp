@@ -19,7 +19,7 @@ class packet_id_set {
     // Both: false when that changes nothing.
     bool insert(std::uint16_t packet_id) { return ids_.make().insert(packet_id).second; }
     bool erase(std::uint16_t packet_id) noexcept {
-        return ids_.get() && ids_.get()->erase(packet_id) != 0;
+        return !ids_->empty() && ids_.make().erase(packet_id) != 0;
     }
     void clear() noexcept { ids_.reset(); }
 

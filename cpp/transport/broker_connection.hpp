@@ -64,7 +64,7 @@ class core_host final : public connection_host {
     void join_thread() override {}
     void abandon_thread() override {}
 
-    void forget(std::shared_ptr<broker_connection> closed) { connections_.erase(closed); }
+    void forget(const std::shared_ptr<broker_connection>& closed) { connections_.erase(closed); }
 
   private:
     const connection_home& home_;

@@ -41,7 +41,7 @@ class client_half : public link {
     client_half(const connection_home& home, listener& of, peer_info peer);
     client_half(const client_half&) = delete;
     client_half& operator=(const client_half&) = delete;
-    virtual ~client_half() = default;
+    ~client_half() override = default;
 
     listener& came_through() const noexcept { return of_; }
     const peer_info& peer() const noexcept { return client_->peer; }

@@ -277,7 +277,7 @@ void io_thread::flush() {
     open_->returned.swap(in_use_);
     if (!std::exchange(is_urgent_, false)) return;
     if (!is_stopping_ && collect_()) {
-        take_orders();
+        loop_.flush_behind([this] { take_orders(); });
     } else {
         lanes_.reports.hurry();
     }

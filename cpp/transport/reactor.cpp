@@ -72,10 +72,13 @@ void reactor::flush_soon(std::shared_ptr<flushable> f) {
 }
 
 void reactor::flush_all() {
-    flushing_.swap(dirty_);
-    for (const auto& f : flushing_)
-        f->flush();
-    flushing_.clear();
+    do {
+        flushes_again_ = false;
+        flushing_.swap(dirty_);
+        for (const auto& f : flushing_)
+            f->flush();
+        flushing_.clear();
+    } while (flushes_again_);
 }
 
 }  // namespace amqtt

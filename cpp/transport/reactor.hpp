@@ -48,6 +48,14 @@ class reactor {
 
     // Flushes f when the handlers that are ready now have run, or at the end of the turn().
     void flush_soon(std::shared_ptr<flushable> f);
+    // For a flush(): runs f, and flushes what that leaves before any other handler runs.
+    template <class F>
+    void flush_behind(F&& f) {
+        const bool outer = std::exchange(in_turn_, true);
+        std::forward<F>(f)();
+        in_turn_ = outer;
+        flushes_again_ = true;
+    }
     // Runs f, which stands for many handlers, and flushes right behind it.
     template <class F>
     void turn(F&& f) {
@@ -111,6 +119,7 @@ class reactor {
     std::vector<std::shared_ptr<flushable>> dirty_;
     std::vector<std::shared_ptr<flushable>> flushing_;
     bool in_turn_ = false;
+    bool flushes_again_ = false;
     bool is_shared_ = false;
     std::mutex turn_;               // held by whoever runs handlers, if it is shared
     std::atomic<int> waiting_ = 0;  // for that; who only tries lets them go first

@@ -16,7 +16,7 @@ void tls_stream::free_session::operator()(SSL* session) const noexcept {
     SSL_free(session);
 }
 
-tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
+tls_stream::tls_stream(stream_socket socket, const std::shared_ptr<const tls_context>& context,
                        std::span<std::uint8_t> scratch)
     : context_(context),
       socket_(std::move(socket)),
@@ -27,7 +27,8 @@ tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const tls_context> 
     prepare(socket_);
 }
 
-tls_stream::tls_stream(stream_socket socket, std::shared_ptr<const client_tls_context> context,
+tls_stream::tls_stream(stream_socket socket,
+                       const std::shared_ptr<const client_tls_context>& context,
                        const std::string& host, std::span<std::uint8_t> scratch)
     : context_(context),
       socket_(std::move(socket)),

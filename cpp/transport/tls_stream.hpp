@@ -18,10 +18,10 @@ class tls_stream final : public stream {
     static constexpr std::size_t record_size = 16 * 1024;
 
     // A server's side. scratch may be shared by the streams of one thread.
-    tls_stream(stream_socket socket, std::shared_ptr<const tls_context> context,
+    tls_stream(stream_socket socket, const std::shared_ptr<const tls_context>& context,
                std::span<std::uint8_t> scratch);
     // A client's side, for a server of that name.
-    tls_stream(stream_socket socket, std::shared_ptr<const client_tls_context> context,
+    tls_stream(stream_socket socket, const std::shared_ptr<const client_tls_context>& context,
                const std::string& host, std::span<std::uint8_t> scratch);
     ~tls_stream() override;
 

@@ -97,6 +97,30 @@ TEST(reactor_of_several, flushes_once_what_a_handler_has_left) {
     EXPECT_EQ(output->flushed, 1);
 }
 
+TEST(reactor, flushes_behind_a_flush_before_the_next_handler) {
+    reactor loop;
+    const auto second = std::make_shared<counting>();
+    struct : flushable {
+        void flush() override {
+            loop->flush_behind([this] { loop->flush_soon(next); });
+        }
+        reactor* loop;
+        std::shared_ptr<counting> next;
+    } first;
+    first.loop = &loop;
+    first.next = second;
+    std::promise<int> seen;
+    loop.start();
+    loop.post([&] {
+        loop.flush_soon(std::shared_ptr<flushable>(std::shared_ptr<void>(), &first));
+        // Behind the flush, which was posted by that.
+        loop.post([&] { seen.set_value(second->flushed); });
+    });
+    EXPECT_EQ(seen.get_future().get(), 1);
+    loop.join();
+    EXPECT_EQ(second->flushed, 1);
+}
+
 TEST(reactor_of_several, refuses_a_turn_while_a_handler_is_at_work) {
     shared_reactor shared;
     {
