@@ -10,6 +10,7 @@ from amqtt._client_authentication import AuthenticationExchange
 from amqtt._client_commands import ENDED, ClientCommands
 from amqtt._client_endpoint import endpoint_of, engine_settings
 from amqtt._client_plugins import PacketEvents
+from amqtt._client_retries import is_permanent, until_connected
 from amqtt._client_session import PROTOCOL_5_0, as_bytes, new_session, will_of
 from amqtt._uri import Target, parse_uri
 from amqtt.errors import ClientError, ConnectError
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 CONNECTION_ACCEPTED = 0
 
-# CONNACK return codes, and Reason Codes of MQTT 5.0, that the next attempt would get again.
-_PERMANENT_REFUSALS = (
-    1, 2, 4, 5,
-    0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C, 0x90, 0x95, 0x99, 0x9A, 0x9B, 0x9C, 0x9D,
-)  # fmt: skip
 # What a client may say in DISCONNECT (section 3.14.2.1 of 5.0).
 _DISCONNECT_CODES = (0, 4, 0x80, 0x81, 0x82, 0x83, 0x90, *range(0x93, 0x9A))
 # Seconds that the plugins may take to handle the last packets.
@@ -173,31 +169,19 @@ class ClientConnection(ClientCommands):
         try:
             return await self._connect_once()
         except ConnectError as error:
-            if not self.config.auto_reconnect or _is_permanent(error):
+            if not self.config.auto_reconnect or is_permanent(error):
                 raise
             self.logger.warning("%s; trying again", error)
         return await self._reconnect_until_given_up()
 
     async def _reconnect_until_given_up(self) -> int:
-        retries = 2 if self.config.reconnect_retries is None else self.config.reconnect_retries
-        longest = self.config.reconnect_max_interval or 10
-        attempt = 0
-        while not self._connected_state.is_set():  # by another call of reconnect(), that is
-            attempt += 1
-            try:
-                return await self._connect_once()
-            except ConnectError as error:
-                if _is_permanent(error):
-                    raise
-                self.logger.warning("Reconnection attempt %d failed: %s", attempt, error)
-                if 0 <= retries < attempt:
-                    msg = f"Too many failed attempts: {error}"
-                    failure = ConnectError(msg, properties=error.properties)
-                    failure.return_code = error.return_code
-                    raise failure from (error.__cause__ or error)
-            # 2**attempt would grow without end with unlimited retries.
-            await asyncio.sleep(min(longest, 2 ** min(attempt, 16)))
-        return CONNECTION_ACCEPTED
+        return await until_connected(
+            self._connect_once,
+            self._connected_state.is_set,  # by another call of reconnect(), that is
+            self.config,
+            self.logger,
+            CONNECTION_ACCEPTED,
+        )
 
     async def _connect_once(self) -> int:
         session = self._require_session()
@@ -511,7 +495,3 @@ class ClientConnection(ClientCommands):
         """Take a packet as it was on the wire; not for applications."""
         if self._packet_events is not None:
             self._packet_events.passed(sent, packet)
-
-
-def _is_permanent(error: ConnectError) -> bool:
-    return error.return_code in _PERMANENT_REFUSALS

@@ -12,7 +12,7 @@ if(AMQTT_PGO STREQUAL "record")
 elseif(AMQTT_PGO STREQUAL "use")
   file(GLOB AMQTT_PROFILE_FILES "${AMQTT_PROFILE}/*.gcda")
   if(NOT AMQTT_PROFILE_FILES)
-    message(FATAL_ERROR "AMQTT_PGO=use: ${AMQTT_PROFILE} has no profile; ./dev profile records one")
+    message(FATAL_ERROR "AMQTT_PGO=use: ${AMQTT_PROFILE} has no profile; ./dev wheel records one")
   endif()
   # What no load has run is optimised as without a profile, not for size; what has changed since it
   # was recorded, too.
