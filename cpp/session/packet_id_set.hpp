@@ -19,7 +19,8 @@ class packet_id_set {
     // Both: false when that changes nothing.
     bool insert(std::uint16_t packet_id) { return ids_.make().insert(packet_id).second; }
     bool erase(std::uint16_t packet_id) noexcept {
-        return !ids_->empty() && ids_.make().erase(packet_id) != 0;
+        auto* const made = ids_.get();
+        return made != nullptr && made->erase(packet_id) != 0;
     }
     void clear() noexcept { ids_.reset(); }
 

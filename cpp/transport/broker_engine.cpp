@@ -34,9 +34,12 @@ void broker_engine::parts::start_on_thread() {
             [this](log_level level, const std::string& text) { policy.log(level, text); });
     }
     next_tick();
-    const bool any_tls = std::any_of(listeners.begin(), listeners.end(),
-                                     [](const auto& each) { return each->has_tls(); });
-    if (any_tls) next_file_check();
+    if (has_tls()) next_file_check();
+}
+
+bool broker_engine::parts::has_tls() const {
+    return std::any_of(listeners.begin(), listeners.end(),
+                       [](const auto& each) { return each->has_tls(); });
 }
 
 void broker_engine::parts::next_file_check() {
@@ -202,9 +205,7 @@ std::vector<bound_address> broker_engine::listen(const listener_settings& settin
 void broker_engine::start() {
     parts& p = checked();
     if (std::exchange(p.started, true)) throw std::logic_error("the engine was started already");
-    const bool any_tls = std::any_of(p.listeners.begin(), p.listeners.end(),
-                                     [](const auto& each) { return each->has_tls(); });
-    if (any_tls && p.is_threaded()) p.doorman = std::make_unique<handshake_thread>();
+    if (p.loop.is_shared() && p.has_tls()) p.doorman = std::make_unique<handshake_thread>();
     p.loop.post([&p] { p.start_on_thread(); });
     try {
         if (p.doorman) p.doorman->start();

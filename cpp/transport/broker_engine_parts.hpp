@@ -45,13 +45,13 @@ struct broker_engine::parts : private state_store, private connection_owner {
 
     void start_on_thread();
     void stop_on_thread();
+    bool has_tls() const;
     void next_tick();
     void next_file_check();
     // Who is to serve the next connection.
     connection_host& least_busy();
     // Who is to make the handshake of a connection, if not the thread that is to serve it.
     handshake_thread* door_of(std::uint64_t number) const;
-    bool is_threaded() const noexcept { return loop.is_shared(); }
     void accept(connection_host& host, listener& from, std::unique_ptr<stream> peer_stream,
                 const bound_address& peer);
     void adopt(listener& into, stream_socket socket, external_peer peer);
