@@ -1,4 +1,4 @@
-"""Small helpers: client ids, YAML files and imports by name."""
+"""Small helpers: client ids, user names, YAML files and imports by name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import importlib
 import logging
 import string
 import sys
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from amqtt._yaml import load_yaml
 
 if TYPE_CHECKING:
     from amqtt.session import Session
@@ -52,8 +55,31 @@ def gen_client_id() -> str:
     return "amqtt/" + "".join(secrets.choice(_CLIENT_ID_CHARACTERS) for _ in range(16))
 
 
+def user_name_problem(name: str) -> str | None:
+    """Say why a new user must not have a name.
+
+    Clients may call themselves so, and brokers compare names character by character. But whoever
+    reads such a name, in a file or a list, takes it for another one or for several.
+
+    Args:
+        name: the name.
+
+    Returns:
+        What is wrong with it; None when it may be used. Control characters, line separators, white
+        space other than ordinary spaces, surrogates and spaces at an end are wrong.
+
+    """
+    if not name:
+        return "it is empty"
+    for character in name:
+        category = unicodedata.category(character)
+        if category in ("Cc", "Cs", "Zl", "Zp") or (category == "Zs" and character != " "):
+            return f"it has the character U+{ord(character):04X}"
+    return "it begins or ends with a space" if name != name.strip() else None
+
+
 def load_yaml_config(config_file: str | Path) -> Any:
-    """Read a YAML file and report everything that is wrong with it.
+    """Read a YAML file and report everything that is wrong with it, a key given twice included.
 
     Args:
         config_file: path of the file, in UTF-8.
@@ -68,7 +94,7 @@ def load_yaml_config(config_file: str | Path) -> Any:
 
     """
     with Path(config_file).open(encoding="utf-8") as stream:
-        return yaml.full_load(stream)
+        return load_yaml(stream)
 
 
 def read_yaml_config(config_file: str | Path) -> dict[str, Any] | None:

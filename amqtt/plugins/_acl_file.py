@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Flag
 from typing import TYPE_CHECKING, NamedTuple
 
+from amqtt._lines import numbered_lines, read_text, split_word
 from amqtt.plugins import TopicMatcher
 
 if TYPE_CHECKING:
@@ -115,11 +116,8 @@ def parse(text: str, name: str) -> AccessLists:
     """
     lists = AccessLists()
     user: str | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split(maxsplit=1)
-        if not words or line.startswith("#"):
-            continue
-        keyword, rest = words[0], words[1].strip() if len(words) == 2 else ""
+    for number, line in numbered_lines(text):
+        keyword, rest = split_word(line)
         try:
             if keyword == "user":
                 user = _named(rest, "user name")
@@ -128,7 +126,7 @@ def parse(text: str, name: str) -> AccessLists:
             elif keyword == "pattern":
                 lists.patterns.append(_entry(rest))
             else:
-                msg = f"expected 'topic', 'pattern' or 'user', found '{keyword}'"
+                msg = f"expected 'topic', 'pattern' or 'user', found {keyword!r}"
                 raise ValueError(msg)
         except ValueError as error:
             msg = f"{name}, line {number}: {error}"
@@ -144,14 +142,15 @@ def _named(text: str, what: str) -> str:
 
 
 def _entry(text: str) -> Entry:
-    # An access stands in front of the topic; without one a topic has no space.
-    word, space, rest = _named(text, "topic").partition(" ")
-    if not space:
+    word, rest = split_word(_named(text, "topic"))
+    # Without an access in front a topic has no white space, of whatever kind: "deny" and a no-break
+    # space would make of a rule that forbids one that allows.
+    if not rest and len(word.split()) == 1:
         return Entry(Access.READ | Access.WRITE, _checked(word))
     if word not in _ACCESS:
-        msg = f"expected {', '.join(_ACCESS)} before the topic, found '{word}'"
+        msg = f"expected {', '.join(_ACCESS)} before the topic, found {word!r}"
         raise ValueError(msg)
-    return Entry(_ACCESS[word], _checked(rest.strip()))
+    return Entry(_ACCESS[word], _checked(rest))
 
 
 def _checked(topic_filter: str) -> str:
@@ -159,7 +158,7 @@ def _checked(topic_filter: str) -> str:
     for at, level in enumerate(levels):
         is_whole = len(level) == 1 and (level == "+" or at == len(levels) - 1)
         if not is_whole and any(character in _WILDCARDS for character in level):
-            msg = f"'{topic_filter}' is no valid topic filter: '{level}' has a wildcard"
+            msg = f"{topic_filter!r} is not a valid topic filter: {level!r} has a wildcard"
             raise ValueError(msg)
     return topic_filter
 
@@ -188,7 +187,7 @@ class AclFile:
             status = self._path.stat()
             # Before the content is looked at: wrong content is not tried again until it changes.
             self._read_state = status.st_mtime_ns, status.st_size, status.st_ino
-            text = self._path.read_text(encoding="utf-8")
+            text = read_text(self._path)
         except (OSError, UnicodeDecodeError) as error:
             msg = f"{self._path} cannot be read: {error}"
             raise AclFileError(msg) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from amqtt._lines import BLANKS, numbered_lines, read_text
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
@@ -20,7 +22,8 @@ class UserFile(Generic[V]):
     """Hold what a file says of its users.
 
     Empty lines and lines that start with `#` are left out; so are wrong ones, with a warning.
-    Of several lines for a user the last one holds.
+    Of several lines for a user the last one holds, with a warning. Spaces and tabs around a name
+    do not belong to it, all other characters do.
 
     Args:
         path: the file.
@@ -44,7 +47,7 @@ class UserFile(Generic[V]):
     def _read(self) -> None:
         try:
             status = self._path.stat()
-            text = self._path.read_text(encoding="utf-8")
+            text = read_text(self._path)
         except (OSError, UnicodeDecodeError) as error:
             msg = f"Password file '{self._path}' cannot be read: {error}"
             raise PasswordFileError(msg) from error
@@ -53,22 +56,24 @@ class UserFile(Generic[V]):
         self._logger.info("%d users read from '%s'", len(self.users), self._path)
 
     def _parse_lines(self, text: str) -> dict[str, V]:
-        users = {}
-        for number, line in enumerate(text.splitlines(), 1):
-            entry = line.strip()
-            if not entry or entry.startswith("#"):
-                continue
-            user, colon, rest = entry.partition(":")
+        users: dict[str, V] = {}
+        for number, line in numbered_lines(text):
+            name, colon, rest = line.partition(":")
             if not colon:
                 self._logger.warning("%s:%d: no ':' in the line, left out", self._path, number)
                 continue
+            user = name.rstrip(BLANKS)
+            if user in users:
+                self._logger.warning(
+                    "%s:%d: user %r has a line before, which is left out", self._path, number, user
+                )
             try:
-                users[user.strip()] = self._parse(rest.strip())
+                users[user] = self._parse(rest.lstrip(BLANKS))
             except ValueError as error:
                 self._logger.warning(
-                    "%s:%d: user '%s' is refused: %s", self._path, number, user.strip(), error
+                    "%s:%d: user %r is refused: %s", self._path, number, user, error
                 )
-                users.pop(user.strip(), None)
+                users.pop(user, None)
         return users
 
     def read_changes(self) -> None:

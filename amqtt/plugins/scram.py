@@ -28,6 +28,7 @@ from amqtt.plugins.enhanced_authentication import (
     BaseEnhancedAuthPlugin,
     Challenge,
 )
+from amqtt.utils import user_name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,8 +209,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--method", choices=METHODS, default=METHODS[0])
     parser.add_argument("--iterations", type=int, default=_ITERATIONS)
     given = parser.parse_args(arguments)
-    if ":" in given.user or given.user != given.user.strip() or given.user.startswith("#"):
-        parser.error("the name of a user has no ':' and neither begins with '#' nor with a space")
+    if ":" in given.user or given.user.startswith("#"):
+        parser.error("the name of a user has no ':' and does not begin with '#'")
+    if (problem := user_name_problem(given.user)) is not None:
+        parser.error(f"{given.user!r} cannot be the name of a user: {problem}")
     interactive = sys.stdin.isatty()
     password = getpass.getpass() if interactive else sys.stdin.readline().rstrip("\n")
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amqtt._topics import describe_topic, topic_filter_problem
 from amqtt.contexts import Action, BaseContext
 from amqtt.plugins._acl_file import Access, AclFile, AclFileError
 from amqtt.plugins.base import BaseTopicPlugin
@@ -83,11 +84,14 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
         """Read the tables, or the file.
 
         Raises:
-            ValueError: both `acl` and `subscribe_acl` are given, or a file and tables.
+            ValueError: both `acl` and `subscribe_acl` are given, or a file and tables, or a table
+                has something that is not a topic filter.
             AclFileError: the file cannot be read, or a line is wrong.
 
         """
         super().__init__(context)
+        for name in ("acl", "publish-acl", "subscribe-acl", "receive-acl"):
+            _check_table(name.replace("-", "_"), self._get_config_option(name))
         acl = self._get_config_option("acl")
         subscribe_acl = self._get_config_option("subscribe-acl")
         if acl and subscribe_acl:
@@ -200,6 +204,17 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
             return True
         user: Any = session.username if session.username is not None else _ANONYMOUS
         return any(self.topic_ac(topic, allowed) for allowed in table.get(user) or ())
+
+
+def _check_table(name: str, table: Acl | None) -> None:
+    """Refuse a table with a filter that would match nothing."""
+    for user, filters in (table or {}).items():
+        for each in filters or ():
+            problem = topic_filter_problem(each)
+            if problem is not None:
+                shown = describe_topic(each)
+                msg = f"{name}: user {user!r}: {shown} is not a valid topic filter: {problem}"
+                raise ValueError(msg)
 
 
 def _call_if_alive(reference: weakref.WeakMethod[Callable[[], None]]) -> None:

@@ -66,6 +66,9 @@ async def test_what_cannot_be_done_to_a_user_is_said(users: UserManager) -> None
         await users.update_user_auth_password("eve", "x")
     with pytest.raises(MQTTError, match="more than 255"):
         await users.create_user_auth("x" * 256, "x")
+    for name in ("eve\u2028root", "root\u00a0", "root ", "eve\x85", "eve\n"):
+        with pytest.raises(MQTTError, match="cannot be the name of a user"):
+            await users.create_user_auth(name, "x")
     with pytest.raises(MQTTError, match="empty"):
         await users.create_user_auth("", "x")
 

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -56,6 +57,72 @@ def test_yaml_error_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert str(file) in caplog.text
     with pytest.raises(yaml.YAMLError):
         utils.load_yaml_config(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line", "first"),
+    [
+        ("plugins: {a.B: }\nother: 1\nplugins: {c.D: }\n", "plugins", 3, 1),
+        ("a:\n  b:\n    - c: 1\n      'c': 2\n", "c", 4, 3),
+        ("1: a\n0x1: b\n", "0x1", 2, 1),
+        ("a: {b: &x {c: 1},\n  d: {<<: *x, e: 1,\n  e: 2}}\n", "e", 3, 2),
+    ],
+)
+def test_a_key_given_twice(text: str, key: str, line: int, first: int, tmp_path: Path) -> None:
+    file = tmp_path / "twice.yaml"
+    file.write_text(text)
+    with pytest.raises(yaml.YAMLError) as caught:
+        utils.load_yaml_config(file)
+    error: Any = caught.value
+    assert error.problem == f"the key '{key}' is given twice, the first time in line {first}"
+    assert error.problem_mark.line + 1 == line
+    assert utils.read_yaml_config(file) is None
+
+
+def test_keys_that_are_merged_in(tmp_path: Path) -> None:
+    file = tmp_path / "merged.yaml"
+    file.write_text(
+        "outer: {inner: &inner {<<: &base {ssl: off, bind: here}, ssl: on}}\n"
+        "other: {<<: *inner, bind: there}\n"
+        "both: {<<: [*inner, *base], more: 1}\n"
+        "again: *inner\n"
+    )
+    assert utils.load_yaml_config(file) == {
+        "outer": {"inner": {"ssl": True, "bind": "here"}},
+        "other": {"ssl": True, "bind": "there"},
+        "both": {"ssl": True, "bind": "here", "more": 1},
+        "again": {"ssl": True, "bind": "here"},
+    }
+
+
+@pytest.mark.parametrize("tag", ["python/tuple [1]", "python/object/apply:os.getpid []"])
+def test_yaml_makes_no_objects_of_python(tag: str, tmp_path: Path) -> None:
+    file = tmp_path / "tags.yaml"
+    file.write_text(f"a: !!{tag}\n")
+    with pytest.raises(yaml.YAMLError):
+        utils.load_yaml_config(file)
+
+
+@pytest.mark.parametrize("name", ["alice", "Dörte Groß", "a:b", "a/b", "名前", "#1"])
+def test_user_names(name: str) -> None:
+    assert utils.user_name_problem(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "it is empty"),
+        ("a\0", "it has the character U+0000"),
+        ("a\nb", "it has the character U+000A"),
+        ("a\x85root", "it has the character U+0085"),
+        ("a\u2028root", "it has the character U+2028"),
+        ("root\u00a0", "it has the character U+00A0"),
+        ("a\udcff", "it has the character U+DCFF"),
+        ("root ", "it begins or ends with a space"),
+    ],
+)
+def test_names_that_no_user_should_get(name: str, problem: str) -> None:
+    assert utils.user_name_problem(name) == problem
 
 
 def test_empty_yaml_is_none(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from amqtt.contrib.auth_db._database import Database
 from amqtt.contrib.auth_db._hashing import HashingThreads
 from amqtt.contrib.auth_db.models import AllowedTopic, Base, PasswordHasher, TopicAuth, UserAuth
 from amqtt.errors import MQTTError
+from amqtt.utils import user_name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ __all__ = ["Action", "AllowedTopic", "Base", "TopicAuth", "TopicManager", "UserA
 logger = logging.getLogger(__name__)
 
 _LONGEST_NAME = 255
+_LONGEST_SHOWN = 20
 
 
 class _Manager:
@@ -55,11 +57,12 @@ class _Manager:
 
 
 def _check_username(username: str) -> None:
-    if not username or "\0" in username:
-        msg = "a user name must not be empty nor hold a null character"
-        raise MQTTError(msg)
-    if len(username) > _LONGEST_NAME:
-        msg = f"user name '{username[:20]}...' has more than {_LONGEST_NAME} characters"
+    problem = user_name_problem(username)
+    if problem is None and len(username) > _LONGEST_NAME:
+        problem = f"it has more than {_LONGEST_NAME} characters"
+    if problem is not None:
+        shown = username if len(username) <= _LONGEST_SHOWN else f"{username[:_LONGEST_SHOWN]}..."
+        msg = f"{shown!r} cannot be the name of a user: {problem}"
         raise MQTTError(msg)
 
 

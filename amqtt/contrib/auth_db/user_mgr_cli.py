@@ -74,7 +74,7 @@ def _scheme_of(user: UserAuth) -> str:
 
 
 def _ask_password(prompt: str) -> str:
-    password = _terminal.ask_hidden(prompt, twice=True).strip()
+    password = _terminal.ask_hidden(prompt, twice=True).strip(" \t\r\n")
     if not password:
         fail(logger, "Error: client password cannot be empty.")
     return password

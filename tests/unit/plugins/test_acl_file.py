@@ -46,6 +46,19 @@ def allowed(text: str, topic: str, user: str | None = "u", client_id: str = "c")
         ("user v\npattern a", "a", "rw"),
         ("pattern deny a\nuser u\ntopic read a", "a", "r"),
         ("user u\ntopic deny a\npattern a", "a", ""),
+        ("user u\ntopic\tread\ta", "a", "r"),
+        ("user\tu\ntopic #\ntopic\tdeny\thome/#", "home/safe", ""),
+        ("user u\ntopic \t read \t a b\t", "a b", "r"),
+        ("user u\ntopic read a\tb", "a\tb", "r"),
+        # Only line feeds end lines.
+        ("user u\ntopic read a\u2028topic b", "b", ""),
+        ("user u\ntopic read a\u2028topic b", "a\u2028topic b", "r"),
+        ("user v\x85user u\ntopic a", "a", ""),
+        ("user v\vuser u\ntopic a", "a", ""),
+        ("user v\ruser u\ntopic a", "a", ""),
+        # Only spaces and tabs are no part of a name.
+        ("user u\u00a0\ntopic a", "a", ""),
+        ("user u\ntopic read a\u00a0", "a", ""),
     ],
 )
 def test_entries(text: str, topic: str, verdict: str) -> None:
@@ -81,14 +94,28 @@ def test_placeholders_in_names_stay_what_they_are() -> None:
         ("user", "the user name is missing"),
         ("topics a", "expected 'topic', 'pattern' or 'user', found 'topics'"),
         ("topic reed a", "expected read, write, readwrite, deny before the topic, found 'reed'"),
-        ("topic a/b#", "'a/b#' is no valid topic filter: 'b#' has a wildcard"),
-        ("pattern read #/a", "'#/a' is no valid topic filter: '#' has a wildcard"),
+        ("topic a\tb", "expected read, write, readwrite, deny before the topic, found 'a'"),
+        (
+            "topic deny\u00a0home/#",
+            r"expected read, write, readwrite, deny before the topic, found 'deny\xa0home/#'",
+        ),
+        ("topic\u2003deny a", r"expected 'topic', 'pattern' or 'user', found 'topic\u2003deny'"),
+        ("topic a/b#", "'a/b#' is not a valid topic filter: 'b#' has a wildcard"),
+        ("pattern read #/a", "'#/a' is not a valid topic filter: '#' has a wildcard"),
     ],
 )
 def test_a_wrong_line_is_named(line: str, problem: str) -> None:
     with pytest.raises(AclFileError) as error:
         parse(f"# first\n\n{line}\n", "acl")
     assert str(error.value) == f"acl, line 3: {problem}"
+
+
+def test_a_carriage_return_in_a_file_ends_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "acl"
+    path.write_bytes(b"user eve\ruser u\r\ntopic a\r\n")
+    lists = AclFile(path, logging.getLogger("test.acl")).lists
+    assert lists.allows(READ, "a", "eve\ruser u", "c")
+    assert not lists.allows(READ, "a", "u", "c")
 
 
 def context(path: Path, **tables: object) -> BaseContext:
@@ -127,7 +154,7 @@ def test_a_change_is_read_and_a_mistake_is_not(
     path.write_text("topic a")
     file = AclFile(path, logging.getLogger("test.acl"))
     assert not file.read_changes()
-    path.write_text("topic longer")
+    path.write_bytes(b"topic longer\r\n")
     assert file.read_changes()
     assert file.lists.allows(READ, "longer", None, "c")
     path.write_text("mistake and more")

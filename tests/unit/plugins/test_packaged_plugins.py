@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,15 @@ async def test_acl_that_is_left_out() -> None:
     # With entry points there is no default.
     assert await ask_acl({"topic-check": {"enabled": True}}, "u", "a", Action.SUBSCRIBE)
     assert not await ask_acl({}, "u", "a", Action.PUBLISH)
+
+
+@pytest.mark.parametrize("name", ["acl", "publish_acl", "subscribe_acl", "receive_acl"])
+@pytest.mark.parametrize("wrong", ["a#", "a/b+", "#/a", ""])
+def test_acl_with_what_is_not_a_filter(name: str, wrong: str) -> None:
+    options: dict[str, Any] = {name: {"u": ["a", wrong]}}
+    config = TopicAccessControlListPlugin.Config(**options)
+    with pytest.raises(ValueError, match=f"^{name}: user 'u': {re.escape(repr(wrong))} is not a"):
+        TopicAccessControlListPlugin(context(config))
 
 
 async def test_acl_of_anonymous_clients_and_the_deprecated_name() -> None:

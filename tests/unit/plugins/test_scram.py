@@ -204,3 +204,5 @@ def test_the_command_makes_a_line(tmp_path: Path) -> None:
     refused = run("a:b")
     assert refused.returncode == 2
     assert "the name of a user has no ':'" in refused.stderr
+    for name in ("eve\u2028root", "root\u00a0", " root", "eve\nroot", "#root", ""):
+        assert run(name).returncode == 2, name

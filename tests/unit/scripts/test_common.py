@@ -49,6 +49,11 @@ class TestLoadConfig:
             (b"- a\n- b\n", "configuration: expected a mapping, found a list"),
             (b"just text\n", "configuration: expected a mapping, found the text 'just text'"),
             (b"a: [1\nb: 2\n", "not valid YAML: line 2, column 2: expected ',' or ']'"),
+            (
+                b"plugins: {}\nlisteners: {}\nplugins: {}\n",
+                "not valid YAML: line 3, column 1: the key 'plugins' is given twice, the first time"
+                " in line 1",
+            ),
             (b"a: \x01\n", "not valid YAML: unacceptable character"),
             (b"a: \xff\n", "not UTF-8:"),
             (b"listners: {}\n", "listners: unknown key, did you mean 'listeners'?"),
