@@ -257,38 +257,65 @@ def _known_keys(data_class: Any, data: Mapping[Any, Any], path: str) -> dict[str
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
-    """Make what dacite would not make, or would make without knowing the path."""
+    """Make what dacite would not make, or would make or refuse without knowing the path."""
     members = get_args(hint) if _is_union(hint) else (hint,)
     if value is None and type(None) in members:
         return None
-    if len([member for member in members if member is not type(None)]) != 1:
+    wanted = _member_for(value, [member for member in members if member is not type(None)])
+    if wanted is None:
         return value  # a choice of several types is dacite's
-    wanted = next(member for member in members if member is not type(None))
     if isinstance(wanted, type) and dataclasses.is_dataclass(wanted):
         return hydrate(wanted, value, path)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return _to_member(wanted, value, path)
     if get_origin(wanted) is dict and isinstance(value, Mapping):
-        item = get_args(wanted)[1]
-        if isinstance(item, type) and dataclasses.is_dataclass(item):
-            return {key: hydrate(item, each, _join(path, key)) for key, each in value.items()}
+        of_key, of_item = get_args(wanted)
+        for key in value:
+            _check_key(of_key, key, path)
+        return {key: _convert_item(of_item, each, _join(path, key)) for key, each in value.items()}
     if get_origin(wanted) is list and isinstance(value, list):
         item = get_args(wanted)[0]
-        items = [_convert(item, each, _join(path, at)) for at, each in enumerate(value)]
-        for at, each in enumerate(items):
-            _check_item(item, each, _join(path, at))
-        return items
+        return [_convert_item(item, each, _join(path, at)) for at, each in enumerate(value)]
     return value
 
 
-def _check_item(hint: Any, value: Any, path: str) -> None:
-    """Refuse an item that dacite would refuse without saying which it is."""
+def _member_for(value: Any, members: list[Any]) -> Any:
+    """Return which of several types a value is meant to have; None when that is not clear."""
+    if len(members) == 1:
+        return members[0]
+    kind = dict if isinstance(value, Mapping) else list if isinstance(value, list) else None
+    fitting = [member for member in members if kind is not None and get_origin(member) is kind]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _convert_item(hint: Any, value: Any, path: str) -> Any:
+    """Convert an item of a mapping or a list; dacite would not say which one is wrong."""
+    made = _convert(hint, value, path)
     members = get_args(hint) if _is_union(hint) else (hint,)
-    if not all(isinstance(member, type) for member in members):
-        return
-    matches = isinstance(value, members) and (not isinstance(value, bool) or bool in members)
-    if not matches:
+    if not any(_is_of(member, made) for member in members):
         raise ConfigTypeError(path, hint, value)
+    return made
+
+
+def _is_of(hint: Any, value: Any) -> bool:
+    """Tell whether a value may be of a type, as far as its items are not looked at."""
+    if hint is Any:
+        return True
+    kind = get_origin(hint) or hint
+    if not isinstance(kind, type):
+        return True
+    if kind is dict:
+        return isinstance(value, Mapping)
+    return isinstance(value, kind) and (not isinstance(value, bool) or kind is bool)
+
+
+def _check_key(hint: Any, key: Any, path: str) -> None:
+    if not _is_of(hint, key):
+        expected, found = describe_type(hint), describe_value(key)
+        problem = f"expected {expected} for each key, found {found}"
+        if hint is str:
+            problem += "; put it in quotes"
+        raise ConfigValueError(path, problem)
 
 
 def _to_member(choices: type[Enum], value: Any, path: str) -> Any:

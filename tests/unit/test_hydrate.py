@@ -53,6 +53,9 @@ class Outer:
     place: str | Path | None = None
     rules: list[Inner] = field(default_factory=list)
     free: dict[str, Any] | None = None
+    table: dict[str, list[str]] | None = None
+    tables: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    either: dict[str, int] | list[str | dict[str, int]] | None = None
 
 
 def test_values() -> None:
@@ -131,6 +134,52 @@ def test_enumeration_may_be_null() -> None:
         ({"inner": {"size": -1}}, ConfigValueError, "inner.size: expected more"),
         ({"inner": {"size": 0}}, ValueError, "inner: zero"),
         ({"inner": {"size": 1}}, FileNotFoundError, "inner: one"),
+        (
+            {"table": {"a": "x/#"}},
+            ConfigTypeError,
+            "table.a: expected a list, found the text 'x/#'",
+        ),
+        ({"table": {"a": None}}, ConfigTypeError, "table.a: expected a list, found null"),
+        (
+            {"table": {"a": ["x", 1]}},
+            ConfigTypeError,
+            "table.a.1: expected text, found the number 1",
+        ),
+        (
+            {"table": {5: ["x"]}},
+            ConfigValueError,
+            "table: expected text for each key, found the number 5; put it in quotes",
+        ),
+        (
+            {"tables": {"a": {"b": [True]}}},
+            ConfigTypeError,
+            "tables.a.b.0: expected a whole number, found true",
+        ),
+        (
+            {"free": {True: 1}},
+            ConfigValueError,
+            "free: expected text for each key, found true; put it in quotes",
+        ),
+        (
+            {"either": {"a": "b"}},
+            ConfigTypeError,
+            "either.a: expected a whole number, found the text 'b'",
+        ),
+        (
+            {"either": ["a", {"b": None}]},
+            ConfigTypeError,
+            "either.1.b: expected a whole number, found null",
+        ),
+        (
+            {"either": ["a", 1]},
+            ConfigTypeError,
+            "either.1: expected text or a mapping, found the number 1",
+        ),
+        (
+            {"either": "a"},
+            ConfigTypeError,
+            "either: expected a mapping or a list or null, found the text 'a'",
+        ),
         ([], ConfigTypeError, "configuration: expected a mapping, found a list"),
         (
             {"by_name": {}, "by-name": {}},
@@ -143,6 +192,13 @@ def test_errors(data: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error) as caught:
         hydrate(Outer, data)
     assert str(caught.value) == text
+
+
+def test_tables() -> None:
+    data = {"table": {"a": ["x"], "b": []}, "tables": {"a": {"b": [1]}}, "either": [{"a": 1}, "b"]}
+    made = hydrate(Outer, data)
+    assert (made.table, made.tables, made.either) == tuple(data.values())
+    assert hydrate(Outer, {"either": {"a": 1}}).either == {"a": 1}
 
 
 def test_error_of_a_nested_list_is_a_dacite_error() -> None:
