@@ -56,6 +56,8 @@ class ConnectionConfig(Dictable):
             the environment says: `HTTPS_PROXY` for `mqtts` and `wss`, `HTTP_PROXY` for `ws`, else
             `ALL_PROXY`; `NO_PROXY` and brokers of the same machine are exempt.
         alpn: the protocol to ask for in the TLS handshake; None for none.
+        crlfile: file with the lists of certificates that are revoked, which that of the broker and
+            those of its authorities are looked up in.
 
     Raises:
         ValueError: only one of `certfile` and `keyfile` is given.
@@ -70,13 +72,14 @@ class ConnectionConfig(Dictable):
     keyfile: str | Path | None = None
     proxy: str | None = None
     alpn: str | None = None
+    crlfile: str | Path | None = None
 
     def __post_init__(self) -> None:
         """Check that certificate and key come together; make paths of texts."""
         if bool(self.certfile) != bool(self.keyfile):
             msg = "Connection key and certificate files are _both_ required."
             raise ValueError(msg)
-        for name in ("cafile", "capath", "certfile", "keyfile"):
+        for name in ("cafile", "capath", "certfile", "keyfile", "crlfile"):
             value = getattr(self, name)
             if isinstance(value, str):
                 setattr(self, name, Path(value))

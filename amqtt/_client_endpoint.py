@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from amqtt._bridge import make_tls
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from amqtt._uri import Target
     from amqtt.contexts import ClientConfig
     from amqtt.session import Session
+
+
+logger = logging.getLogger("amqtt.client")
 
 
 def direct_endpoint(host: str, port: int) -> dict[str, Any]:
@@ -105,6 +109,7 @@ async def _tls_of(session: Session, config: ClientConfig) -> Any:
         "cafile": str(session.cafile or ""),
         "capath": str(session.capath or ""),
         "cadata": _pem(session.cadata),
+        "crlfile": str(connection.crlfile or ""),
         "default_cafile": defaults.cafile or "",
         "default_capath": defaults.capath or "",
         "certfile": str(connection.certfile or ""),
@@ -115,9 +120,12 @@ async def _tls_of(session: Session, config: ClientConfig) -> Any:
     }
     try:
         # Reads files, and parses a hundred certificates of authorities.
-        return await asyncio.get_running_loop().run_in_executor(None, make_tls, settings)
+        made = await asyncio.get_running_loop().run_in_executor(None, make_tls, settings)
     except ValueError as error:
         raise ConnectError(str(error)) from error
+    for each in made.warnings:
+        logger.warning("%s", each)
+    return made
 
 
 def _pem(data: str | bytes | None) -> str:

@@ -102,6 +102,8 @@ class Message:
 
 class ClientTls:
     def __init__(self, settings: dict[str, Any]) -> None: ...
+    @property
+    def warnings(self) -> list[str]: ...
 
 class ClientEngine:
     def __init__(self) -> None: ...
@@ -171,6 +173,7 @@ class ClientEngine:
 #   DISCONNECT, AUTH: Reason Code, properties
 #   PINGREQ, PINGRESP: nothing
 # Raises MQTTError.
+def check_tls(options: dict[str, Any]) -> list[str]: ...
 def decode_packet(
     data: bytes | bytearray | memoryview, protocol_version: int
 ) -> tuple[Any, ...]: ...

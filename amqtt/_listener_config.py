@@ -32,7 +32,7 @@ class CertificateConfig(Dictable):
     """Name one of several certificates of a listener.
 
     Attributes:
-        certfile: file with the certificate.
+        certfile: file with the certificate, and those of its authorities as for a listener.
         keyfile: file with the key of that certificate.
         hostnames: the host names that it is for, `*.` in front standing for one label; None means
             those in the certificate.
@@ -73,8 +73,10 @@ class ListenerConfig(Dictable):
             it, `capath` and `cadata` those of the system.
         capath: folder with such certificates.
         cadata: such certificates in PEM form.
-        crlfile: file with the lists of client certificates that are revoked.
-        certfile: file with the certificate of the broker.
+        crlfile: file with the lists of certificates that are revoked, which those of clients and of
+            their authorities are looked up in.
+        certfile: file with the certificate of the broker, and those of the authorities between it
+            and the root behind it; what is missing is taken from `cafile`, `capath` and `cadata`.
         keyfile: file with the key of that certificate.
         reader: unused.
         writer: unused.

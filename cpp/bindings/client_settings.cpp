@@ -95,6 +95,7 @@ client_tls_settings to_client_tls_settings(const py::dict& values) {
     tls.cadata = text(values, "cadata");
     tls.default_cafile = text(values, "default_cafile");
     tls.default_capath = text(values, "default_capath");
+    tls.crlfile = text(values, "crlfile");
     tls.certfile = text(values, "certfile");
     tls.keyfile = text(values, "keyfile");
     tls.check_hostname = values["check_hostname"].cast<bool>();

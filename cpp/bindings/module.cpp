@@ -6,13 +6,17 @@ namespace py = pybind11;
 
 namespace {
 
-// A failed system call becomes OSError with its errno, so that Python's subclasses apply.
+// A failed system call becomes OSError with its errno, so that Python's subclasses apply. Errors of
+// other kinds, as that a host name is unknown, have numbers of their own, which are none of errno.
 // pybind11 says what the parameter is. NOLINTNEXTLINE(performance-unnecessary-value-param)
 void translate_system_error(std::exception_ptr thrown) {
     try {
         if (thrown) std::rethrow_exception(thrown);
     } catch (const std::system_error& error) {
-        const py::object arguments = py::make_tuple(error.code().value(), error.what());
+        const std::error_category& kind = error.code().category();
+        const bool has_errno = kind == std::system_category() || kind == std::generic_category();
+        py::object arguments = py::str(error.what());
+        if (has_errno) arguments = py::make_tuple(error.code().value(), arguments);
         PyErr_SetObject(PyExc_OSError, arguments.ptr());
     }
 }

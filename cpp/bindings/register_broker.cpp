@@ -101,6 +101,12 @@ py::list listen(broker_engine& engine, const std::string& name, const std::strin
     return addresses;
 }
 
+std::vector<std::string> check_tls_options(const py::dict& options) {
+    const tls_settings settings = to_tls_settings(options);
+    const py::gil_scoped_release others_run;
+    return check_tls(settings);
+}
+
 void listen_external(broker_engine& engine, const std::string& name, const py::dict& limits) {
     listener_settings settings;
     settings.name = name;
@@ -347,6 +353,7 @@ void register_broker(py::module_& module) {
     register_queries(engine);
     register_storage(engine);
     register_message(module);
+    module.def("check_tls", &check_tls_options, py::arg("options"));
 }
 
 }  // namespace amqtt

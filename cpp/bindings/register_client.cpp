@@ -267,7 +267,8 @@ void register_client(py::module_& module) {
                  const py::gil_scoped_release others_run;
                  return std::make_shared<client_tls_context>(settings);
              }),
-             py::arg("settings"));
+             py::arg("settings"))
+        .def_property_readonly("warnings", &client_tls_context::warnings);
     py::class_<client_engine> type(module, "ClientEngine",
                                    "The thread that does the I/O of all clients of an event loop.");
     type.def(py::init<>())

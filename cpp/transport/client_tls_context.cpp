@@ -1,14 +1,18 @@
 #include "transport/client_tls_context.hpp"
 
+#include <algorithm>
+#include <array>
 #include <arpa/inet.h>
+#include <string_view>
 #include <sys/stat.h>
+#include <utility>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "transport/tls_objects.hpp"
-#include "transport/tls_settings.hpp"
+#include "transport/tls_own_certificate.hpp"
+#include "transport/tls_trust.hpp"
 
 namespace amqtt {
 namespace {
@@ -18,26 +22,27 @@ bool exists(const std::string& path) noexcept {
     return !path.empty() && ::stat(path.c_str(), &found) == 0;
 }
 
-bool is_address(const std::string& host) noexcept {
-    in6_addr ignored{};
-    return ::inet_pton(AF_INET, host.c_str(), &ignored) == 1 ||
-           ::inet_pton(AF_INET6, host.c_str(), &ignored) == 1;
-}
-
-void add_authorities(SSL_CTX* context, const std::string& pem) {
-    const openssl_ptr<BIO> source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    if (!source) fail_tls("cadata");
-    int count = 0;
-    while (true) {
-        const openssl_ptr<X509> one(
-            PEM_read_bio_X509(source.get(), nullptr, no_tls_password, nullptr));
-        if (!one) break;
-        require_tls(X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()), "cadata");
-        ++count;
+// What a host is if it is an address, without the zone: fe80::1%eth0 is fe80::1 on every other
+// machine, and in certificates. Empty if it is a name.
+class address {
+  public:
+    explicit address(std::string_view host) noexcept {
+        const std::size_t size = std::min(host.find('%'), host.size());
+        if (size >= text_.size()) return;
+        std::copy_n(host.data(), size, text_.data());
+        in6_addr ignored{};
+        if (::inet_pton(AF_INET, text_.data(), &ignored) != 1 &&
+            ::inet_pton(AF_INET6, text_.data(), &ignored) != 1) {
+            text_[0] = '\0';
+        }
     }
-    if (count == 0) fail_tls("cadata");
-    require_end_of_pem("cadata");
-}
+
+    bool empty() const noexcept { return text_[0] == '\0'; }
+    const char* text() const noexcept { return text_.data(); }
+
+  private:
+    std::array<char, INET6_ADDRSTRLEN> text_{};
+};
 
 }  // namespace
 
@@ -52,8 +57,13 @@ client_tls_context::client_tls_context(const client_tls_settings& settings)
     ERR_clear_error();
     if (!context_) fail_tls("TLS");
     set_limits();
-    SSL_CTX_set_verify(context_.get(), verify_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
-    if (verify_) load_authorities(settings);
+    SSL_CTX_set_verify(context_.get(), verify_ ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+                       verify_ ? excuse_missing_lists : nullptr);
+    // Those of the own certificate may be among them.
+    if (verify_ || !settings.certfile.empty()) load_authorities(settings);
+    if (verify_ && !settings.crlfile.empty()) {
+        warnings_ = check_revocations(context_.get(), settings.crlfile);
+    }
     load_own_certificate(settings);
     if (!settings.protocol.empty()) {
         protocol_ = static_cast<char>(settings.protocol.size()) + settings.protocol;
@@ -66,22 +76,14 @@ void client_tls_context::set_limits() {
     SSL_CTX_set_options(
         c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_default_passwd_cb(c, no_tls_password);
     SSL_CTX_set_read_ahead(c, 1);  // one system call for many records
 }
 
 void client_tls_context::load_authorities(const client_tls_settings& settings) {
     SSL_CTX* c = context_.get();
-    if (!settings.cafile.empty()) {
-        require_tls(SSL_CTX_load_verify_file(c, settings.cafile.c_str()),
-                    option_text("cafile", settings.cafile));
-    }
-    if (!settings.capath.empty()) {
-        require_tls(SSL_CTX_load_verify_dir(c, settings.capath.c_str()),
-                    option_text("capath", settings.capath));
-    }
-    if (!settings.cadata.empty()) add_authorities(c, settings.cadata);
-    if (settings.cafile.empty() && settings.capath.empty() && settings.cadata.empty()) {
+    const tls_authorities authorities{settings.cafile, settings.capath, settings.cadata};
+    trust(c, authorities);
+    if (authorities.empty() && verify_) {
         // Those that are missing or empty leave nobody to trust, as in Python's ssl module.
         if (exists(settings.default_cafile)) {
             SSL_CTX_load_verify_file(c, settings.default_cafile.c_str());
@@ -91,32 +93,37 @@ void client_tls_context::load_authorities(const client_tls_settings& settings) {
         }
         ERR_clear_error();
     }
-    // A certificate that the user names as trusted may be the server's own.
-    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c),
-                                X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
+    // A certificate that the user names as trusted may be the server's own. With revocation lists
+    // the chain is followed to its root, since an authority before it may be revoked.
+    X509_VERIFY_PARAM_set_flags(
+        SSL_CTX_get0_param(c), settings.crlfile.empty()
+                                   ? X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST
+                                   : X509_V_FLAG_TRUSTED_FIRST);
 }
 
 void client_tls_context::load_own_certificate(const client_tls_settings& settings) {
     if (settings.certfile.empty()) return;
     SSL_CTX* c = context_.get();
-    require_tls(SSL_CTX_use_certificate_chain_file(c, settings.certfile.c_str()),
-                option_text("certfile", settings.certfile));
-    const std::string key = option_text("keyfile", settings.keyfile);
-    require_tls(SSL_CTX_use_PrivateKey_file(c, settings.keyfile.c_str(), SSL_FILETYPE_PEM), key);
-    require_tls(SSL_CTX_check_private_key(c), key);
+    const auto mine = tls_own_certificate::load(settings.certfile, settings.keyfile,
+                                                SSL_CTX_get_cert_store(c));
+    require_tls(SSL_CTX_use_cert_and_key(c, mine.own.get(), mine.key.get(), mine.chain.get(), 1),
+                mine.text);
+    for (std::string& one : mine.invalid_now())
+        warnings_.push_back(std::move(one));
 }
 
 SSL* client_tls_context::new_session(int socket, const std::string& host) const noexcept {
     SSL* session = SSL_new(context_.get());
     if (!session) return nullptr;
     bool good = SSL_set_fd(session, socket) == 1;
-    const bool by_address = is_address(host);
-    if (!by_address) good = good && SSL_set_tlsext_host_name(session, host.c_str()) == 1;
+    const address by_address(host);
+    if (by_address.empty()) good = good && SSL_set_tlsext_host_name(session, host.c_str()) == 1;
     if (verify_ && check_hostname_) {
         X509_VERIFY_PARAM* const rules = SSL_get0_param(session);
         SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        good = good && (by_address ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str())
-                                   : SSL_set1_host(session, host.c_str())) == 1;
+        good = good && (by_address.empty()
+                            ? SSL_set1_host(session, host.c_str())
+                            : X509_VERIFY_PARAM_set1_ip_asc(rules, by_address.text())) == 1;
     }
     if (!protocol_.empty()) {
         // 0 is success, of this function alone.

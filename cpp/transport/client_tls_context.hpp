@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <openssl/types.h>
 
@@ -17,7 +18,8 @@ struct client_tls_settings {
     std::string cadata;  // PEM
     std::string default_cafile;
     std::string default_capath;
-    // The client's own, PEM.
+    std::string crlfile;  // PEM: which of them are revoked
+    // The client's own, PEM: the certificate, then those between it and the authority's.
     std::string certfile;
     std::string keyfile;
     bool check_hostname = true;
@@ -37,6 +39,10 @@ class client_tls_context {
     // caller owns it. Null when there is no memory.
     SSL* new_session(int socket, const std::string& host) const noexcept;
 
+    // For people: what keeps the client from connecting now, and what may keep it from some
+    // servers.
+    const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
   private:
     void load_authorities(const client_tls_settings& settings);
     void load_own_certificate(const client_tls_settings& settings);
@@ -47,6 +53,7 @@ class client_tls_context {
     };
 
     std::unique_ptr<SSL_CTX, free_context> context_;
+    std::vector<std::string> warnings_;
     bool check_hostname_;
     bool verify_;
     std::string protocol_;  // as ALPN writes it: the length before the name

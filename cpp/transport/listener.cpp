@@ -143,6 +143,7 @@ void listener::start(choose_handler choose, door_handler door, accept_handler on
     door_ = std::move(door);
     on_accept_ = std::move(on_accept);
     log_ = std::move(log);
+    if (tls_) log_tls_warnings();
     for (auto& each : acceptors_)
         wait(each);
 }
@@ -249,6 +250,7 @@ std::string listener::reload_tls() {
     } catch (const tls_settings_error& error) {
         return error.what();
     }
+    log_tls_warnings();
     return {};
 }
 
@@ -256,6 +258,7 @@ void listener::reload_tls_if_changed() {
     try {
         if (tls_->reload_if_changed()) {
             log_(log_level::info, "listener '" + settings_.name + "' uses the changed TLS files");
+            log_tls_warnings();
         }
     } catch (const tls_settings_error& error) {
         log_(log_level::error, "listener '" + settings_.name +
@@ -263,6 +266,11 @@ void listener::reload_tls_if_changed() {
                                    "usable: " +
                                    error.what());
     }
+}
+
+void listener::log_tls_warnings() {
+    for (const std::string& each : tls_->current()->warnings())
+        log_(log_level::warning, "listener '" + settings_.name + "': " + each);
 }
 
 std::unique_ptr<tls_stream> listener::tls_over(stream_socket socket, reactor& loop) const {

@@ -103,6 +103,7 @@ class listener : public std::enable_shared_from_this<listener> {
     void wait(acceptor& from);
     void accept_ready(acceptor& from);
     void retry_later(acceptor& from, const error_code& error);
+    void log_tls_warnings();
 
     reactor& loop_;
     listener_settings settings_;

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-
 namespace amqtt {
 namespace {
 
@@ -34,39 +31,29 @@ std::vector<std::string> dns_names_of(X509* certificate) {
 
 }  // namespace
 
-tls_certificates::tls_certificates(const std::vector<tls_certificate_files>& files) {
+tls_certificates::tls_certificates(const std::vector<tls_certificate_files>& files,
+                                   X509_STORE* authorities) {
     for (const tls_certificate_files& each : files) {
-        all_.push_back(load(each));
+        all_.push_back(tls_own_certificate::load(each.certfile, each.keyfile, authorities));
         add_names(all_.size() - 1, each);
     }
 }
 
-tls_certificates::certificate tls_certificates::load(const tls_certificate_files& files) {
-    const std::string cert_text = option_text("certfile", files.certfile);
-    const std::string key_text = option_text("keyfile", files.keyfile);
-    certificate loaded;
-    loaded.text = cert_text;
-
-    const auto certs = open_tls_file(files.certfile, cert_text);
-    loaded.own.reset(PEM_read_bio_X509_AUX(certs.get(), nullptr, no_tls_password, nullptr));
-    if (!loaded.own) fail_tls(cert_text);
-    loaded.chain.reset(sk_X509_new_null());
-    while (X509* next = PEM_read_bio_X509(certs.get(), nullptr, no_tls_password, nullptr)) {
-        if (!loaded.chain || sk_X509_push(loaded.chain.get(), next) == 0) {
-            X509_free(next);
-            fail_tls(cert_text);
-        }
+std::vector<std::string> tls_certificates::invalid_now() const {
+    std::vector<std::string> found;
+    for (const tls_own_certificate& each : all_) {
+        for (std::string& one : each.invalid_now())
+            found.push_back(std::move(one));
     }
-    require_end_of_pem(cert_text);
+    return found;
+}
 
-    const auto key = open_tls_file(files.keyfile, key_text);
-    loaded.key.reset(PEM_read_bio_PrivateKey(key.get(), nullptr, no_tls_password, nullptr));
-    if (!loaded.key) fail_tls(key_text);
-    if (X509_check_private_key(loaded.own.get(), loaded.key.get()) != 1) {
-        ERR_clear_error();
-        throw tls_settings_error(key_text + " is not the key of " + cert_text);
+std::vector<std::string> tls_certificates::gaps() const {
+    std::vector<std::string> found;
+    for (const tls_own_certificate& each : all_) {
+        if (!each.gap.empty()) found.push_back(each.gap);
     }
-    return loaded;
+    return found;
 }
 
 void tls_certificates::add_names(std::size_t index, const tls_certificate_files& files) {
@@ -88,7 +75,7 @@ void tls_certificates::add_name(std::size_t index, std::string_view name) {
 
 void tls_certificates::install_default(SSL_CTX* context) const {
     if (all_.empty()) return;
-    const certificate& first = all_.front();
+    const tls_own_certificate& first = all_.front();
     require_tls(
         SSL_CTX_use_cert_and_key(context, first.own.get(), first.key.get(), first.chain.get(), 1),
         first.text);
@@ -107,7 +94,7 @@ bool tls_certificates::choose(SSL* session, std::string_view hostname) const {
     }
     SSL_certs_clear(session);
     for (const std::size_t index : found->second) {
-        const certificate& each = all_[index];
+        const tls_own_certificate& each = all_[index];
         if (SSL_use_cert_and_key(session, each.own.get(), each.key.get(), each.chain.get(), 1) !=
             1) {
             return false;

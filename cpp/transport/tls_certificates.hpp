@@ -8,17 +8,23 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include "transport/tls_objects.hpp"
+#include "transport/tls_own_certificate.hpp"
 #include "transport/tls_settings.hpp"
 
 namespace amqtt {
 
 class tls_certificates {
   public:
-    // Reads the files. Throws tls_settings_error.
-    explicit tls_certificates(const std::vector<tls_certificate_files>& files);
+    tls_certificates() = default;
+    // Reads the files; certificates that a chain lacks are looked for among the authorities. Throws
+    // tls_settings_error.
+    tls_certificates(const std::vector<tls_certificate_files>& files, X509_STORE* authorities);
 
     bool empty() const noexcept { return all_.empty(); }
+
+    // For people: which of them are not valid now, and which chains do not end at a root.
+    std::vector<std::string> invalid_now() const;
+    std::vector<std::string> gaps() const;
 
     // Makes the first certificate the one of all sessions that choose() does not change.
     void install_default(SSL_CTX* context) const;
@@ -28,18 +34,10 @@ class tls_certificates {
     bool choose(SSL* session, std::string_view hostname) const;
 
   private:
-    struct certificate {
-        std::string text;  // names the file in errors
-        openssl_ptr<X509> own;
-        openssl_ptr<EVP_PKEY> key;
-        openssl_ptr<STACK_OF(X509)> chain;
-    };
-
-    static certificate load(const tls_certificate_files& files);
     void add_names(std::size_t index, const tls_certificate_files& files);
     void add_name(std::size_t index, std::string_view name);
 
-    std::vector<certificate> all_;
+    std::vector<tls_own_certificate> all_;
     boost::unordered_flat_map<std::string, std::vector<std::size_t>> by_name_;
 };
 

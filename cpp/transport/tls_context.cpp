@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include "transport/tls_objects.hpp"
+#include "transport/tls_trust.hpp"
 
 namespace amqtt {
 
@@ -16,13 +17,12 @@ void tls_context::free_context::operator()(SSL_CTX* context) const noexcept {
 }
 
 tls_context::tls_context(const tls_settings& settings)
-    : certificates_(settings.certificates),
-      asks_plugins_(settings.psk_plugins),
+    : asks_plugins_(settings.psk_plugins),
       context_(SSL_CTX_new(TLS_server_method())) {
     ERR_clear_error();
     if (!context_) fail_tls("TLS");
     if (!settings.psk_file.empty()) keys_ = psk_table::read(settings.psk_file);
-    if (certificates_.empty() && !has_keys()) {
+    if (settings.certificates.empty() && !has_keys()) {
         throw tls_settings_error("TLS needs a certificate or a file of pre-shared keys");
     }
     if (asks_plugins_ && !psk_handshake::can_ask()) {
@@ -30,8 +30,12 @@ tls_context::tls_context(const tls_settings& settings)
             "tls_psk_plugins cannot be used: OpenSSL has no asynchronous jobs on this system");
     }
     set_limits(settings);
-    certificates_.install_default(context_.get());
     load_authorities(settings);
+    certificates_ =
+        tls_certificates(settings.certificates, SSL_CTX_get_cert_store(context_.get()));
+    certificates_.install_default(context_.get());
+    for (std::string& one : certificates_.invalid_now())
+        warnings_.push_back(std::move(one));
     protocol_ = static_cast<char>(settings.protocol.size()) + settings.protocol;
     set_callbacks();
 }
@@ -53,61 +57,19 @@ SSL* tls_context::new_session(int socket, psk_handshake& psk) const noexcept {
 
 void tls_context::load_authorities(const tls_settings& settings) {
     SSL_CTX* c = context_.get();
-    if (!settings.cafile.empty()) {
-        require_tls(SSL_CTX_load_verify_file(c, settings.cafile.c_str()),
-                    option_text("cafile", settings.cafile));
-    }
-    if (!settings.capath.empty()) {
-        require_tls(SSL_CTX_load_verify_dir(c, settings.capath.c_str()),
-                    option_text("capath", settings.capath));
-    }
-    if (!settings.cadata.empty()) add_authorities(settings.cadata);
-    if (settings.cafile.empty() && settings.capath.empty() && settings.cadata.empty()) {
+    const tls_authorities authorities{settings.cafile, settings.capath, settings.cadata};
+    trust(c, authorities);
+    if (authorities.empty()) {
         require_tls(SSL_CTX_set_default_verify_paths(c), "the system's certificate authorities");
     }
-    if (!settings.crlfile.empty()) add_revocations(settings.crlfile);
+    if (!settings.crlfile.empty()) warnings_ = check_revocations(c, settings.crlfile);
     int verify = settings.request_client_certificate ? SSL_VERIFY_PEER : SSL_VERIFY_NONE;
     if (settings.require_client_certificate)
         verify = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_verify(c, verify, nullptr);
+    SSL_CTX_set_verify(c, verify, excuse_missing_lists);
     // Else a client that resumes a session in which it was verified would be turned away.
     static constexpr unsigned char id[] = "amqtt";
     SSL_CTX_set_session_id_context(c, id, sizeof(id) - 1);
-}
-
-void tls_context::add_authorities(const std::string& pem) {
-    const openssl_ptr<BIO> source(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-    if (!source) fail_tls("cadata");
-    int count = 0;
-    while (true) {
-        const openssl_ptr<X509> one(
-            PEM_read_bio_X509(source.get(), nullptr, no_tls_password, nullptr));
-        if (!one) break;
-        require_tls(X509_STORE_add_cert(SSL_CTX_get_cert_store(context_.get()), one.get()),
-                    "cadata");
-        ++count;
-    }
-    if (count == 0) fail_tls("cadata");
-    require_end_of_pem("cadata");
-}
-
-// Only the client's own certificate is looked up: authorities between it and the root have lists
-// of their own, which few publish.
-void tls_context::add_revocations(const std::string& path) {
-    const std::string what = option_text("crlfile", path);
-    const openssl_ptr<BIO> source = open_tls_file(path, what);
-    X509_STORE* const store = SSL_CTX_get_cert_store(context_.get());
-    int count = 0;
-    while (true) {
-        const openssl_ptr<X509_CRL> one(
-            PEM_read_bio_X509_CRL(source.get(), nullptr, no_tls_password, nullptr));
-        if (!one) break;
-        require_tls(X509_STORE_add_crl(store, one.get()), what);
-        ++count;
-    }
-    if (count == 0) fail_tls(what);
-    require_end_of_pem(what);
-    require_tls(X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK), what);
 }
 
 void tls_context::set_limits(const tls_settings& settings) {
@@ -239,6 +201,14 @@ std::string tls_context::psk_identity_of(SSL* session) {
     SSL_SESSION* const resumed = SSL_get_session(session);
     if (!resumed || SSL_SESSION_get0_ticket_appdata(resumed, &data, &size) != 1) return {};
     return {static_cast<const char*>(data), size};
+}
+
+std::vector<std::string> check_tls(const tls_settings& settings) {
+    const tls_context checked(settings);
+    std::vector<std::string> found = checked.warnings();
+    for (std::string& each : checked.hints())
+        found.push_back(std::move(each));
+    return found;
 }
 
 }  // namespace amqtt

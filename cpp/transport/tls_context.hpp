@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <openssl/types.h>
 
@@ -30,6 +31,11 @@ class tls_context {
     // Whether sessions may want keys that plugins have.
     bool asks_plugins() const noexcept { return asks_plugins_; }
 
+    // For people, sentences that name the file: what keeps peers from connecting now, as a
+    // certificate that has expired, and what may keep some from it, as a chain that is incomplete.
+    const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+    std::vector<std::string> hints() const { return certificates_.gaps(); }
+
     // Of a session whose handshake is complete: the pre-shared key it began with, or the session
     // did that it resumes. Empty if it began with a certificate.
     static std::string psk_identity_of(SSL* session);
@@ -37,8 +43,6 @@ class tls_context {
   private:
     bool has_keys() const noexcept { return asks_plugins_ || keys_.size() > 0; }
     void load_authorities(const tls_settings& settings);
-    void add_authorities(const std::string& pem);
-    void add_revocations(const std::string& path);
     void set_limits(const tls_settings& settings);
     void set_ciphers(const std::string& names);
     void set_callbacks();
@@ -61,6 +65,7 @@ class tls_context {
     bool asks_plugins_;
     psk_choice key_choice_;  // with certificates and keys
     std::unique_ptr<SSL_CTX, free_context> context_;
+    std::vector<std::string> warnings_;
     std::string protocol_;  // as ALPN writes it: the length before the name
 };
 

@@ -8,6 +8,15 @@
 #include "transport/tls_settings.hpp"
 
 namespace amqtt {
+namespace {
+
+std::string content_of(BIO* memory) {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory, &data);
+    return size > 0 ? std::string(data, static_cast<std::size_t>(size)) : std::string();
+}
+
+}  // namespace
 
 std::string take_tls_error() {
     const unsigned long code = ERR_get_error();
@@ -40,6 +49,23 @@ openssl_ptr<BIO> open_tls_file(const std::string& path, const std::string& what)
 
 int no_tls_password(char*, int, int, void*) {
     return 0;
+}
+
+int note_tls_password(char*, int, int, void* data) {
+    *static_cast<bool*>(data) = true;
+    return 0;
+}
+
+std::string text_of(const X509_NAME* name) {
+    const openssl_ptr<BIO> out(BIO_new(BIO_s_mem()));
+    if (!out || X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
+    return content_of(out.get());
+}
+
+std::string text_of(const ASN1_TIME* time) {
+    const openssl_ptr<BIO> out(BIO_new(BIO_s_mem()));
+    if (!out || ASN1_TIME_print(out.get(), time) != 1) return {};
+    return content_of(out.get());
 }
 
 void require_end_of_pem(const std::string& what) {

@@ -17,6 +17,7 @@ struct openssl_deleter {
     void operator()(STACK_OF(X509) * object) const noexcept { sk_X509_pop_free(object, X509_free); }
     void operator()(X509* object) const noexcept { X509_free(object); }
     void operator()(X509_CRL* object) const noexcept { X509_CRL_free(object); }
+    void operator()(X509_STORE_CTX* object) const noexcept { X509_STORE_CTX_free(object); }
 };
 
 template <class T>
@@ -37,6 +38,12 @@ openssl_ptr<BIO> open_tls_file(const std::string& path, const std::string& what)
 
 // For the functions that read PEM: there is nobody to ask for a password.
 int no_tls_password(char* buffer, int size, int writes, void* data);
+// Likewise; sets the bool that data points to, for somebody was asked.
+int note_tls_password(char* buffer, int size, int writes, void* data);
+
+// For people. Of a name: its parts, the most specific first, in printable characters.
+std::string text_of(const X509_NAME* name);
+std::string text_of(const ASN1_TIME* time);
 
 // After the last object was read from a PEM source: throws tls_settings_error unless the end of
 // the source is what stopped the reading, and clears OpenSSL's errors.
