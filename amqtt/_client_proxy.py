@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from amqtt._uri import decode_zone
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _parse(uri: str) -> dict[str, Any]:
     kind, port = _KINDS[parts.scheme]
     return {
         "kind": kind,
-        "host": parts.hostname,
+        "host": decode_zone(parts.hostname),
         "port": port if parts.port is None else parts.port,
         "username": unquote(parts.username or ""),
         "password": unquote(parts.password or ""),

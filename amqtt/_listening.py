@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-from typing import TYPE_CHECKING, Any
+import socket
+from pathlib import Path
+from typing import Any
 
+from amqtt import _core
 from amqtt._listener_security import check_security, tls_options
+from amqtt._uri import decode_zone
 from amqtt.contexts import ListenerConfig, ListenerType
 from amqtt.errors import BrokerError
-
-if TYPE_CHECKING:
-    from amqtt import _core
 
 DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
 _UNIX = "unix:"
@@ -78,13 +79,60 @@ def check_listener(name: str, listener: ListenerConfig) -> None:
         raise BrokerError(msg) from error
 
 
+def inspect_listener(name: str, listener: ListenerConfig) -> list[str]:
+    """Check what a listener needs of the system, without opening a socket: files and host names.
+
+    Args:
+        name: name of the listener.
+        listener: its configuration, which `check_listener` accepts.
+
+    Returns:
+        Warnings: what may keep the broker from the start, or clients from connecting.
+
+    Raises:
+        BrokerError: it cannot be opened.
+
+    """
+    if listener.bind is None or listener.type is ListenerType.EXTERNAL:
+        return []
+    try:
+        found = _check_address(listener)
+        found += _core.check_tls(tls_options(listener)) if listener.ssl else []
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = f"listener '{name}' cannot bind to {listener.bind}: {reason}"
+        raise BrokerError(msg) from error
+    except ValueError as error:
+        msg = f"listener '{name}': {error}"
+        raise BrokerError(msg) from error
+    return [f"listener '{name}': {each}" for each in found]
+
+
+def _check_address(listener: ListenerConfig) -> list[str]:
+    bind = listener.bind or ""
+    if bind.startswith(_UNIX):
+        folder = Path(bind.removeprefix(_UNIX)).parent
+        # What starts the broker may make it.
+        return [] if folder.is_dir() else [f"there is no folder {folder} for its socket"]
+    host, port = split_bind(bind, DEFAULT_PORTS[listener.type])
+    address = _address_of(host)
+    if address:
+        socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return []
+
+
+def _address_of(host: str) -> str:
+    """Return the host of a bind address as the system takes it."""
+    return decode_zone(host.strip("[]"))
+
+
 def is_beyond_loopback(listener: ListenerConfig) -> bool:
     """Tell whether other machines may reach a listener."""
     if listener.bind is None or listener.type is ListenerType.EXTERNAL:
         return False
     if listener.bind.startswith(_UNIX):
         return False
-    host = split_bind(listener.bind, 0)[0].strip("[]")
+    host = _address_of(split_bind(listener.bind, 0)[0])
     try:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -120,7 +168,7 @@ def open_listener(
     try:
         return engine.listen(
             name=name,
-            host=host.strip("[]"),
+            host=_address_of(host),
             port=port,
             unix_path=bind.removeprefix(_UNIX) if is_unix else "",
             unix_mode=int(listener.unix_mode, 8) if listener.unix_mode else None,
@@ -135,7 +183,8 @@ def open_listener(
     except OSError as error:
         where = bind if is_unix else f"{bind} (port {port})"
         msg = f"listener '{name}' cannot bind to {where}: {_reason(error)}"
-        raise OSError(error.errno, msg) from error
+        # A host name that cannot be resolved has no number of an error of the system.
+        raise (OSError(msg) if error.errno is None else OSError(error.errno, msg)) from error
     except ValueError as error:
         msg = f"listener '{name}': {error}"
         raise BrokerError(msg) from error

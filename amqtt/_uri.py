@@ -54,7 +54,8 @@ class Target:
     @property
     def authority(self) -> str:
         """The host, and the port if it is not the usual one, as a Host header names them."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # The zone says something on this machine only (RFC 6874, 4).
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS.get(self.scheme) else f"{host}:{self.port}"
 
     def __str__(self) -> str:
@@ -62,12 +63,31 @@ class Target:
         return self.path if self.is_unix else f"{self.host}:{self.port}"
 
 
+def decode_zone(host: str) -> str:
+    """Return an address of a URI as the system takes it.
+
+    Args:
+        host: a host name or an address without brackets. The zone of an IPv6 address, which
+            `%25` or `%` separates from it, is percent-encoded (RFC 6874).
+
+    Returns:
+        The host; the zone of an address is decoded and stands behind `%`.
+
+    """
+    address, percent, zone = host.partition("%")
+    if not percent or ":" not in address:
+        return host
+    encoded = zone.removeprefix("25") or zone
+    return f"{address}%{unquote(encoded)}"
+
+
 def parse_uri(uri: str) -> Target:
     """Take the URI of a broker apart.
 
     Args:
         uri: `scheme://[user:password@]host[:port][/path]` with the scheme `mqtt`, `mqtts`, `ws` or
-            `wss`, or `unix:///path`; user and password may be percent-encoded.
+            `wss`, or `unix:///path`; user, password and the zone of an IPv6 address, as in
+            `[fe80::1%25eth0]`, may be percent-encoded.
 
     Returns:
         Where it leads to.
@@ -94,7 +114,7 @@ def parse_uri(uri: str) -> Target:
         netloc = parts.netloc.rpartition("@")[2]
         uri = urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
     port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-    return Target(parts.scheme, parts.hostname, port, username, password, path, uri)
+    return Target(parts.scheme, decode_zone(parts.hostname), port, username, password, path, uri)
 
 
 def _hide_password(uri: str) -> str:

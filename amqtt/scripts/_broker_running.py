@@ -48,6 +48,8 @@ def run_broker(config_file: str | None = None, debug: bool = False) -> None:
 def check_broker(config_file: str | None = None, debug: bool = False) -> str:
     """Check the configuration of a broker, as far as that needs no socket.
 
+    What is suspicious, as a certificate that has expired, is logged as a warning.
+
     Args:
         config_file: as for `run_broker`.
         debug: as for `run_broker`.
@@ -83,8 +85,14 @@ def _make_broker(config: BrokerConfig, source: str) -> Broker:
 
 async def _check(config: BrokerConfig, source: str) -> None:
     broker = _make_broker(config, source)
+    # Where the engine is loaded already.
+    from amqtt._listening import inspect_listener
+
     try:
         broker.check_listeners()
+        for name, listener in config.listeners.items():
+            for warning in inspect_listener(name, listener):
+                logger.warning("%s", warning)
     except BrokerError as error:
         fail(f"Broker failed to start: {explain(error)} (configured in {source})")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -22,6 +24,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from support.certificates import Authority
 from support.endpoints import Trust
 from support.process import BrokerProcess, StartBroker, broker_kind, free_port
 
@@ -197,12 +200,28 @@ def test_program_that_serves(example: Example, tmp_path: Path) -> None:
     assert "Traceback" not in process.text("stderr")
 
 
+@functools.cache
+def content_of_files() -> dict[str, str]:
+    """Return what stands in files of TLS that the examples name."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = Authority(Path(folder), "docs")
+        server = authority.server()
+        files = {
+            "ca": authority.cafile,
+            "crl": authority.revocations(),
+            "cert": server.certfile,
+            "key": server.keyfile,
+        }
+        contents = {kind: Path(file).read_text() for kind, file in files.items()}
+    return {**contents, "tls_psk_": "device:000102030405060708090a0b0c0d0e0f\n"}
+
+
 @examples("yaml", "")
 def test_broker_configuration(example: Example, tmp_path: Path) -> None:
     (tmp_path / "broker.yaml").write_text(example.blocks[0])
-    files = r"^[ -]*(?:ca|crl|cert|key|tls_psk_|password_|acl_)file: (\S+)$"
-    for name in re.findall(files, example.blocks[0], re.MULTILINE):
-        (tmp_path / name).touch()
+    files = r"^[ -]*(ca|crl|cert|key|tls_psk_|password_|acl_)file: (\S+)$"
+    for kind, name in re.findall(files, example.blocks[0], re.MULTILINE):
+        (tmp_path / name).write_text(content_of_files().get(kind, ""))
     done = run([*module("amqtt"), "--check", "-c", "broker.yaml"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "broker.yaml: ok\n"
