@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqtt._verdicts import NOT_AUTHORIZED, combine
@@ -125,11 +126,11 @@ class Exchanges:
         if isinstance(result, Challenge | Accepted) and not (
             isinstance(data, bytes | bytearray) and len(data) <= _LONGEST_DATA
         ):
-            self._manager.logger.error(
-                "Plugin '%s' has returned data that is no bytes, or over %d",
-                type(plugin).__name__,
-                _LONGEST_DATA,
-            )
+            name = type(plugin).__name__
+            self._manager.peer_log.log(
+                logging.ERROR, "unusable results of plugins", name,
+                "Plugin '%s' has returned data that is no bytes, or over %d", name, _LONGEST_DATA,
+            )  # fmt: skip
             return self.refusal()
         if isinstance(result, Challenge):
             return Reply(_CHALLENGE, bytes(data))

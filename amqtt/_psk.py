@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,16 +32,21 @@ async def find_psk(manager: PluginManager[Any], listener: str, identity: str) ->
         return b""
     key = next((each for each in found.values() if each), b"")
     if not isinstance(key, bytes | bytearray) or len(key) > _LONGEST_KEY:
-        manager.logger.error(
+        manager.peer_log.log(
+            logging.ERROR, "unusable pre-shared keys", identity,
             "listener '%s': a key of '%s' is no bytes, or more than %d", listener, identity,
             _LONGEST_KEY,
         )  # fmt: skip
         return b""
     if key and len(key) < _SHORTEST_SAFE_KEY:
-        manager.logger.warning(
+        manager.peer_log.log(
+            logging.WARNING, "short pre-shared keys", identity,
             "listener '%s': the key of '%s' has %d bytes; with fewer than %d it can be guessed",
             listener, identity, len(key), _SHORTEST_SAFE_KEY,
         )  # fmt: skip
     if not key:
-        manager.logger.debug("listener '%s': no plugin has a key of '%s'", listener, identity)
+        manager.peer_log.log(
+            logging.DEBUG, "unknown pre-shared keys", identity,
+            "listener '%s': no plugin has a key of '%s'", listener, identity,
+        )  # fmt: skip
     return bytes(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,9 +63,11 @@ def combine(
         try:
             in_favour = bool(result)
         except Exception:
-            manager.logger.exception(
-                "Plugin '%s' has returned what is neither true nor false", type(plugin).__name__
-            )
+            name = type(plugin).__name__
+            manager.peer_log.log(
+                logging.ERROR, "unusable results of plugins", name,
+                "Plugin '%s' has returned what is neither true nor false", name, exc_info=True,
+            )  # fmt: skip
             in_favour = False
         if not in_favour:
             return _refusal_of(result)

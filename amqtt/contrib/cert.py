@@ -90,9 +90,15 @@ class UserAuthCertPlugin(BaseAuthPlugin):
         """
         problem = self._problem(session)
         if problem is None:
-            self.context.logger.debug("Device '%s' is admitted", session.client_id)
+            self.peer_log.log(
+                logging.DEBUG, "admitted devices", session.client_id,
+                "Device '%s' is admitted", session.client_id,
+            )  # fmt: skip
             return True
-        self.context.logger.info("Client '%s' is refused: %s", session.client_id, problem)
+        self.peer_log.log(
+            logging.INFO, "refused certificates", session.client_id,
+            "Client '%s' is refused: %s", session.client_id, problem,
+        )  # fmt: skip
         return False
 
     def _problem(self, session: Session) -> str | None:
@@ -105,9 +111,10 @@ class UserAuthCertPlugin(BaseAuthPlugin):
         try:
             uris = _uris_of(x509.load_der_x509_certificate(encoded))
         except x509.ExtensionNotFound:
-            self.context.logger.warning(
-                "The certificate of client '%s' has no alternative names", session.client_id
-            )
+            self.peer_log.log(
+                logging.WARNING, "certificates without alternative names", session.client_id,
+                "The certificate of client '%s' has no alternative names", session.client_id,
+            )  # fmt: skip
             return "its certificate names no device"
         except ValueError as error:
             return f"its certificate cannot be read: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +98,16 @@ class UserAuthJwtPlugin(BaseAuthPlugin):
         try:
             claims = _claims_of(self, session.password)
         except jwt.PyJWTError as error:
-            self.context.logger.debug("User '%s' is refused: %s", session.username, error)
+            self.peer_log.log(
+                logging.DEBUG, "refused tokens", session.username,
+                "User '%s' is refused: %s", session.username, error,
+            )  # fmt: skip
             return False
         is_owner: bool = claims.get(self.context.config.user_claim) == session.username
-        self.context.logger.debug(
-            "User '%s' is %s",
-            session.username,
+        self.peer_log.log(
+            logging.DEBUG, "checked tokens", session.username, "User '%s' is %s", session.username,
             "admitted" if is_owner else "refused: the token is another user's",
-        )
+        )  # fmt: skip
         return is_owner
 
 
@@ -172,17 +175,17 @@ class TopicAuthJwtPlugin(BaseTopicPlugin):
         try:
             claims = _claims_of(self, session.password)
         except jwt.PyJWTError as error:
-            self.context.logger.debug("User '%s' has no rights: %s", session.username, error)
+            self.peer_log.log(
+                logging.DEBUG, "tokens without rights", session.username,
+                "User '%s' has no rights: %s", session.username, error,
+            )  # fmt: skip
             return False
         granted = claims.get(self._claims[str(action)])
         allowed = isinstance(granted, list) and any(
             isinstance(each, str) and covers(each, topic) for each in granted
         )
-        self.context.logger.debug(
-            "User '%s' %s to %s '%s'",
-            session.username,
-            "has the right" if allowed else "has no right",
-            action,
-            topic,
-        )
+        self.peer_log.log(
+            logging.DEBUG, "decisions on topics", session.username, "User '%s' %s to %s '%s'",
+            session.username, "has the right" if allowed else "has no right", action, topic,
+        )  # fmt: skip
         return allowed

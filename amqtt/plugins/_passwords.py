@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import importlib
 import logging
 import re
 from typing import Any
+
+from amqtt.logs import LogLimiter
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ class PasswordHasher:
     Safe to use from several threads.
     """
 
+    def __init__(self) -> None:
+        """Take note of damaged hashes in the log."""
+        self._peer_log = LogLimiter(logger)
+
     @staticmethod
     def supports(hash_str: str) -> bool:
         """Tell whether a hash is of a kind that can be checked."""
@@ -61,24 +66,30 @@ class PasswordHasher:
 
         """
         secret = password.encode() if isinstance(password, str) else bytes(password)
-        of_mosquitto = _MOSQUITTO.fullmatch(hash_str)
-        if of_mosquitto:
-            return _verify_mosquitto(of_mosquitto, secret)
-        library = next(
-            (name for start, name in _LIBRARIES.items() if hash_str.startswith(start)), ""
-        )
-        if not library:
-            return False
-        module = importlib.import_module(library)
-        if library == "argon2":
-            return _verify_argon2(module, secret, hash_str)
         try:
-            if library == "bcrypt":
-                return bool(module.checkpw(secret[:_BCRYPT_MOST], hash_str.encode()))
-            return bool(module.sha512_crypt.verify(secret, hash_str))
+            return _verify(secret, hash_str)
         except (ValueError, TypeError) as error:
-            logger.warning("A password hash is damaged: %s", error)
+            self._peer_log.log(
+                logging.WARNING, "damaged password hashes", "",
+                "A password hash is damaged: %s", error,
+            )  # fmt: skip
             return False
+
+
+def _verify(secret: bytes, hash_str: str) -> bool:
+    """Do the work of `PasswordHasher.verify`; a damaged hash raises ValueError or TypeError."""
+    of_mosquitto = _MOSQUITTO.fullmatch(hash_str)
+    if of_mosquitto:
+        return _verify_mosquitto(of_mosquitto, secret)
+    library = next((name for start, name in _LIBRARIES.items() if hash_str.startswith(start)), "")
+    if not library:
+        return False
+    module = importlib.import_module(library)
+    if library == "argon2":
+        return _verify_argon2(module, secret, hash_str)
+    if library == "bcrypt":
+        return bool(module.checkpw(secret[:_BCRYPT_MOST], hash_str.encode()))
+    return bool(module.sha512_crypt.verify(secret, hash_str))
 
 
 # What bcrypt looks at; newer versions of the library refuse more instead of leaving it out.
@@ -91,16 +102,11 @@ def _verify_argon2(argon2: Any, secret: bytes, hash_str: str) -> bool:
     except argon2.exceptions.VerifyMismatchError:
         return False
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError) as error:
-        logger.warning("A password hash is damaged: %s", error)
-        return False
+        raise ValueError(str(error)) from error
 
 
 def _verify_mosquitto(hash_match: re.Match[str], secret: bytes) -> bool:
-    try:
-        salt, expected = (base64.b64decode(hash_match[part]) for part in ("salt", "sum"))
-    except binascii.Error as error:
-        logger.warning("A password hash is damaged: %s", error)
-        return False
+    salt, expected = (base64.b64decode(hash_match[part]) for part in ("salt", "sum"))
     import hashlib  # a broker without password files gets along without
     import hmac
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,15 +118,19 @@ class FileAuthPlugin(BaseAuthPlugin):
         self._file.read_changes()
         expected = self._file.users.get(session.username)
         if expected is None:
-            self.context.logger.debug("User '%s' is not in the password file", session.username)
+            self.peer_log.log(
+                logging.DEBUG, "unknown users", session.username,
+                "User '%s' is not in the password file", session.username,
+            )  # fmt: skip
             return False
         if _is_sha512_crypt(expected):
             _warn_of_sha512()
         password: Any = session.password or ""
         right: bool = await asyncio.to_thread(self.pwd_hasher.verify, password, expected)
-        self.context.logger.debug(
-            "User '%s' is %s", session.username, "admitted" if right else "refused: wrong password"
-        )
+        self.peer_log.log(
+            logging.DEBUG, "checked passwords", session.username,
+            "User '%s' is %s", session.username, "admitted" if right else "refused: wrong password",
+        )  # fmt: skip
         return right
 
 

@@ -7,10 +7,12 @@ are those of the event, see `amqtt.events`. Authentication and topic plugins dec
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from amqtt.contexts import Action, BaseContext
+from amqtt.logs import LogLimiter
 from amqtt.session import Session
 
 __all__ = [
@@ -75,6 +77,11 @@ class BasePlugin(Generic[C]):
         """Take the context."""
         self.context: C = context
         self.config: Any = context.config
+
+    @functools.cached_property
+    def peer_log(self) -> LogLimiter:
+        """Where the plugin logs what clients cause, however often they do."""
+        return LogLimiter(self.context.logger)
 
     def _get_config_section(self, name: str) -> Any:
         """Return a section of the whole configuration, for plugins from entry points.

@@ -14,6 +14,7 @@ from amqtt._plugin_loading import check_decision_methods, load_configured
 from amqtt.contexts import Action, BaseContext
 from amqtt.errors import PluginImportError, PluginInitError
 from amqtt.events import BrokerEvents, ClientEvents, Events, MQTTEvents
+from amqtt.logs import LogLimiter
 
 # Names that applications of aMQTT import from here.
 from amqtt.plugins.base import BaseAuthPlugin as BaseAuthPlugin
@@ -84,6 +85,7 @@ class PluginManager(Generic[C]):
         self._loop = loop or _current_loop()
         self.namespace = namespace
         self.logger = logging.getLogger(namespace)
+        self.peer_log = LogLimiter(self.logger)
         self.context: Any = BaseContext() if context is None else context
         self.context.loop = self._loop
         self._plugins: list[Any] = []
@@ -262,9 +264,11 @@ class PluginManager(Generic[C]):
 
     def handler_failed(self, event: Events | str, handler: Handler) -> None:
         """Log the exception that is being handled, which a handler has raised."""
-        self.logger.exception(
-            "Plugin '%s' failed to handle the event '%s'", type(handler.plugin).__name__, event
-        )
+        plugin = type(handler.plugin).__name__
+        self.peer_log.log(
+            logging.ERROR, "failures of plugins", f"{plugin} {event}",
+            "Plugin '%s' failed to handle the event '%s'", plugin, event, exc_info=True,
+        )  # fmt: skip
 
     # -- decisions
 
@@ -322,22 +326,23 @@ class PluginManager(Generic[C]):
         try:
             return await getattr(plugin, method)(**arguments)
         except asyncio.CancelledError:
-            self.logger.warning(
-                "Plugin '%s' was stopped before its '%s' had decided",
-                type(plugin).__name__,
-                method,
-            )
+            name = type(plugin).__name__
+            self.peer_log.log(
+                logging.WARNING, "decisions that took too long", f"{name} {method}",
+                "Plugin '%s' was stopped before its '%s' had decided", name, method,
+            )  # fmt: skip
             raise
         except Exception:
             return self.decision_failed(plugin, method)
 
     def decision_failed(self, plugin: Any, method: str) -> bool:
         """Log the exception that is being handled, which a plugin has raised; return a refusal."""
-        self.logger.exception(
-            "Plugin '%s' failed to decide in '%s', which refuses the client",
-            type(plugin).__name__,
-            method,
-        )
+        name = type(plugin).__name__
+        self.peer_log.log(
+            logging.ERROR, "failures of plugins", f"{name} {method}",
+            "Plugin '%s' failed to decide in '%s', which refuses the client", name, method,
+            exc_info=True,
+        )  # fmt: skip
         return False
 
     # -- all plugins, one after the other
@@ -368,6 +373,14 @@ class PluginManager(Generic[C]):
             task.cancel()
         if running:
             await asyncio.wait(running)
+        self._flush_logs()
+
+    def _flush_logs(self) -> None:
+        for plugin in self._plugins:
+            made = getattr(plugin, "__dict__", {}).get("peer_log")  # else it has logged nothing
+            if isinstance(made, LogLimiter):
+                made.flush()
+        self.peer_log.flush()
 
 
 def entry_points(*, group: str) -> Iterable[EntryPoint]:

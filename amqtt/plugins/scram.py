@@ -11,6 +11,7 @@ import base64
 import binascii
 import getpass
 import hmac
+import logging
 import secrets
 import sys
 from dataclasses import dataclass
@@ -164,12 +165,12 @@ class ScramAuthPlugin(BaseEnhancedAuthPlugin):
         try:
             return self._answer(step, step.data.decode())
         except (ScramException, UnicodeDecodeError) as error:
-            self.context.logger.info(
+            client_id = step.session.client_id
+            self.peer_log.log(
+                logging.INFO, "failed authentications", client_id,
                 "Client '%s' failed to authenticate itself by %s: %s",
-                step.session.client_id,
-                step.method,
-                error,
-            )
+                client_id, step.method, error,
+            )  # fmt: skip
             return False
 
     def _answer(self, step: AuthenticationStep, message: str) -> Challenge | Accepted | bool:
@@ -182,12 +183,12 @@ class ScramAuthPlugin(BaseEnhancedAuthPlugin):
         server.set_client_final(message)
         user: str = step.state["user"]
         if step.is_repeated and user != step.session.username:
-            self.context.logger.info(
+            client_id = step.session.client_id
+            self.peer_log.log(
+                logging.INFO, "clients that tried to become other users", client_id,
                 "Client '%s' of user '%s' may not become user '%s'",
-                step.session.client_id,
-                step.session.username,
-                user,
-            )
+                client_id, step.session.username, user,
+            )  # fmt: skip
             return False
         return Accepted(username=user, data=server.get_server_final().encode())
 

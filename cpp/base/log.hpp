@@ -15,8 +15,10 @@ struct log_record {
     std::string text;
 };
 
-// A text of a peer, valid UTF-8, as it may stand in a line of a log: cut when it is long, and with
-// control characters as \xNN, so that nobody can forge a line.
+// A text of a peer as it may stand in a line of a log: cut after 256 characters, and with control
+// characters, line separators, marks that change the direction of writing, and bytes that are not
+// UTF-8 as \xNN or \uNNNN, so that nobody can forge a line. Every text that a peer chose passes
+// through here before it is logged; amqtt.logs.printable() does the same in Python.
 std::string printable(std::string_view text);
 
 }  // namespace amqtt

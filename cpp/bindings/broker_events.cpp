@@ -15,7 +15,7 @@ namespace amqtt {
 namespace {
 
 // The first item of an event's tuple.
-constexpr int log_kind = 0;
+constexpr int log_records_kind = 0;
 constexpr int authenticate_kind = 1;
 constexpr int check_topic_kind = 2;
 constexpr int connected_kind = 3;
@@ -163,7 +163,7 @@ py::list to_python(std::vector<broker_event>& events, instant now) {
     std::optional<record_list> records;  // the last of all, while that is one of log records
     for (broker_event& event : events) {
         if (auto* record = std::get_if<log_record>(&event)) {
-            if (!records) all.append(py::make_tuple(log_kind, records.emplace().items()));
+            if (!records) all.append(py::make_tuple(log_records_kind, records.emplace().items()));
             records->add(*record);
         } else {
             records.reset();

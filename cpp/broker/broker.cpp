@@ -6,12 +6,11 @@
 #include <variant>
 #include <vector>
 
+#include "broker/log_kinds.hpp"
 #include "broker/restored_state.hpp"
 
 namespace amqtt {
 namespace {
-
-constexpr duration log_interval = std::chrono::seconds(10);  // of what may happen to each message
 
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
@@ -26,7 +25,8 @@ broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_, now_) {}
+      outbox_(settings_, stats_, now_),
+      peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }) {}
 
 broker::~broker() {
     // The entries of the trie belong to the sessions.
@@ -132,6 +132,7 @@ void broker::advance(instant now) {
     expire_questions();
     if (work_is_left_) work(now);
     timers_.advance(now, [this](timer& t) { timer_fired(t); });
+    peer_log_.advance(now);
 }
 
 void broker::timer_fired(timer& t) {
@@ -159,7 +160,7 @@ void broker::timer_fired(timer& t) {
                 refuse(c, reason_code::not_authorized, "it sent no AUTH in time");
                 break;
             }
-            log(log_level::info, c, "sent no CONNECT in time");
+            log(log_kinds::connect_late, c, "sent no CONNECT in time");
             end(c, reason_code::keep_alive_timeout, will_action::discard);
             break;
         case decision_timeout:
@@ -179,7 +180,7 @@ void broker::timer_fired(timer& t) {
                 timers_.set(t, due);
                 break;
             }
-            log(log_level::info, c, "keep alive timed out");
+            log(log_kinds::keep_alive, c, "keep alive timed out");
             disconnect(c, reason_code::keep_alive_timeout, "keep alive timed out");
         }
     }
@@ -222,6 +223,7 @@ void broker::shutdown(instant now) {
         }
         end(c, reason_code::server_shutting_down, will_action::publish);
     }
+    peer_log_.finish(now);
 }
 
 bool broker::distribute(publication& p) {
@@ -259,7 +261,7 @@ void broker::deliver_now(const route& to, publication& p, const share_name& shar
     const bool is_for_one = p.is_for_one();
     switch (outbox_.deliver(to, p, share)) {
         case delivery_result::dropped:
-            count_drop(s);
+            log_drop(s);
             break;
         case delivery_result::queued:
             if (is_for_one) slow_down(p.publisher(), s);
@@ -291,7 +293,7 @@ void broker::store_retained(publication& p) {
         router_.retained().store(p.share());
         if (keeps) journal_->retained_changed(before, p.share());
     } else {
-        count_not_retained(p);
+        log_not_retained(p);
     }
     if (changed && hooks_.wants(hook::retained_message)) {
         hooks_.message_retained(p.publisher(), p.share());
@@ -441,36 +443,31 @@ void broker::hand_over_shared(session& s) {
     }
 }
 
-void broker::count_not_retained(const publication& p) {
-    ++not_retained_since_log_;
-    if (not_retained_logged_ != instant{0} && now_ - not_retained_logged_ < log_interval) return;
-    hooks_.log(log_level::warning,
-               "retained messages at their bound: did not keep " +
-                   std::to_string(not_retained_since_log_) +
-                   " since the last such line, the newest of topic '" + printable(p.topic()) +
-                   "' (limits.max_retained_messages, limits.max_retained_bytes, "
-                   "limits.max_topic_levels)");
-    not_retained_logged_ = now_;
-    not_retained_since_log_ = 0;
+void broker::log_not_retained(const publication& p) {
+    const std::string_view publisher = p.publisher() ? p.publisher()->client_id() : "";
+    peer_log_.log(log_kinds::not_retained, publisher, now_, [&] {
+        return "retained messages at their bound: did not keep that of topic '" +
+               printable(p.topic()) +
+               "' (limits.max_retained_messages, limits.max_retained_bytes, "
+               "limits.max_topic_levels)";
+    });
 }
 
-void broker::count_drop(const session& s) {
-    ++drops_since_log_;
-    if (drops_logged_ != instant{0} && now_ - drops_logged_ < log_interval) return;
-    hooks_.log(log_level::warning,
-               "queue full: dropped " + std::to_string(drops_since_log_) +
-                   " messages since the last such line, the newest for client '" +
-                   printable(s.client_id()) +
-                   "' (limits.max_queued_messages, limits.max_queued_bytes)");
-    drops_logged_ = now_;
-    drops_since_log_ = 0;
+void broker::log_drop(const session& s) {
+    peer_log_.log(log_kinds::dropped, s.client_id(), now_, [&] {
+        return "queue full: dropped a message for client '" + printable(s.client_id()) +
+               "' (limits.max_queued_messages, limits.max_queued_bytes)";
+    });
 }
 
-void broker::log(log_level level, const client& c, std::string_view text) {
-    std::string line = c.request ? "client '" + printable(c.request->client_id) + "'" : "client";
-    line += " at " + c.peer.address + ":" + std::to_string(c.peer.port) + " ";
-    line += text;
-    hooks_.log(level, std::move(line));
+void broker::log(const log_kind& kind, const client& c, std::string_view text) {
+    peer_log_.log(kind, c.request ? c.request->client_id : c.peer.address, now_, [&] {
+        std::string line =
+            c.request ? "client '" + printable(c.request->client_id) + "'" : "client";
+        line += " at " + printable(c.peer.address) + ":" + std::to_string(c.peer.port) + " ";
+        line += text;
+        return line;
+    });
 }
 
 }  // namespace amqtt

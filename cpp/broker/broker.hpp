@@ -14,6 +14,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
+#include "base/log_limiter.hpp"
 #include "base/output_queue.hpp"
 #include "base/timer_wheel.hpp"
 #include "broker/client.hpp"
@@ -118,6 +119,8 @@ class broker {
     const broker_settings& settings() const noexcept { return settings_; }
     // Where the blocks of its output come from; those that were sent elsewhere may come back here.
     block_pool& output_blocks() noexcept { return pool_; }
+    // For lines that peers can cause.
+    log_limiter& peer_log() noexcept { return peer_log_; }
     router& routes() noexcept { return router_; }
     session_registry& sessions() noexcept { return sessions_; }
 
@@ -236,6 +239,7 @@ class broker {
     void drain_gate(session& to);
     void forget_gate(session& s);
     void log_refusal(const session& s, topic_action action, std::string_view topic);
+    void log_late_decision(const question& asked);
 
     bool distribute(publication& p);
     void deliver(const route& to, publication& p, const share_name& share);
@@ -286,9 +290,10 @@ class broker {
     void begin_again(session& s, bool was_connected);
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
-    void count_drop(const session& s);
-    void count_not_retained(const publication& p);
-    void log(log_level level, const client& c, std::string_view text);
+    void log_drop(const session& s);
+    void log_not_retained(const publication& p);
+    // At a bounded rate, since what the client does is the reason.
+    void log(const log_kind& kind, const client& c, std::string_view text);
 
     broker_settings settings_;
     hooks& hooks_;
@@ -315,10 +320,7 @@ class broker {
     // Subscribers inside the process, by their number.
     boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;
     instant now_{0};
-    instant drops_logged_{0};
-    std::uint64_t drops_since_log_ = 0;
-    instant not_retained_logged_{0};
-    std::uint64_t not_retained_since_log_ = 0;
+    log_limiter peer_log_;
 };
 
 }  // namespace amqtt

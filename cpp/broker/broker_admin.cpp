@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/log_kinds.hpp"
 #include "topic/filter.hpp"
 
 namespace amqtt {
@@ -56,7 +57,7 @@ bool broker::disconnect_client(std::string_view client_id, reason_code code, ins
     session* s = sessions_.find(client_id);
     if (!s || !s->connection) return false;
     client& c = *s->connection;
-    log(log_level::info, c, "closed by the application");
+    log(log_kinds::connection_closed, c, "closed by the application");
     disconnect(c, code, "closed by the application");
     return true;
 }
@@ -82,7 +83,7 @@ reason_code broker::add_subscription(session& s, std::string_view filter, qos le
 bool broker::enqueue(session& s, message_ptr content) {
     const qos level = content->level();
     if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) {
-        count_drop(s);
+        log_drop(s);
         return false;
     }
     if (s.connection) outbox_.pump(s);

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "broker/broker.hpp"
+#include "broker/log_kinds.hpp"
 
 namespace amqtt {
 
@@ -91,7 +92,7 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
         case authentication_outcome::refused: {
             end_exchange(c);
             if (connected) {
-                log(log_level::info, c, "closed: it could not authenticate itself again");
+                log(log_kinds::connection_closed, c, "closed: it could not authenticate itself again");
                 disconnect(c, answer.code, "authentication failed", answer.reason);
             } else {
                 refuse(c, answer.code, "authentication failed", answer.reason);
@@ -123,7 +124,7 @@ void broker::end_exchange(client& c) {
 
 void broker::exchange_timed_out(client& c) {
     end_exchange(c);
-    log(log_level::info, c, "closed: it did not authenticate itself again in time");
+    log(log_kinds::connection_closed, c, "closed: it did not authenticate itself again in time");
     disconnect(c, reason_code::not_authorized, "re-authentication took too long");
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "broker/broker.hpp"
+#include "broker/log_kinds.hpp"
 #include "broker/payload_format.hpp"
 #include "codec/varint.hpp"
 
@@ -129,7 +130,7 @@ std::string_view broker::told(std::string_view why) const noexcept {
 }
 
 void broker::refuse(client& c, reason_code code, std::string_view why, std::string_view reason) {
-    log(log_level::info, c, "refused: " + std::string(why));
+    log(log_kinds::connection_refused, c, "refused: " + std::string(why));
     c.connection.send_connack(false, code, {}, reason.empty() ? told(why) : reason);
     end(c, code, will_action::discard);
 }

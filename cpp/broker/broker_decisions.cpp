@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/log_kinds.hpp"
 
 namespace amqtt {
 namespace {
@@ -39,9 +40,7 @@ void broker::expire_questions() {
         const auto it = questions_.find(ticket);
         if (it != questions_.end()) {
             if (due > now_) return;
-            hooks_.log(log_level::warning, "no decision in time on whether a client may " +
-                                               std::string(name_of(it->second.action)) + " TOPIC " +
-                                               it->second.topic + ": refused");
+            log_late_decision(it->second);
             decide_topic(ticket, {}, now_);
         } else {
             deadlines_.pop_front();
@@ -129,7 +128,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     if (!retained &&
         (behind.waiting.size() >= limits.messages || behind.bytes + size > limits.bytes)) {
         ++stats_.publish_dropped;
-        count_drop(s);
+        log_drop(s);
         return false;
     }
     if (made.answer == verdict::allow) ticket = 0;
@@ -205,8 +204,18 @@ void broker::forget_gate(session& s) {
 }
 
 void broker::log_refusal(const session& s, topic_action action, std::string_view topic) {
-    hooks_.log(log_level::info, s.client_id() + " not allowed to " + name_of(action) + " TOPIC " +
-                                    std::string(topic) + ".");
+    peer_log_.log(log_kinds::refused(action), s.client_id(), now_, [&] {
+        return printable(s.client_id()) + " not allowed to " + name_of(action) + " TOPIC " +
+               printable(topic) + ".";
+    });
+}
+
+void broker::log_late_decision(const question& asked) {
+    const std::string_view client_id = asked.subject ? asked.subject->client_id() : "";
+    peer_log_.log(log_kinds::decision_late, client_id, now_, [&] {
+        return std::string("no decision in time on whether a client may ") +
+               name_of(asked.action) + " TOPIC " + printable(asked.topic) + ": refused";
+    });
 }
 
 }  // namespace amqtt

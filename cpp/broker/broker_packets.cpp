@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "broker/broker.hpp"
+#include "broker/log_kinds.hpp"
 #include "broker/payload_format.hpp"
 #include "topic/filter.hpp"
 
@@ -112,7 +113,7 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
     const qos level = *p.level();
     const bool can_refuse = has_properties(c.connection.version()) && level != qos::at_most_once;
     if (can_refuse && p.retain() && !may_retain(p)) {
-        count_not_retained(p);
+        log_not_retained(p);
         acknowledge(c, level, packet_id, reason_code::quota_exceeded);
         return;
     }
@@ -349,7 +350,7 @@ void broker::handle(client& c, const disconnect_packet& packet) {
 }
 
 void broker::handle(client& c, const protocol_violation& violation) {
-    log(log_level::warning, c, std::string("closed: ") + violation.what);
+    log(log_kinds::violation, c, std::string("closed: ") + violation.what);
     if (c.phase == client_phase::connected) {
         c.connection.send_disconnect(violation.code, told(violation.what));
     } else if (c.connection.version_is_known()

@@ -15,6 +15,8 @@ namespace amqtt {
 namespace {
 
 constexpr auto file_check_interval = std::chrono::seconds(1);
+// Of TLS, WebSocket and the PROXY protocol.
+constexpr log_kind below_mqtt{log_level::info, "connections that failed below MQTT"};
 
 stream_socket::protocol_type unix_stream() {
     return {AF_UNIX, 0};
@@ -31,7 +33,8 @@ void broker_engine::parts::start_on_thread() {
                                       const bound_address& peer) {
                 accept(host, *from, std::move(peer_stream), peer);
             },
-            [this](log_level level, const std::string& text) { policy.log(level, text); });
+            [this](log_level level, const std::string& text) { policy.log(level, text); },
+            core.peer_log());
     }
     next_tick();
     if (has_tls()) next_file_check();
@@ -60,6 +63,7 @@ void broker_engine::parts::next_tick() {
         for (const auto& each : hosts)
             each->collect();
         core.advance(loop.now());
+        policy.advance(loop.now());
         events.wake_for_rest();
         next_tick();
     }));
@@ -126,9 +130,10 @@ void broker_engine::parts::key_wanted(client_half& which, std::string_view ident
 }
 
 void broker_engine::parts::log_problem(const peer_info& peer, const std::string& problem) {
-    policy.log(log_level::info, "client at " + peer.address + ":" + std::to_string(peer.port) +
-                                    " on listener '" + std::string(peer.listener) +
-                                    "': " + problem);
+    core.peer_log().log(below_mqtt, peer.address, loop.now(), [&] {
+        return "client at " + printable(peer.address) + ":" + std::to_string(peer.port) +
+               " on listener '" + std::string(peer.listener) + "': " + problem;
+    });
 }
 
 void broker_engine::parts::stop_on_thread() {
@@ -139,6 +144,7 @@ void broker_engine::parts::stop_on_thread() {
     for (const auto& each : listeners)
         each->close();
     core.shutdown(loop.now());
+    policy.finish(loop.now());
     // What was decided above goes out in this turn; then nobody waits for slow peers.
     loop.post([this] {
         for (const auto& each : hosts)

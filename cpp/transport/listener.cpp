@@ -17,8 +17,9 @@ namespace {
 constexpr int accepts_per_turn = 64;
 constexpr int backlog = 4096;
 constexpr auto retry_time = std::chrono::milliseconds(100);
-// Refused connections are as many as the peers want: a line for each would be theirs to fill.
-constexpr auto refusal_log_interval = std::chrono::seconds(10);
+
+constexpr log_kind refused_by_listener{log_level::warning, "connections refused by listeners", 1};
+constexpr log_kind accept_failed{log_level::error, "failures to accept connections", 1};
 
 [[noreturn]] void fail(const error_code& error, const std::string& text) {
     throw std::system_error(std::error_code(error), text);
@@ -138,11 +139,12 @@ std::vector<bound_address> listener::addresses() const {
 }
 
 void listener::start(choose_handler choose, door_handler door, accept_handler on_accept,
-                     log_handler log) {
+                     log_handler log, log_limiter& peer_log) {
     choose_ = std::move(choose);
     door_ = std::move(door);
     on_accept_ = std::move(on_accept);
     log_ = std::move(log);
+    peer_log_ = &peer_log;
     if (tls_) log_tls_warnings();
     for (auto& each : acceptors_)
         wait(each);
@@ -233,15 +235,10 @@ const char* listener::reason_to_refuse(const protocol::endpoint& peer) const {
 }
 
 void listener::log_refusal(const bound_address& peer, const char* why) {
-    ++refused_;
-    const instant now = loop_.now();
-    if (now < next_refusal_log_) return;
-    next_refusal_log_ = now + refusal_log_interval;
-    std::string text = "listener '" + settings_.name + "' refuses the connection of " +
-                       text_of(peer.host, peer.port) + ": " + why;
-    const std::size_t others = std::exchange(refused_, 0) - 1;
-    if (others > 0) text += "; others since the last record: " + std::to_string(others);
-    log_(log_level::warning, text);
+    peer_log_->log(refused_by_listener, peer.host, loop_.now(), [&] {
+        return "listener '" + settings_.name + "' refuses the connection of " +
+               text_of(printable(peer.host), peer.port) + ": " + why;
+    });
 }
 
 std::string listener::reload_tls() {
@@ -284,7 +281,9 @@ std::unique_ptr<stream> listener::frames_over(std::unique_ptr<stream> below) con
 
 // Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
 void listener::retry_later(acceptor& from, const error_code& error) {
-    log_(log_level::error, "listener '" + settings_.name + "' cannot accept: " + error.message());
+    peer_log_->log(accept_failed, settings_.name, loop_.now(), [&] {
+        return "listener '" + settings_.name + "' cannot accept: " + error.message();
+    });
     retry_.expires_after(retry_time);
     retry_.async_wait(
         loop_.handler([self = shared_from_this(), &from](const error_code& cancelled) {

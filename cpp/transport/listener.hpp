@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "base/log.hpp"
+#include "base/log_limiter.hpp"
 #include "broker/settings.hpp"
 #include "transport/connection_host.hpp"
 #include "transport/handshake_thread.hpp"
@@ -57,8 +57,9 @@ class listener : public std::enable_shared_from_this<listener> {
     // tls_settings_error; std::invalid_argument for a proxy that is no address.
     listener(reactor& loop, listener_settings settings);
 
-    // From here on, on the reactor's thread.
-    void start(choose_handler choose, door_handler door, accept_handler on_accept, log_handler log);
+    // From here on, on the reactor's thread. peer_log is for lines that peers can cause.
+    void start(choose_handler choose, door_handler door, accept_handler on_accept, log_handler log,
+               log_limiter& peer_log);
     void close();
     // A connection was handed in. It is counted with the others, and max_connections does not
     // refuse it: whoever has accepted it decides how many there may be.
@@ -116,10 +117,9 @@ class listener : public std::enable_shared_from_this<listener> {
     door_handler door_;
     accept_handler on_accept_;
     log_handler log_;
+    log_limiter* peer_log_ = nullptr;
     std::size_t connections_ = 0;
     std::uint64_t accepted_ = 0;
-    std::size_t refused_ = 0;  // since that was logged
-    instant next_refusal_log_{0};
 };
 
 }  // namespace amqtt

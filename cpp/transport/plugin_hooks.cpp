@@ -8,6 +8,13 @@ namespace {
 
 constexpr std::string_view broker_logger = "amqtt.broker";
 constexpr std::string_view event_logger = "amqtt.broker.plugins.EventLoggerPlugin";
+// These come without the name of a client.
+constexpr log_kind connections{log_level::info, "connections", 1000, 1000};
+constexpr log_kind disconnections{log_level::info, "disconnections", 1000, 1000};
+
+std::string event_line(std::string_view name) {
+    return "### 'on_" + std::string(name) + "' EVENT FIRED ###";
+}
 
 void add_connection(session_facts& facts, const client& c) {
     const connect_request& request = *c.request;
@@ -57,11 +64,16 @@ session_facts facts_of(session& s) {
 }
 
 plugin_hooks::plugin_hooks(policy_settings settings, python_decisions python,
-                           mailbox<broker_event>& events, std::function<void()> then)
+                           mailbox<broker_event>& events, std::function<void()> then,
+                           std::function<instant()> now)
     : policy_(std::move(settings)),
       python_decides_(std::move(python)),
       events_(events),
-      work_left_(std::move(then)) {
+      work_left_(std::move(then)),
+      now_(std::move(now)),
+      event_log_([this](log_level level, std::string text) {
+          push_record({level, std::string(event_logger), std::move(text)});
+      }) {
     set_events(0, 0);
 }
 
@@ -127,23 +139,29 @@ void plugin_hooks::topic_decided(const session& who, topic_action action, std::s
 
 // -- events
 
-bool plugin_hooks::announce(hook event, log_level level, std::string_view name) {
+bool plugin_hooks::announce(hook event, std::string_view name) {
     if ((logged_ & to_bit(event)) != 0) {
-        push_record({level, std::string(event_logger),
-                     "### 'on_" + std::string(name) + "' EVENT FIRED ###"});
+        push_record({log_level::debug, std::string(event_logger), event_line(name)});
+    }
+    return (python_ & to_bit(event)) != 0;
+}
+
+bool plugin_hooks::announce(hook event, const log_kind& kind, std::string_view name) {
+    if ((logged_ & to_bit(event)) != 0) {
+        event_log_.log(kind, {}, now_(), [&] { return event_line(name); });
     }
     return (python_ & to_bit(event)) != 0;
 }
 
 void plugin_hooks::client_connected(const client& who, bool session_present) {
     verdicts_.forget(who.request->client_id);  // it may be another user now
-    if (announce(hook::client_connected, log_level::info, "broker_client_connected")) {
+    if (announce(hook::client_connected, connections, "broker_client_connected")) {
         events_.push_unbounded(connected_event{who.ticket, session_present, facts_of(who)});
     }
 }
 
 void plugin_hooks::client_disconnected(const client& who, reason_code reason) {
-    if (announce(hook::client_disconnected, log_level::info, "broker_client_disconnected")) {
+    if (announce(hook::client_disconnected, disconnections, "broker_client_disconnected")) {
         events_.push_unbounded(disconnected_event{who.request->client_id, reason});
     }
 }
@@ -162,13 +180,13 @@ void plugin_hooks::session_ended(const session& s) {
 }
 
 void plugin_hooks::client_subscribed(const session& s, std::string_view filter, qos granted) {
-    if (announce(hook::client_subscribed, log_level::debug, "broker_client_subscribed")) {
+    if (announce(hook::client_subscribed, "broker_client_subscribed")) {
         events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), granted});
     }
 }
 
 void plugin_hooks::client_unsubscribed(const session& s, std::string_view filter) {
-    if (announce(hook::client_unsubscribed, log_level::debug, "broker_client_unsubscribed")) {
+    if (announce(hook::client_unsubscribed, "broker_client_unsubscribed")) {
         events_.push_unbounded(
             subscription_event{s.client_id(), std::string(filter), std::nullopt});
     }
@@ -181,39 +199,39 @@ void plugin_hooks::push_message(message_fate fate, const session* s, const messa
 }
 
 void plugin_hooks::message_retained(const session* publisher, const message_ptr& m) {
-    if (announce(hook::retained_message, log_level::debug, "broker_retained_message")) {
+    if (announce(hook::retained_message, "broker_retained_message")) {
         push_message(message_fate::retained, publisher, m, 0);
     }
 }
 
 void plugin_hooks::message_queued(const session& s, const message_ptr& m) {
-    if (announce(hook::retained_message, log_level::debug, "broker_retained_message")) {
+    if (announce(hook::retained_message, "broker_retained_message")) {
         push_message(message_fate::queued, &s, m, 0);
     }
 }
 
 void plugin_hooks::message_received(const session& s, const message_ptr& m,
                                     std::uint16_t packet_id) {
-    if (announce(hook::message_received, log_level::debug, "broker_message_received")) {
+    if (announce(hook::message_received, "broker_message_received")) {
         push_message(message_fate::received, &s, m, packet_id);
     }
 }
 
 void plugin_hooks::message_broadcast(const session& s, const message_ptr& m,
                                      std::uint16_t packet_id) {
-    if (announce(hook::message_broadcast, log_level::debug, "broker_message_broadcast")) {
+    if (announce(hook::message_broadcast, "broker_message_broadcast")) {
         push_message(message_fate::broadcast, &s, m, packet_id);
     }
 }
 
 void plugin_hooks::packet_received(const client& from, bytes_view packet) {
-    if (announce(hook::packet_received, log_level::debug, "mqtt_packet_received")) {
+    if (announce(hook::packet_received, "mqtt_packet_received")) {
         push_packet(from, packet, false);
     }
 }
 
 void plugin_hooks::packet_sent(const client& to, bytes_view packet) {
-    if (announce(hook::packet_sent, log_level::debug, "mqtt_packet_sent")) {
+    if (announce(hook::packet_sent, "mqtt_packet_sent")) {
         push_packet(to, packet, true);
     }
 }
@@ -250,12 +268,17 @@ void plugin_hooks::log(log_level level, std::string text) {
 
 // There may be several for each client that comes and goes: what is no warning wakes nobody.
 void plugin_hooks::push_record(log_record record) {
-    const std::size_t size = record.text.size();
-    if (record.level < log_level::warning) {
-        events_.push_unhurried(std::move(record), size);
-    } else {
-        events_.push(std::move(record), size);
+    if (lost_records_ > 0) {
+        const log_record lost{log_level::warning, std::string(broker_logger),
+                              "the event loop does not keep up: " + std::to_string(lost_records_) +
+                                  " lines of the log were lost"};
+        if (events_.push(lost, lost.text.size())) lost_records_ = 0;
     }
+    const std::size_t size = record.text.size();
+    const bool taken = record.level < log_level::warning
+                           ? events_.push_unhurried(std::move(record), size)
+                           : events_.push(std::move(record), size);
+    if (!taken) ++lost_records_;
 }
 
 }  // namespace amqtt

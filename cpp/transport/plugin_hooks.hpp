@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log_limiter.hpp"
 #include "bridge/broker_messages.hpp"
 #include "bridge/mailbox.hpp"
 #include "broker/hooks.hpp"
@@ -28,13 +29,17 @@ session_facts facts_of(session& s);
 
 class plugin_hooks : public hooks {
   public:
-    // then: to be called when the broker has left work for later.
+    // then: to be called when the broker has left work for later. now: what time it is.
     plugin_hooks(policy_settings settings, python_decisions python, mailbox<broker_event>& events,
-                 std::function<void()> then);
+                 std::function<void()> then, std::function<instant()> now);
 
     // python: bits of the events that Python wants; logged: of those that the event logger logs.
     void set_events(std::uint32_t python, std::uint32_t logged) noexcept;
     verdict_cache& verdicts() noexcept { return verdicts_; }
+    // Time has passed; to be called now and then.
+    void advance(instant now) { event_log_.advance(now); }
+    // Logs what was counted so far.
+    void finish(instant now) { event_log_.finish(now); }
     // True once after is_congested() was.
     bool take_congestion() noexcept { return congested_.exchange(false); }
 
@@ -66,7 +71,9 @@ class plugin_hooks : public hooks {
 
   private:
     // Logs the event if the event logger wants it; true if Python wants it.
-    bool announce(hook event, log_level level, std::string_view name);
+    bool announce(hook event, std::string_view name);
+    // The same for an event that is logged by default, at a bounded rate.
+    bool announce(hook event, const log_kind& kind, std::string_view name);
     void push_record(log_record record);
     void push_message(message_fate fate, const session* s, const message_ptr& m,
                       std::uint16_t packet_id);
@@ -76,6 +83,9 @@ class plugin_hooks : public hooks {
     python_decisions python_decides_;
     mailbox<broker_event>& events_;
     std::function<void()> work_left_;
+    std::function<instant()> now_;
+    log_limiter event_log_;
+    std::uint64_t lost_records_ = 0;  // since that was logged
     verdict_cache verdicts_;
     std::uint32_t python_ = 0;
     std::uint32_t logged_ = 0;

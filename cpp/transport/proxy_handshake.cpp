@@ -8,6 +8,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "base/log.hpp"
 #include "transport/asio.hpp"
 #include "transport/websocket_request.hpp"
 
@@ -120,7 +121,7 @@ void proxy_handshake::receive_http() {
     }
     const auto reason = parser.get().reason();
     fail("it refused with " + std::to_string(status) + " " +
-         std::string(reason.data(), reason.size()));
+         printable({reason.data(), reason.size()}));
 }
 
 // -- SOCKS5

@@ -12,6 +12,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <openssl/evp.h>
 
+#include "base/log.hpp"
 #include "transport/asio.hpp"
 
 namespace amqtt {
@@ -84,7 +85,7 @@ void websocket_request::decide() {
     if (answer.result() != http::status::switching_protocols) {
         const auto reason = answer.reason();
         refuse("the server answered " + std::to_string(answer.result_int()) + " " +
-               std::string(reason.data(), reason.size()));
+               printable({reason.data(), reason.size()}));
     } else if (!boost::beast::iequals(answer[http::field::upgrade], "websocket") ||
                !http::token_list(answer[http::field::connection]).exists("upgrade")) {
         refuse("the answer is no upgrade to WebSocket");

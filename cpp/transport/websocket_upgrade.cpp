@@ -10,6 +10,7 @@
 #include <boost/beast/http/rfc7230.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
 
+#include "base/log.hpp"
 #include "transport/asio.hpp"
 #include "transport/websocket_request.hpp"
 
@@ -47,11 +48,7 @@ bool is_key(std::string_view key) {
 
 // Part of what a peer has sent, for the log.
 std::string shown(std::string_view text) {
-    constexpr std::size_t most = 80;
-    std::string quoted = "'";
-    quoted += text.substr(0, most);
-    quoted += text.size() > most ? "...'" : "'";
-    return quoted;
+    return "'" + printable(text) + "'";
 }
 
 std::string_view path_of(std::string_view target) {

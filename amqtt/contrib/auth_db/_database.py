@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
 from amqtt.contrib.auth_db.models import Base
+from amqtt.logs import LogLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -118,6 +119,7 @@ class DatabaseGuard:
     ) -> None:
         """Take the database for available."""
         self._logger = logger
+        self._failures = LogLimiter(logger)
         self._timeout = timeout
         self._retry_interval = retry_interval
         self._recovered = recovered
@@ -194,7 +196,10 @@ class DatabaseGuard:
     def _failed(self, began: float, error: Exception) -> None:
         if self._last_answer >= began:
             # Others were answered meanwhile: this question is slow, the database is there.
-            self._logger.warning("A question to the database failed: %s", describe(error))
+            self._failures.log(
+                logging.WARNING, "questions to the database that failed", "",
+                "A question to the database failed: %s", describe(error),
+            )  # fmt: skip
             return
         now = time.monotonic()
         self._retry_at = now + self._retry_interval
@@ -220,6 +225,7 @@ class DatabaseGuard:
             task.cancel()
         if running:
             await asyncio.wait(running, timeout=self._timeout)
+        self._failures.flush()
 
 
 async def _retried(question: Callable[[], Awaitable[T]]) -> T:

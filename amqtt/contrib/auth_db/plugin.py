@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amqtt.contrib.auth_db.models import TopicAuth
+    from amqtt.logs import LogLimiter
     from amqtt.session import Session
 
 __all__ = [
@@ -82,12 +84,13 @@ class _Asking:
     def __init__(
         self,
         context: Any,
+        peer_log: LogLimiter,
         manager: UserManager | TopicManager,
         recovered: Callable[[], None],
     ) -> None:
         """Prepare; the database is not touched yet."""
         config = context.config
-        self._logger = context.logger
+        self._peer_log = peer_log
         self._manager = manager
         self._needs_schema: bool = config.sync_schema
         self._otherwise = False if config.on_error == OnError.DENY else None
@@ -103,10 +106,16 @@ class _Asking:
         try:
             return await self._ask(question)
         except DatabaseUnavailableError as error:
-            self._logger.debug("Decided without the database: %s", error)
+            self._peer_log.log(
+                logging.DEBUG, "decisions without the database", "",
+                "Decided without the database: %s", error,
+            )  # fmt: skip
             return _NoAnswer(self._otherwise)
         except ROW_ERRORS as error:
-            self._logger.error("A row of the database is damaged, the user is refused: %r", error)
+            self._peer_log.log(
+                logging.ERROR, "damaged rows", "",
+                "A row of the database is damaged, the user is refused: %r", error,
+            )  # fmt: skip
             return _NoAnswer(False)
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
@@ -169,7 +178,7 @@ class UserAuthDBPlugin(BaseAuthPlugin):
         self._user_manager = UserManager(
             config.connection, pool_size=config.pool_size, schemes=schemes
         )
-        self._asking = _Asking(self.context, self._user_manager, _do_nothing)
+        self._asking = _Asking(self.context, self.peer_log, self._user_manager, _do_nothing)
 
     async def on_broker_pre_start(self) -> None:
         """Create the tables, if that is configured."""
@@ -188,9 +197,11 @@ class UserAuthDBPlugin(BaseAuthPlugin):
 
         """
         username, password = session.username, session.password
-        logger = self.context.logger
         if not username or not password:
-            logger.debug("Client '%s' is refused: no user name or password", session.client_id)
+            self.peer_log.log(
+                logging.DEBUG, "clients without user name or password", session.client_id,
+                "Client '%s' is refused: no user name or password", session.client_id,
+            )  # fmt: skip
             return False
         found = await self._asking.decide(lambda: self._user_manager.get_user_auth(username))
         if isinstance(found, _NoAnswer):
@@ -200,11 +211,11 @@ class UserAuthDBPlugin(BaseAuthPlugin):
             user, replacement = found, new_hash
             # The user is in, whatever becomes of the replacement.
             await self._asking.decide(lambda: self._user_manager.replace_hash(user, replacement))
-        if right:
-            logger.debug("User '%s' is admitted", username)
-        else:
-            reason = "unknown user" if found is None else "wrong password"
-            logger.debug("User '%s' is refused: %s", username, reason)
+        reason = "unknown user" if found is None else "wrong password"
+        self.peer_log.log(
+            logging.DEBUG, "checked passwords", username,
+            "User '%s' is %s", username, "admitted" if right else f"refused: {reason}",
+        )  # fmt: skip
         return right
 
     async def close(self) -> None:
@@ -252,7 +263,9 @@ class TopicAuthDBPlugin(BaseTopicPlugin):
         super().__init__(context)
         config = self.context.config
         self._topic_manager = TopicManager(config.connection, pool_size=config.pool_size)
-        self._asking = _Asking(self.context, self._topic_manager, self._forget_verdicts)
+        self._asking = _Asking(
+            self.context, self.peer_log, self._topic_manager, self._forget_verdicts
+        )
         # Questions on the same user at the same time are one question to the database.
         self._lookups: dict[str, asyncio.Task[Any]] = {}
 
@@ -301,13 +314,10 @@ class TopicAuthDBPlugin(BaseTopicPlugin):
             each.matches(topic, username=username, client_id=session.client_id)
             for each in row.get_topic_list(action)
         )
-        self.context.logger.debug(
-            "User '%s' %s to %s '%s'",
-            username,
-            "has the right" if allowed else "has no right",
-            action,
-            topic,
-        )
+        self.peer_log.log(
+            logging.DEBUG, "decisions on topics", username, "User '%s' %s to %s '%s'",
+            username, "has the right" if allowed else "has no right", action, topic,
+        )  # fmt: skip
         return allowed
 
     async def _lookup(self, username: str) -> TopicAuth | _NoAnswer | None:

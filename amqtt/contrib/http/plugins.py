@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class AuthHttpPlugin(BasePlugin[BaseContext]):
     def __init__(self, context: BaseContext) -> None:
         """Take the options; no connection is opened yet."""
         super().__init__(context)
-        self._service = HttpService(self.config, context.logger)
+        self._service = HttpService(self.config, self.peer_log)
 
     def get_url(self, uri: str) -> str:
         """Return the URL of a path of the service.
@@ -64,13 +65,11 @@ class AuthHttpPlugin(BasePlugin[BaseContext]):
 
     async def _ask(self, what: str, path: str, fields: Fields) -> bool | None:
         verdict = await self._service.ask(path, fields)
-        self.context.logger.debug(
-            "%s of user %r: %s by %s",
-            what,
-            fields["username"],
-            _VERDICTS[verdict],
-            self.get_url(path),
-        )
+        user = fields["username"]
+        self.peer_log.log(
+            logging.DEBUG, "decisions of the service", user, "%s of user %r: %s by %s",
+            what, user, _VERDICTS[verdict], self.get_url(path),
+        )  # fmt: skip
         return verdict
 
 
@@ -88,10 +87,11 @@ class _AsksForUsers(AuthHttpPlugin, BaseAuthPlugin):
         password = session.password
         if isinstance(password, bytes):
             # The engine hands over text where the bytes are UTF-8.
-            self.context.logger.debug(
+            self.peer_log.log(
+                logging.DEBUG, "passwords that are no text", session.username,
                 "user %r is refused: a password that is no UTF-8 text cannot be sent",
                 session.username,
-            )
+            )  # fmt: skip
             return False
         fields: Fields = {
             "username": session.username,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from amqtt.contrib.http.breaker import CircuitBreaker
 from amqtt.contrib.http.config import HttpConfig, ParamsMode, RequestMethod, ResponseMode
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping
+
+    from amqtt.logs import LogLimiter
 
 _LARGEST_BODY = 64 * 1024
 _MOST_REDIRECTS = 5
@@ -35,19 +37,22 @@ class HttpService:
 
     Args:
         config: where it is and how it is asked.
-        logger: of the plugin. It never gets what a request carries, as that has passwords.
+        peer_log: of the plugin. It never gets what a request carries, as that has passwords.
 
     """
 
-    def __init__(self, config: HttpConfig, logger: logging.Logger) -> None:
+    def __init__(self, config: HttpConfig, peer_log: LogLimiter) -> None:
         """Open nothing yet."""
         self._config = config
-        self._logger = logger
+        self._peer_log = peer_log
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tls = ssl.create_default_context(cafile=config.cafile) if config.with_tls else True
         self._breaker = CircuitBreaker(
-            f"the service at {config.origin}", logger, config.failure_limit, config.failure_pause
+            f"the service at {config.origin}",
+            peer_log.logger,
+            config.failure_limit,
+            config.failure_pause,
         )
 
     def url(self, path: str) -> str:
@@ -87,9 +92,10 @@ class HttpService:
             )
             answered = True
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            self._logger.warning(
-                "%s%s does not answer: %s", self._config.origin, path, self._cause_of(error)
-            )
+            self._warn(
+                "requests without answer", path, "%s%s does not answer: %s",
+                self._config.origin, path, self._cause_of(error),
+            )  # fmt: skip
             raise NoAnswerError from None
         finally:
             # A request that is cancelled has taken too long for somebody else.
@@ -139,7 +145,8 @@ class HttpService:
                     body = await _body_of(response)
                     return self._verdict_of(response, path, body)
                 url = target
-        self._logger.warning("%s%s redirects too often", self._config.origin, path)
+        origin = self._config.origin
+        self._warn("redirections", path, "%s%s redirects too often", origin, path)
         return self._verdict_of_status(302)
 
     def _request(self, url: URL, fields: Fields) -> Any:
@@ -167,12 +174,11 @@ class HttpService:
             stays = False
         if is_repeated and stays:
             return target
-        self._logger.warning(
+        self._warn(
+            "redirections", url.path,
             "%s%s redirects with status %d to where passwords are not sent",
-            self._config.origin,
-            url.path,
-            response.status,
-        )
+            self._config.origin, url.path, response.status,
+        )  # fmt: skip
         return None
 
     # -- what a response means
@@ -206,7 +212,11 @@ class HttpService:
 
     def _log_no_answer(self, path: str, why: str) -> None:
         origin = self._config.origin
-        self._logger.warning("the response of %s%s is no answer: %s", origin, path, why)
+        what = "the response of %s%s is no answer: %s"
+        self._warn("responses that are no answer", path, what, origin, path, why)
+
+    def _warn(self, kind: str, path: str, message: str, *args: object) -> None:
+        self._peer_log.log(logging.WARNING, kind, path, message, *args)
 
 
 def _as_form(fields: Fields) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import importlib
 import inspect
+import logging
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from amqtt.contrib.pyauth import mosquitto_auth
 from amqtt.contrib.pyauth.worker import Worker, ended_by
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
     from concurrent.futures import Future
+
+    from amqtt.logs import LogLimiter
 
 _HELPER = "mosquitto_auth"
 _WITH_PAYLOAD = 5
@@ -47,7 +49,7 @@ class AuthModule:
         folder: folder to look for it before all others; None means where Python looks.
         threads: how many threads there are.
         timeout: seconds that a call may take.
-        logger: where it is said what is wrong with the module.
+        peer_log: where it is said what is wrong with the module.
 
     Raises:
         AuthModuleError: the module cannot be imported, has none of the functions, or what it
@@ -56,16 +58,16 @@ class AuthModule:
     """
 
     def __init__(
-        self, name: str, folder: str | None, threads: int, timeout: float, logger: logging.Logger
+        self, name: str, folder: str | None, threads: int, timeout: float, peer_log: LogLimiter
     ) -> None:
         """Import the module; this waits for it."""
         self._name = name
         self._timeout = timeout
-        self._logger = logger
+        self._peer_log = peer_log
         self._worker = Worker(threads, f"pyauth {name}")
         # Not when the broker ends: it may be started again, and the module wants its thread.
         weakref.finalize(self, self._worker.stop).atexit = False
-        provide_helper(logger)
+        provide_helper(peer_log.logger)
         module = self._wait(self._worker.submit(_import, name, folder), "its import")
         self._functions = {each: getattr(module, each, None) for each in FUNCTIONS}
         self._check()
@@ -135,14 +137,18 @@ class AuthModule:
         finally:
             task.cancel()  # does nothing to one that is done
         if not task.done():
-            self._logger.error(
-                "module '%s': '%s' takes more than %g s", self._name, function, self._timeout
-            )
+            self._peer_log.log(
+                logging.ERROR, "calls of the module that took too long", function,
+                "module '%s': '%s' takes more than %g s", self._name, function, self._timeout,
+            )  # fmt: skip
             return None
         error = task.exception()
         if error is None:
             return task.result()
-        self._logger.error("module '%s': '%s' failed", self._name, function, exc_info=error)
+        self._peer_log.log(
+            logging.ERROR, "calls of the module that failed", function,
+            "module '%s': '%s' failed", self._name, function, exc_info=error,
+        )  # fmt: skip
         return None
 
     async def _result_of(self, function: Any, args: tuple[Any, ...]) -> Any:

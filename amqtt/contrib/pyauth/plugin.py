@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,7 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         self._options = tuple((name, _text_of(value)) for name, value in config.options.items())
         folder = None if config.module_folder is None else str(config.module_folder)
         self._module = AuthModule(
-            config.module, folder, config.threads, config.timeout, context.logger
+            config.module, folder, config.threads, config.timeout, self.peer_log
         )
         # What is a coroutine function waits for the event loop to run.
         self._is_ready = {
@@ -130,11 +131,13 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
             return True
         user, password = session.username, session.password
         if user is None or not isinstance(password, str):
-            self.context.logger.debug("refused: a user name or a password in UTF-8 is missing")
+            self.peer_log.log(
+                logging.DEBUG, "clients without user name or password", session.client_id,
+                "refused: a user name or a password in UTF-8 is missing",
+            )  # fmt: skip
             return False
-        return self._told(
-            "login of user %r", await self._check("unpwd_check", user, password), user
-        )
+        allowed = await self._check("unpwd_check", user, password)
+        return self._told(user, allowed, "login of user %r", user)
 
     async def topic_filtering(
         self,
@@ -165,7 +168,8 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         allowed = await self._check(
             "acl_check", session.client_id, session.username, topic, access, *payload
         )
-        return self._told("%s of %r for user %r", allowed, str(action), topic, session.username)
+        user = session.username
+        return self._told(user, allowed, "%s of %r for user %r", str(action), topic, user)
 
     async def psk_key(self, *, identity: str, hint: str) -> bytes | None:
         """Ask `psk_key_get` for a pre-shared key.
@@ -186,7 +190,10 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         try:
             return binascii.unhexlify(key)
         except (TypeError, ValueError):
-            self.context.logger.error("'psk_key_get' has returned what is no hexadecimal text")
+            self.peer_log.log(
+                logging.ERROR, "unusable results of the module", "psk_key_get",
+                "'psk_key_get' has returned what is no hexadecimal text",
+            )  # fmt: skip
             return None
 
     async def _check(self, function: str, *args: Any) -> bool:
@@ -196,11 +203,17 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         try:
             return bool(result)
         except Exception:
-            self.context.logger.exception("'%s' has returned neither true nor false", function)
+            self.peer_log.log(
+                logging.ERROR, "unusable results of the module", function,
+                "'%s' has returned neither true nor false", function, exc_info=True,
+            )  # fmt: skip
             return False
 
-    def _told(self, what: str, allowed: bool, *about: object) -> bool:
-        self.context.logger.debug(what + ": %s", *about, "allowed" if allowed else "refused")
+    def _told(self, user: str | None, allowed: bool, what: str, *about: object) -> bool:
+        self.peer_log.log(
+            logging.DEBUG, "decisions of the module", user,
+            what + ": %s", *about, "allowed" if allowed else "refused",
+        )  # fmt: skip
         return allowed
 
 
