@@ -214,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("the name of a user has no ':' and does not begin with '#'")
     if (problem := user_name_problem(given.user)) is not None:
         parser.error(f"{given.user!r} cannot be the name of a user: {problem}")
+    if sys.stdin is None or sys.stdout is None:  # closed by whoever has started the command
+        parser.error("the standard input and the standard output must be open")
     interactive = sys.stdin.isatty()
     password = getpass.getpass() if interactive else sys.stdin.readline().rstrip("\n")
     try:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from amqtt.scripts._streams import discard, prepare_streams
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -70,12 +72,14 @@ def run(app: Callable[..., object], command: str) -> None:
         SystemExit: always.
 
     """
+    prepare_streams()
     logging.basicConfig(format=_FORMAT, level=logging.INFO)
     try:
         app(prog_name=command)
     except ImportError as error:
         _fail(f"{command} needs '{error.name}': pip install amqtt[contrib]")
     except (OSError, ValueError) as error:
+        discard(sys.stdout)
         _fail(f"{command}: {error}")
 
 

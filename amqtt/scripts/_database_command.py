@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 from typing import NoReturn
 
 from amqtt.errors import MQTTError
+from amqtt.scripts._streams import discard, prepare_streams
 
 _FORMAT = "%(message)s"
 
@@ -23,6 +25,7 @@ def run_app(module: str, name: str, command: str) -> None:
         SystemExit: always.
 
     """
+    prepare_streams()
     try:
         app = getattr(importlib.import_module(module), name)
     except ImportError as error:
@@ -38,6 +41,9 @@ def run_app(module: str, name: str, command: str) -> None:
         _fail(f"Unknown error: {error}")
     except MQTTError as error:
         _fail(f"could not execute command: {error}")
+    except OSError as error:
+        discard(sys.stdout)
+        _fail(f"Error: {error}")
 
 
 def _fail(message: str) -> NoReturn:

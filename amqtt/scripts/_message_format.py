@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable
@@ -119,17 +120,32 @@ def as_json(event: _Event, *, embedded: bool) -> bytes:
         }
     data = bytes(message.data)
     found["payload"] = data.decode("utf-8", "replace")
+    text = found["payload"] = data.decode("utf-8", "replace")
     if embedded:
         try:
-            found["payload"] = json.loads(data, parse_constant=_no_json)
+            found["payload"] = json.loads(data, parse_constant=_no_json, parse_float=_finite)
+            return _encode(found)
         except (ValueError, RecursionError):
-            found["payload"] = data.decode("utf-8", "replace")
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            found["payload"] = text
+    return _encode(found)
+
+
+def _encode(found: dict[str, Any]) -> bytes:
+    line = json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return line.encode("utf-8", "replace")
 
 
 def _no_json(constant: str) -> None:
     """Refuse NaN and infinities, which a reader of the line would not understand."""
     raise ValueError(constant)
+
+
+def _finite(digits: str) -> float:
+    """Refuse a number that is too large for a float: it would become an infinity."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
 
 
 class MessageFormat:

@@ -8,6 +8,8 @@ import os
 import stat
 from typing import BinaryIO
 
+from amqtt.scripts._streams import discard
+
 _FLUSH_SIZE = 64 * 1024
 
 
@@ -104,7 +106,7 @@ class Output:
     def _fail(self, error: OSError) -> None:
         self.error = error
         self.close()
-        # The interpreter flushes what is left in its buffer when it exits.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._stream.fileno())
-        os.close(null)
+        if self._flush_handle is not None:  # it would cancel the writer, who has the error
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        discard(self._stream)

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from amqtt.scripts._broker_running import DEFAULT_CONFIG_FILE, run_broker
+from amqtt.scripts._streams import prepare_streams
 
 if TYPE_CHECKING:
     from amqtt.scripts._broker_command import app, broker_main
@@ -32,11 +33,13 @@ def __getattr__(name: str) -> Any:
 
 def main() -> None:
     """Run the command."""
+    prepare_streams()
     options = plain_options(sys.argv[1:])
     if options is None or _COMPLETION_VARIABLE in os.environ:
+        from amqtt.scripts._app import run_app
         from amqtt.scripts._broker_command import app
 
-        app(prog_name="amqtt")
+        run_app(app, "amqtt")
         return
     try:
         run_broker(**options)

@@ -16,7 +16,7 @@ import typer
 from amqtt.errors import ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
-from amqtt.scripts._app import DebugOption, VersionOption, make_app
+from amqtt.scripts._app import DebugOption, VersionOption, make_app, run_app
 from amqtt.scripts._client_options import (
     VERSION_5,
     ClientOptions,
@@ -40,6 +40,7 @@ from amqtt.scripts._message_source import (
 )
 from amqtt.scripts._progress import Progress
 from amqtt.scripts._properties import PropertyCommand
+from amqtt.scripts._streams import discard, is_closed
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient
@@ -53,7 +54,7 @@ app = make_app()
 
 def main() -> None:
     """Run the command."""
-    app(prog_name="amqtt_pub")
+    run_app(app, "amqtt_pub")
 
 
 @dataclass
@@ -94,6 +95,8 @@ class MessageInput:
             )
         if self.repeat > 1 and not (self.message_str or self.no_message):
             fail("'--repeat' is for '--message' and '--no-message'.")
+        if (self.stdin or self.lines or self.file == "-") and is_closed("stdin"):
+            fail("Cannot read the messages: the standard input is closed")
         if self.file and self.file != "-":
             try:
                 Path(self.file).stat()
@@ -238,8 +241,19 @@ class Requests:
                 fail(f"The request failed: {explain(error)}")
             output = self.message_format
             printed = bytes(response.data) if output is None else output(response)
-            sys.stdout.buffer.write(printed + b"\n")
-            sys.stdout.buffer.flush()
+            _print(printed + b"\n")
+
+
+def _print(data: bytes) -> None:
+    """Write to the standard output, or end the command when that is not possible."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        discard(sys.stdout.buffer)
+        if isinstance(error, BrokenPipeError):  # a reader that went away has what it wants
+            raise typer.Exit from None
+        fail(f"Cannot print the response: {error}")
 
 
 @app.command(name="amqtt_pub", help="Publish messages to an MQTT broker.", cls=PropertyCommand)
@@ -337,6 +351,8 @@ def publisher_main(
         more.setdefault("properties", {})["response_topic"] = response_topic
     if (request or more) and protocol_version_of(config) != VERSION_5:
         fail("'--request' and '--response-topic' need MQTT 5.0: give '-V 5'.")
+    if request and is_closed("stdout"):
+        fail("Cannot print the responses: the standard output is closed")
     if request and retain:
         fail("A request ('--request') cannot be retained ('-r').")
     requests = Requests(topic, qos, timeout, output, more.get("properties", {}))

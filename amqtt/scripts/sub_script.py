@@ -12,7 +12,7 @@ import typer
 from amqtt.errors import AMQTTError, ClientError, MQTTError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
-from amqtt.scripts._app import DebugOption, VersionOption, make_app
+from amqtt.scripts._app import DebugOption, VersionOption, make_app, run_app
 from amqtt.scripts._client_options import (
     VERSION_5,
     ClientOptions,
@@ -29,6 +29,7 @@ from amqtt.scripts._common import (
 from amqtt.scripts._output import Output
 from amqtt.scripts._properties import PropertyCommand
 from amqtt.scripts._received import Received, Responder
+from amqtt.scripts._streams import is_closed
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient
@@ -43,7 +44,7 @@ app = make_app()
 
 def main() -> None:
     """Run the command."""
-    app(prog_name="amqtt_sub")
+    run_app(app, "amqtt_sub")
 
 
 async def print_messages(
@@ -275,6 +276,8 @@ def subscribe_main(
 
     """
     configure_logging(debug)
+    if is_closed("stdout") and not exit_after_subscribe:
+        fail("Cannot print the messages: the standard output is closed")
     received = Received(
         output_format=options.read_format(message_format),
         verbose=verbose,

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -417,3 +418,101 @@ class TestWill:
         shell.publish("-t", f"{unique}/will", "-m", "marker")
         assert watcher.end() == 0
         assert watcher.stdout == b"marker\n"
+
+
+def closing(*descriptors: int) -> dict[str, Any]:
+    """Return what starts a command with some of its standard streams closed."""
+    return {"preexec_fn": lambda: [os.close(each) for each in descriptors]}
+
+
+def client_of(port: int) -> WireClient:
+    """Wait until a broker without a log accepts connections."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=LIMIT).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return WireClient(port)
+
+
+class TestClosedStreams:
+    """A shell closes them by `<&-`, `>&-` and `2>&-`."""
+
+    @pytest.mark.parametrize("closed", [(2,), (1, 2), (0, 1, 2)])
+    def test_publisher(self, closed: tuple[int, ...], shell: Shell, unique: str) -> None:
+        subscriber = shell.subscribe(unique, "-n", "2")
+        shell.publish("-t", unique, "-m", "one", "-q", "1", **closing(*closed))
+        shell.publish("-t", unique, "-m", "two", "-q", "1")
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"one\ntwo\n"
+
+    @pytest.mark.parametrize("option", ["-l", "-s", "-f=-"])
+    def test_publisher_without_input(self, option: str, shell: Shell, unique: str) -> None:
+        publisher = shell.start("pub", "-t", unique, *option.split("="), **closing(0))
+        assert publisher.end() == 1
+        assert publisher.stderr == "❌ Cannot read the messages: the standard input is closed\n"
+
+    def test_requests_without_output(self, shell: Shell, unique: str) -> None:
+        arguments = ("-t", unique, "-m", "x", "-V", "5", "--request")
+        publisher = shell.start("pub", *arguments, **closing(1))
+        assert publisher.end() == 1
+        assert publisher.stderr == "❌ Cannot print the responses: the standard output is closed\n"
+
+    def test_subscriber_without_output(self, shell: Shell, unique: str) -> None:
+        subscriber = shell.start("sub", "-t", unique, **closing(1))
+        assert subscriber.end() == 1
+        assert subscriber.stderr == "❌ Cannot print the messages: the standard output is closed\n"
+        only_subscribes = shell.start("sub", "-t", unique, "-E", **closing(1))
+        assert only_subscribes.end() == 0, only_subscribes.stderr
+
+    def test_subscriber_without_log(self, shell: Shell, unique: str) -> None:
+        shell.publish("-t", unique, "-m", "kept", "-r", "-q", "1")
+        subscriber = shell.start("sub", "-t", unique, "-n", "1", **closing(0, 2))
+        assert subscriber.end() == 0
+        assert subscriber.stdout == b"kept\n"
+        shell.publish("-t", unique, "-n", "-r", "-q", "1")
+
+    def test_broker(self, no_broker: Shell, tmp_path: Path) -> None:
+        file = broker_file(tmp_path, free_port())
+        assert no_broker.start("broker", "-c", file, "--check", **closing(0, 1, 2)).end() == 0
+        port = free_port()
+        broker = no_broker.start("broker", "-c", broker_file(tmp_path, port), **closing(0, 1, 2))
+        with client_of(port) as peer:
+            peer.login(connect("c")).ping()
+        broker.send(signal.SIGTERM)
+        assert broker.end() == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+class TestFullOutput:
+    """Whoever cannot write says so in a line."""
+
+    @pytest.mark.parametrize("script", ["broker", "pub", "sub"])
+    def test_version(self, script: str, no_broker: Shell) -> None:
+        with Path("/dev/full").open("wb") as full:
+            command = no_broker.start(script, "--version", stdout=full)
+            assert command.end() == 1
+        assert command.stderr == "❌ [Errno 28] No space left on device\n"
+
+    def test_subscriber(self, shell: Shell, unique: str) -> None:
+        with Path("/dev/full").open("wb") as full:
+            subscriber = shell.subscribe(unique, "-n", "1", stdout=full)
+            shell.publish("-t", unique, "-m", "x", "-q", "1")
+            assert subscriber.end() == 1
+        assert "❌ [Errno 28] No space left on device\n" in subscriber.stderr
+        assert "Disconnected from broker" in subscriber.stderr
+        assert "Traceback" not in subscriber.stderr
+
+    def test_responses(self, shell: Shell, unique: str) -> None:
+        responder = shell.subscribe(unique, "-V", "5", "--respond", "%p", "-n", "1")
+        with Path("/dev/full").open("wb") as full:
+            arguments = ("-t", unique, "-m", "x", "-V", "5", "--request")
+            publisher = shell.start("pub", *arguments, stdout=full)
+            assert publisher.end() == 1
+        assert "❌ Cannot print the response: [Errno 28] No space left" in publisher.stderr
+        assert "Traceback" not in publisher.stderr
+        assert responder.end() == 0

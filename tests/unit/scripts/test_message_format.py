@@ -86,7 +86,13 @@ def test_json() -> None:
     assert parsed("%J", b'{"x": [1]}')["payload"] == {"x": [1]}
 
 
-@pytest.mark.parametrize("data", [b"no json", b"NaN", b"", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no json", b"NaN", b"", b"[" * 100_000, b"Infinity", b"[-Infinity]", b"1e999",
+        b'{"x": [-1e400]}',
+    ],
+)  # fmt: skip
 def test_embedded_payload_that_is_no_json(data: bytes) -> None:
     assert parsed("%J", data)["payload"] == data.decode()
 

@@ -200,6 +200,22 @@ async def test_other_output_errors_are_raised(pipe: Pipe, client: QueueClient) -
         await start(client, stream)
 
 
+async def test_an_output_error_does_not_cancel_what_follows(client: QueueClient) -> None:
+    """The command still disconnects after it."""
+    stream = Mock(fileno=no_descriptor)
+    stream.write.side_effect = OSError(errno.ENOSPC, "no space")
+    client.queue.put_nowait(b"one")
+
+    async def print_and_go_on() -> str:
+        with pytest.raises(OSError, match="no space"):
+            await sub_script.print_messages(client, 1, stream)  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "disconnected"
+
+    assert await asyncio.ensure_future(print_and_go_on()) == "disconnected"
+
+
 async def test_cancelling(client: QueueClient) -> None:
     task = start(client, Mock(fileno=no_descriptor))
     await until_quiet()
