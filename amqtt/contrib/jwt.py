@@ -98,17 +98,25 @@ class UserAuthJwtPlugin(BaseAuthPlugin):
         try:
             claims = _claims_of(self, session.password)
         except jwt.PyJWTError as error:
-            self.peer_log.log(
-                logging.DEBUG, "refused tokens", session.username,
-                "User '%s' is refused: %s", session.username, error,
-            )  # fmt: skip
-            return False
-        is_owner: bool = claims.get(self.context.config.user_claim) == session.username
+            return self._refuse(session, str(error))
+        claim = self.context.config.user_claim
+        if claim not in claims:
+            return self._refuse(session, f"the token has no claim '{claim}'")
+        if claims[claim] != session.username:
+            return self._refuse(session, f"the token is that of '{claims[claim]}'")
         self.peer_log.log(
-            logging.DEBUG, "checked tokens", session.username, "User '%s' is %s", session.username,
-            "admitted" if is_owner else "refused: the token is another user's",
+            logging.DEBUG, "checked tokens", session.username,
+            "User '%s' is admitted", session.username,
         )  # fmt: skip
-        return is_owner
+        return True
+
+    def _refuse(self, session: Session, reason: str) -> bool:
+        """Log why; the token itself is a secret and no reason shows it."""
+        self.peer_log.log(
+            logging.INFO, "refused tokens", session.username or "",
+            "User '%s' is refused: %s", session.username, reason,
+        )  # fmt: skip
+        return False
 
 
 class TopicAuthJwtPlugin(BaseTopicPlugin):
@@ -176,7 +184,7 @@ class TopicAuthJwtPlugin(BaseTopicPlugin):
             claims = _claims_of(self, session.password)
         except jwt.PyJWTError as error:
             self.peer_log.log(
-                logging.DEBUG, "tokens without rights", session.username,
+                logging.INFO, "tokens without rights", session.username,
                 "User '%s' has no rights: %s", session.username, error,
             )  # fmt: skip
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import time
 from typing import Any
 
@@ -86,6 +87,51 @@ async def test_tokens_of_users(password: str | bytes | None, expected: bool | No
 async def test_a_token_is_for_its_user() -> None:
     assert await users().authenticate(session=session_of(token(), "eve")) is False
     assert await users().authenticate(session=session_of(token(), None)) is None
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        (token(exp=time.time() - 3600), "Signature has expired"),
+        (token(nbf=time.time() + 3600), "The token is not yet valid (nbf)"),
+        (token(iat=time.time() + 3600), "The token is not yet valid (iat)"),
+        (token(aud="other"), "Invalid audience"),
+        (token(key="another secret of thirty-two bytes!"), "Signature verification failed"),
+        (token(key=SECRET * 2, algorithm="HS512"), "The specified alg value is not allowed"),
+        (jwt.encode({"user": "bob"}, SECRET), "the token has no claim 'sub'"),
+        (token(sub="eve\n" + "x" * 300), f"the token is that of 'eve\\x0a{'x' * 200}"),
+        ("nonsense", "Not enough segments"),
+    ],
+)
+async def test_why_a_token_is_refused(
+    password: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At INFO, in a line of bounded length, without the token."""
+    caplog.set_level(logging.INFO)
+    assert await users().authenticate(session=session_of(password)) is False
+    (line,) = caplog.messages
+    assert line.startswith(f"User 'bob' is refused: {reason}")
+    assert len(line) < 400
+    assert password not in line
+    for part in password.split("."):
+        assert part not in line
+
+
+async def test_why_a_token_gives_no_rights(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    late = session_of(token(pub=["#"], exp=time.time() - 3600))
+    assert await topics().topic_filtering(session=late, topic="a", action=Action.PUBLISH) is False
+    assert caplog.messages == ["User 'bob' has no rights: Signature has expired"]
+
+
+async def test_refused_tokens_are_logged_at_a_bounded_rate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    plugin = users()
+    for _ in range(500):
+        assert await plugin.authenticate(session=session_of("nonsense")) is False
+    assert 1 <= len(caplog.messages) < 20
 
 
 async def test_the_algorithm_is_the_configured_one() -> None:
