@@ -118,8 +118,8 @@ async def test_passwords_and_hashes_are_not_logged(
         ({"timeout": 0}, "timeout"),
         ({"on_error": "panic"}, "panic"),
         ({"connection": "nonsense"}, "URL"),
-        ({"connection": "mysql://x:secret@127.0.0.1/x"}, "'mysql' is no asynchronous driver"),
-        ({"connection": "sqlite:///x.db"}, "'sqlite' is no asynchronous driver"),
+        ({"connection": "mysql://x:secret@127.0.0.1/x"}, "'mysql' is not an asynchronous driver"),
+        ({"connection": "sqlite:///x.db"}, "'sqlite' is not an asynchronous driver"),
     ],
 )
 async def test_wrong_options_are_refused(options: dict[str, Any], reason: str) -> None:

@@ -7,12 +7,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
+from amqtt.contrib._database_url import asynchronous_url
 from amqtt.contrib.auth_db.models import Base
 from amqtt.logs import LogLimiter
 
@@ -47,13 +47,7 @@ class Database:
     def __init__(self, url: str, pool_size: int | None = None) -> None:
         """Prepare; nothing is opened yet."""
         _keep_values_out_of_logs()
-        parsed = make_url(url)
-        if not parsed.get_dialect().is_async:
-            msg = (
-                f"'{parsed.drivername}' is no asynchronous driver: take sqlite+aiosqlite,"
-                " postgresql+asyncpg or mysql+aiomysql"
-            )
-            raise ValueError(msg)
+        parsed = asynchronous_url(url)
         # What statements are given, hashes among it, does not belong into errors and logs.
         options: dict[str, Any] = {"hide_parameters": True}
         in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in (

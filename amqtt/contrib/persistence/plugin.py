@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sqlalchemy import delete, event, func, make_url, select
+from sqlalchemy import delete, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from amqtt.contrib._compat import StrEnum
+from amqtt.contrib._database_url import asynchronous_url
 from amqtt.contrib.persistence import models
 from amqtt.contrib.persistence.amqtt_restore import restore_as_amqtt
 from amqtt.contrib.persistence.damage import problem_of, set_aside
@@ -127,11 +128,16 @@ class SessionDBPlugin(BaseStoragePlugin):
                     raise ValueError(msg)
 
     def __init__(self, context: BaseContext) -> None:
-        """Prepare; the database is opened when the broker starts."""
+        """Prepare; the database is opened when the broker starts.
+
+        Raises:
+            ValueError: the driver in the URL of the database is not asynchronous.
+
+        """
         super().__init__(context)
         self.durable = self.config.durable
         self.commit_delay = self.config.commit_delay
-        url = make_url(self.config.connection)
+        url = asynchronous_url(self.config.connection)
         self._file: Path | None = None
         options: dict[str, Any] = {"hide_parameters": True}
         if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
