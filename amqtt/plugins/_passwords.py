@@ -36,6 +36,14 @@ def is_of_mosquitto(hash_str: str) -> bool:
     return _MOSQUITTO.fullmatch(hash_str) is not None
 
 
+def kind_of_hash(hash_str: str) -> str:
+    """Return what the time of a check depends on: the scheme with its parameters."""
+    if hash_str.startswith("$2"):
+        return hash_str[:7]  # bcrypt has no sign between salt and sum
+    origin = "mosquitto" if is_of_mosquitto(hash_str) else ""
+    return origin + hash_str.rsplit("$", 2)[0]
+
+
 class PasswordHasher:
     """Check passwords by Argon2, bcrypt, SHA-512 crypt and the hashes of mosquitto.
 

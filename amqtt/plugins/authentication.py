@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import BaseContext
-from amqtt.plugins._passwords import PasswordHasher, is_of_mosquitto
+from amqtt.plugins._decoys import Decoys
+from amqtt.plugins._passwords import PasswordHasher, is_of_mosquitto, kind_of_hash
 from amqtt.plugins._user_file import PasswordFileError, UserFile
-from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.plugins.base import BaseAuthPlugin, Decision
+from amqtt.plugins.login_queue import TOO_MANY_LOGINS, LoginQueue, TooManyLoginsError
 
 if TYPE_CHECKING:
     from amqtt.session import Session
@@ -65,7 +67,8 @@ class FileAuthPlugin(BaseAuthPlugin):
     The file has a line `user:hash` for each user; empty lines and lines that start with `#` are
     left out. It is read again when it has changed. Hashes are those of Argon2, bcrypt and
     SHA-512 crypt, and those of mosquitto_passwd, whose files may be used as they are; they are
-    checked in threads, for that takes long on purpose.
+    checked in threads, for that takes long on purpose, a few at a time and in turn, see
+    `LoginQueue`. The name of an unknown user takes as long as that of a known one.
     """
 
     @dataclass
@@ -88,6 +91,8 @@ class FileAuthPlugin(BaseAuthPlugin):
         """
         super().__init__(context)
         self.pwd_hasher = PasswordHasher()
+        self._queue = LoginQueue(self.peer_log)
+        self._decoys = Decoys(kind_of_hash)
         path = self._get_config_option("password-file")
         self._file: UserFile[str] | None = None
         if not path:
@@ -107,29 +112,43 @@ class FileAuthPlugin(BaseAuthPlugin):
             _warn_of_sha512()
         return hash_str
 
-    async def authenticate(self, *, session: Session) -> bool | None:
-        """Check the password of a client that names a user."""
+    async def authenticate(self, *, session: Session) -> bool | Decision | None:
+        """Check the password of a client that names a user.
+
+        Returns:
+            Whether it is right; None without a user name, `TOO_MANY_LOGINS` when too many wait.
+
+        """
         if not await super().authenticate(session=session):
             return False
         if not session.username:
             return None
         if self._file is None:
             return False
-        self._file.read_changes()
-        expected = self._file.users.get(session.username)
+        try:
+            async with self._queue.turn(session):
+                return await self._check_password(self._file, session.username, session.password)
+        except TooManyLoginsError:
+            return TOO_MANY_LOGINS
+
+    async def _check_password(self, file: UserFile[str], user: str, password: Any) -> bool:
+        file.read_changes()
+        expected = file.users.get(user)
         if expected is None:
             self.peer_log.log(
-                logging.DEBUG, "unknown users", session.username,
-                "User '%s' is not in the password file", session.username,
+                logging.DEBUG, "unknown users", user,
+                "User '%s' is not in the password file", user,
             )  # fmt: skip
+            _, decoy = self._decoys.choose(file.users, user)
+            if decoy is not None:
+                await asyncio.to_thread(self.pwd_hasher.verify, password or "", decoy)
             return False
         if _is_sha512_crypt(expected):
             _warn_of_sha512()
-        password: Any = session.password or ""
-        right: bool = await asyncio.to_thread(self.pwd_hasher.verify, password, expected)
+        right: bool = await asyncio.to_thread(self.pwd_hasher.verify, password or "", expected)
         self.peer_log.log(
-            logging.DEBUG, "checked passwords", session.username,
-            "User '%s' is %s", session.username, "admitted" if right else "refused: wrong password",
+            logging.DEBUG, "checked passwords", user,
+            "User '%s' is %s", user, "admitted" if right else "refused: wrong password",
         )  # fmt: skip
         return right
 

@@ -10,7 +10,7 @@ import argparse
 import base64
 import binascii
 import getpass
-import hmac
+import hashlib
 import logging
 import secrets
 import sys
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from scramp import ScramException, ScramMechanism  # type: ignore[import-untyped]
 
 from amqtt.contexts import BaseContext
+from amqtt.plugins._decoys import Decoys
 from amqtt.plugins._user_file import UserFile
 from amqtt.plugins.base import Decision
 from amqtt.plugins.enhanced_authentication import (
@@ -32,7 +33,7 @@ from amqtt.plugins.enhanced_authentication import (
 from amqtt.utils import user_name_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["ScramAuthPlugin", "make_verifier"]
 
@@ -115,6 +116,15 @@ def _key_size(method: str) -> int:
     return int(method.rpartition("-")[2]) // 8
 
 
+def _kind_within(method: str) -> Callable[[tuple[str, _Verifier]], str | None]:
+    """Return what tells the kinds of verifiers of a method apart: all that a client is told."""
+
+    def kind_of(kept: tuple[str, _Verifier]) -> str | None:
+        return f"{len(kept[1].salt)} {kept[1].iterations}" if kept[0] == method else None
+
+    return kind_of
+
+
 class ScramAuthPlugin(BaseEnhancedAuthPlugin):
     """Authenticate the users of a file by SCRAM-SHA-256 or SCRAM-SHA-512.
 
@@ -145,16 +155,21 @@ class ScramAuthPlugin(BaseEnhancedAuthPlugin):
         """
         super().__init__(context)
         self._file = UserFile(Path(self.config.password_file), context.logger, _parse_verifier)
-        # Unknown users get a salt too, always the same, so that they do not look unknown.
-        self._secret = secrets.token_bytes(32)
+        # Unknown users get salt and iterations too, always the same, so that they do not look
+        # unknown.
+        self._decoys = {method: Decoys(_kind_within(method)) for method in METHODS}
 
     def _verifier_of(self, user: str, method: str) -> _Verifier:
         found = self._file.users.get(user)
         if found is not None and found[0] == method:
             return found[1]
-        salt = hmac.digest(self._secret, user.encode(), "sha256")[:_SALT_SIZE]
+        digest, like = self._decoys[method].choose(self._file.users, user)
+        salt_size, iterations = _SALT_SIZE, _ITERATIONS
+        if like is not None:
+            salt_size, iterations = len(like[1].salt), like[1].iterations
+        salt = hashlib.shake_256(digest).digest(salt_size)
         size = _key_size(method)
-        return _Verifier(salt, secrets.token_bytes(size), secrets.token_bytes(size), _ITERATIONS)
+        return _Verifier(salt, secrets.token_bytes(size), secrets.token_bytes(size), iterations)
 
     async def authenticate_step(
         self, *, step: AuthenticationStep

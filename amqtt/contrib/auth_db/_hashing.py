@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import secrets
 import threading
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 # Added to the priority number of hashing threads: many logins at once must not delay traffic.
 _NICENESS = 10
+# Of hashes, of which one is kept each.
+_MOST_KINDS = 16
 
 
 class HashSchemes:
@@ -53,7 +56,9 @@ class HashSchemes:
         if names[0] in DEPRECATED_SCHEMES:
             names = ["argon2", *(name for name in names if name != "argon2")]
         self.hashers: list[Any] = [SCHEMES[name]() for name in names]
-        self._dummy: str | None = None
+        # A stored hash of each kind that was checked: of unknown users one of these is checked.
+        self._samples: dict[str, str] = {}
+        self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
 
     def hash(self, password: str | bytes) -> str:
@@ -84,6 +89,7 @@ class HashSchemes:
             Whether the password is right; and what the hash should be replaced by, or None.
 
         """
+        self._take_sample(hash_str)
         if not self.verify(password, hash_str):
             return False, None
         first = self.hashers[0]
@@ -94,12 +100,37 @@ class HashSchemes:
         except ValueError:  # too long for bcrypt, which still may take it as it was
             return True, None
 
-    def verify_nobody(self, password: str | bytes) -> None:
-        """Take the time of a check, so that unknown users do not show by a quicker answer."""
+    def verify_nobody(self, password: str | bytes, name: str = "") -> None:
+        """Take the time of a check, so that unknown users do not show by another one.
+
+        Args:
+            password: the password.
+            name: the name of the user: for the same name the check is of the same kind, one of
+                those that known users have.
+
+        """
         with self._lock:
-            if self._dummy is None:
-                self._dummy = self.hash(secrets.token_urlsafe())
-        self.verify(password, self._dummy)
+            if not self._samples:
+                made = self.hash(secrets.token_urlsafe())
+                self._samples[_kind_of(made)] = made
+            samples = [self._samples[kind] for kind in sorted(self._samples)]
+        digest = hmac.digest(self._secret, name.encode(errors="replace"), "sha256")
+        self.verify(password, samples[int.from_bytes(digest[:8], "big") % len(samples)])
+
+    def _take_sample(self, hash_str: str | bytes) -> None:
+        text = hash_str.decode(errors="replace") if isinstance(hash_str, bytes) else hash_str
+        kind = _kind_of(text)
+        if kind in self._samples or not self.knows(text):
+            return
+        with self._lock:
+            if len(self._samples) < _MOST_KINDS:
+                self._samples[kind] = text
+
+
+def _kind_of(hash_str: str) -> str:
+    """Return what the time of a check depends on: the scheme with its parameters."""
+    # Bcrypt has no sign between salt and sum.
+    return hash_str[:7] if hash_str.startswith("$2") else hash_str.rsplit("$", 2)[0]
 
 
 class HashingThreads:

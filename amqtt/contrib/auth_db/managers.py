@@ -189,19 +189,20 @@ class UserManager(_Manager):
 
         """
         found = await self.get_user_auth(username)
-        right, outdated = await self.check_password(found, plain_password)
+        right, outdated = await self.check_password(found, plain_password, username)
         if found is not None and outdated is not None:
             await self.replace_hash(found, outdated)
         return right
 
     async def check_password(
-        self, user: UserAuth | None, plain_password: str | bytes
+        self, user: UserAuth | None, plain_password: str | bytes, username: str = ""
     ) -> tuple[bool, str | None]:
         """Check a password, which takes the same time for an unknown user.
 
         Args:
             user: the user; None for one that is unknown.
             plain_password: the password.
+            username: by what name an unknown user was looked for.
 
         Returns:
             Whether it is right; and what the stored hash should be replaced by, or None.
@@ -209,7 +210,7 @@ class UserManager(_Manager):
         """
         schemes = self._schemes
         if user is None:
-            await self._threads.run(schemes.verify_nobody, plain_password)
+            await self._threads.run(schemes.verify_nobody, plain_password, username)
             return False, None
         return await self._threads.run(
             schemes.verify_and_update, plain_password, user._password_hash

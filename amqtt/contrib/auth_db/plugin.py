@@ -16,12 +16,14 @@ from amqtt.contrib.auth_db._hashing import HashSchemes
 from amqtt.contrib.auth_db.managers import TopicManager, UserManager
 from amqtt.contrib.auth_db.models import PasswordHasher
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.plugins.login_queue import TOO_MANY_LOGINS, LoginQueue, TooManyLoginsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from amqtt.contrib.auth_db.models import TopicAuth
     from amqtt.logs import LogLimiter
+    from amqtt.plugins.base import Decision
     from amqtt.session import Session
 
 __all__ = [
@@ -140,8 +142,9 @@ async def _nothing() -> None:
 class UserAuthDBPlugin(BaseAuthPlugin):
     """Admit the users of a table who know their password.
 
-    Hashes are checked in threads of low priority. What is stored with an older scheme is replaced
-    when its user logs in.
+    Hashes are checked in threads of low priority, a few at a time and in turn, see `LoginQueue`.
+    The name of an unknown user takes as long as that of a known one. What is stored with an older
+    scheme is replaced when its user logs in.
     """
 
     @dataclass
@@ -179,13 +182,14 @@ class UserAuthDBPlugin(BaseAuthPlugin):
             config.connection, pool_size=config.pool_size, schemes=schemes
         )
         self._asking = _Asking(self.context, self.peer_log, self._user_manager, _do_nothing)
+        self._queue = LoginQueue(self.peer_log)
 
     async def on_broker_pre_start(self) -> None:
         """Create the tables, if that is configured."""
         if self.context.config.sync_schema:
             await self._asking.prepare()
 
-    async def authenticate(self, *, session: Session) -> bool | None:
+    async def authenticate(self, *, session: Session) -> bool | Decision | None:
         """Check user name and password.
 
         Args:
@@ -193,7 +197,7 @@ class UserAuthDBPlugin(BaseAuthPlugin):
 
         Returns:
             Whether they are right; false without them. What `on_error` says when the database
-            does not answer.
+            does not answer; `TOO_MANY_LOGINS` when too many logins wait.
 
         """
         username, password = session.username, session.password
@@ -206,7 +210,11 @@ class UserAuthDBPlugin(BaseAuthPlugin):
         found = await self._asking.decide(lambda: self._user_manager.get_user_auth(username))
         if isinstance(found, _NoAnswer):
             return found.verdict
-        right, new_hash = await self._user_manager.check_password(found, password)
+        try:
+            async with self._queue.turn(session):
+                right, new_hash = await self._user_manager.check_password(found, password, username)
+        except TooManyLoginsError:
+            return TOO_MANY_LOGINS
         if found is not None and right and new_hash is not None:
             user, replacement = found, new_hash
             # The user is in, whatever becomes of the replacement.

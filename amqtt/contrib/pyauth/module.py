@@ -86,6 +86,10 @@ class AuthModule:
         """Tell whether the module has a function."""
         return self._functions[function] is not None
 
+    def waits(self, function: str) -> bool:
+        """Tell whether a function is a coroutine function, which occupies no thread."""
+        return inspect.iscoroutinefunction(self._functions[function])
+
     def _wait(self, future: Future[Any], what: str) -> Any:
         """Wait in the thread that makes the broker; there is nobody to serve yet."""
         done, _ = concurrent.futures.wait([future], self._timeout)

@@ -12,8 +12,10 @@ from amqtt.contexts import Action, BaseContext
 from amqtt.contrib.pyauth import mosquitto_auth
 from amqtt.contrib.pyauth.module import AuthModule
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.plugins.login_queue import TOO_MANY_LOGINS, LoginQueue, TooManyLoginsError
 
 if TYPE_CHECKING:
+    from amqtt.plugins.base import Decision
     from amqtt.session import Session
 
 _READ, _WRITE = mosquitto_auth.MOSQ_ACL_READ, mosquitto_auth.MOSQ_ACL_WRITE
@@ -79,6 +81,7 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         self._module = AuthModule(
             config.module, folder, config.threads, config.timeout, self.peer_log
         )
+        self._queue = LoginQueue(self.peer_log, config.threads)
         # What is a coroutine function waits for the event loop to run.
         self._is_ready = {
             "plugin_init": self._module.call_now("plugin_init", self._options),
@@ -115,14 +118,15 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
 
     # -- decisions
 
-    async def authenticate(self, *, session: Session) -> bool:
-        """Ask `unpwd_check`.
+    async def authenticate(self, *, session: Session) -> bool | Decision:
+        """Ask `unpwd_check`; as many logins at a time as there are threads, see `LoginQueue`.
 
         Args:
             session: what the client has sent in CONNECT.
 
         Returns:
-            What it says; False without a user name or a password in UTF-8.
+            What it says; False without a user name or a password in UTF-8, `TOO_MANY_LOGINS` when
+            too many logins wait.
 
         """
         identity = getattr(session.ssl_object, "psk_identity", None)
@@ -136,7 +140,14 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
                 "refused: a user name or a password in UTF-8 is missing",
             )  # fmt: skip
             return False
-        allowed = await self._check("unpwd_check", user, password)
+        if self._module.waits("unpwd_check"):
+            allowed = await self._check("unpwd_check", user, password)
+        else:
+            try:
+                async with self._queue.turn(session):
+                    allowed = await self._check("unpwd_check", user, password)
+            except TooManyLoginsError:
+                return TOO_MANY_LOGINS
         return self._told(user, allowed, "login of user %r", user)
 
     async def topic_filtering(
