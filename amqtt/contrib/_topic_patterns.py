@@ -53,13 +53,13 @@ def covers(
         client_id: what `%c` stands for, likewise.
 
     Returns:
-        Whether everything that matches `asked` matches `granted`. Wildcards at the start of the
-        granted filter cover nothing that starts with `$` (3.1.1: MQTT-4.7.2-1).
+        Whether everything that matches `asked` matches `granted`. Wildcards and placeholders at
+        the start of the granted filter cover nothing that starts with `$` (3.1.1: MQTT-4.7.2-1).
 
     """
     if filter_problem(granted) is not None:
         return False
-    if asked.startswith("$") and granted.startswith(("+", "#")):
+    if asked.startswith("$") and granted.startswith(("+", "#", USER, CLIENT)):
         return False
     values = {USER: username, CLIENT: client_id}
     levels = asked.split("/")

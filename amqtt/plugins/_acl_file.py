@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WILDCARDS = "+#"
+# What a name must not have that takes the place of one level of a topic.
+_STRUCTURE = "+#/"
 
 
 class AclFileError(Exception):
@@ -60,7 +62,8 @@ class AccessLists:
         """Tell whether a client may do something with a topic.
 
         Entries that forbid come first. As with mosquitto, the patterns allow nothing to a client
-        with a wildcard in its user name or client id.
+        whose user name or client id `is_unusable`. A pattern that begins with the name allows no
+        topic that begins with `$`.
 
         Args:
             access: what it wants to do.
@@ -75,14 +78,20 @@ class AccessLists:
         verdict = _decide(self.by_user.get(user, ()), access, topic)
         if verdict is not None or not self.patterns:
             return bool(verdict)
-        if any(character in _WILDCARDS for character in (user or "") + client_id):
+        if is_unusable(user) or is_unusable(client_id):
             return False
         filled = [
             Entry(each.access, _fill(each.filter, user, client_id))
             for each in self.patterns
-            if user is not None or "%u" not in each.filter
+            if (user or "%u" not in each.filter)
+            and not (topic.startswith("$") and each.filter.startswith(("%u", "%c")))
         ]
         return bool(_decide(filled, access, topic))
+
+
+def is_unusable(name: str | None) -> bool:
+    """Tell whether a name would reach beyond its place in a pattern."""
+    return name is not None and any(character in _STRUCTURE for character in name)
 
 
 def _decide(entries: list[Entry] | tuple[()], access: Access, topic: str) -> bool | None:

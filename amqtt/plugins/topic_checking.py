@@ -6,6 +6,7 @@ In a broker the engine does the work of these classes, though not of subclasses.
 from __future__ import annotations
 
 import asyncio
+import logging
 import warnings
 import weakref
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._topics import describe_topic, topic_filter_problem
 from amqtt.contexts import Action, BaseContext
-from amqtt.plugins._acl_file import Access, AclFile, AclFileError
+from amqtt.plugins._acl_file import Access, AclFile, AclFileError, is_unusable
 from amqtt.plugins.base import BaseTopicPlugin
 
 if TYPE_CHECKING:
@@ -196,14 +197,23 @@ class TopicAccessControlListPlugin(BaseTopicPlugin):
         if self._file is not None:
             self._read_changes()
             access = _ACCESS_OF.get(action)
-            return access is None or self._file.lists.allows(
-                access, topic, session.username, session.client_id or ""
-            )
+            return access is None or self._is_allowed(self._file, access, topic, session)
         table = self._tables[action]
         if table is None:
             return True
         user: Any = session.username if session.username is not None else _ANONYMOUS
         return any(self.topic_ac(topic, allowed) for allowed in table.get(user) or ())
+
+    def _is_allowed(self, file: AclFile, access: Access, topic: str, session: Session) -> bool:
+        user, client_id = session.username, session.client_id or ""
+        allowed = file.lists.allows(access, topic, user, client_id)
+        if not allowed and file.lists.patterns and (is_unusable(user) or is_unusable(client_id)):
+            self.peer_log.log(
+                logging.WARNING, "clients whose name no pattern is for", client_id,
+                "Client '%s' of user '%s' gains nothing by patterns, because of '+', '#' or '/' in"
+                " its user name or client id", client_id, user,
+            )  # fmt: skip
+        return allowed
 
 
 def _check_table(name: str, table: Acl | None) -> None:

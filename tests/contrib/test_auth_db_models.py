@@ -62,6 +62,20 @@ def test_what_a_filter_covers(granted: str, asked: str, expected: bool) -> None:
     assert (asked in [AllowedTopic("elsewhere"), allowed]) is expected
 
 
+@pytest.mark.parametrize("name", ["a/b", "+", "#", "$SYS", "a/#"])
+@pytest.mark.parametrize("place", ["%u", "%c"])
+def test_a_name_reaches_no_topic_of_others(name: str, place: str) -> None:
+    names = {
+        "username": "other",
+        "client_id": "other",
+        {"%u": "username"}.get(place, "client_id"): name,
+    }
+    allowed = AllowedTopic(f"{place}/#"), AllowedTopic(f"x/{place}/#")
+    for topic in ("a/b", "a/b/c", "a/#", "+/c", "#", "$SYS/x"):
+        assert not allowed[0].matches(topic, **names), topic
+        assert not allowed[1].matches(f"x/{topic}", **names) or (name, topic) == ("$SYS", "$SYS/x")
+
+
 @pytest.mark.parametrize(
     ("granted", "asked", "user", "client", "expected"),
     [
@@ -82,7 +96,7 @@ def test_what_a_filter_covers(granted: str, asked: str, expected: bool) -> None:
         ("%c", "%u", "bob", "%u", True),  # what a name holds is no placeholder
         ("%u", "bob", "%c", "bob", False),
         ("x%u", "xbob", "bob", "c", False),  # not the whole level
-        ("%u", "$bob", "$bob", "c", True),
+        ("%u", "$bob", "$bob", "c", False),  # topics with $ are the server's
     ],
 )
 def test_placeholders_are_compared_as_whole_levels(

@@ -74,12 +74,22 @@ def test_clients_without_user_name() -> None:
     assert allowed(text, "b", user=None) == ""
 
 
-@pytest.mark.parametrize(("user", "client_id"), [("+", "c"), ("u", "#"), ("a+b", "c")])
-def test_a_name_with_wildcards_gains_nothing(user: str, client_id: str) -> None:
+@pytest.mark.parametrize(
+    ("user", "client_id"),
+    [("+", "c"), ("u", "#"), ("a+b", "c"), ("a/b", "c"), ("u", "/"), ("u", "a/b")],
+)
+def test_a_name_with_structure_gains_nothing(user: str, client_id: str) -> None:
     text = f"pattern a/%u\npattern b/%c\npattern read all\nuser {user}\ntopic own"
     for topic in ("a/x", f"a/{user}", "b/x", "all"):
         assert allowed(text, topic, user, client_id) == ""
     assert allowed(text, "own", user, client_id) == "rw"
+
+
+@pytest.mark.parametrize("pattern", ["pattern %c/#", "pattern %u/#"])
+def test_a_name_does_not_reach_the_topics_of_the_server(pattern: str) -> None:
+    assert allowed(pattern, "$SYS/broker", user="$SYS", client_id="$SYS") == ""
+    assert allowed(pattern, "name/x", user="name", client_id="name") == "rw"
+    assert allowed("pattern read $SYS/%c", "$SYS/name", user="u", client_id="name") == "r"
 
 
 def test_placeholders_in_names_stay_what_they_are() -> None:

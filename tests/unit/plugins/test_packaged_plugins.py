@@ -299,3 +299,24 @@ def test_values_that_sys_topics_do_not_have() -> None:
 def test_sqlite_plugin_does_nothing() -> None:
     with pytest.warns(DeprecationWarning, match="SessionDBPlugin"):
         SQLitePlugin(context(SQLitePlugin.Config()))
+
+
+async def test_names_that_no_pattern_is_for_are_logged_seldom(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "rights"
+    path.write_text("pattern a/%c/#\n")
+    plugin = TopicAccessControlListPlugin(
+        context(TopicAccessControlListPlugin.Config(acl_file=path))
+    )
+    session = session_of("u")
+    caplog.clear()
+    for n in range(100):
+        session.client_id = f"x/\n{n}"
+        asked = {"session": session, "topic": "a/x/y", "action": Action.PUBLISH}
+        assert await plugin.topic_filtering(**asked) is False
+    assert 1 <= len(caplog.records) < 60
+    assert caplog.records[0].getMessage() == (
+        "Client 'x/\\x0a0' of user 'u' gains nothing by patterns, because of '+', '#' or '/' in its"
+        " user name or client id"
+    )
