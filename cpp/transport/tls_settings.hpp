@@ -40,8 +40,8 @@ class tls_settings_error : public std::invalid_argument {
     using std::invalid_argument::invalid_argument;
 };
 
-// Reads the files of a listener. Throws tls_settings_error; returns sentences about what can be used
-// and yet keeps peers from connecting, as a certificate that has expired, or may do so.
+// Reads the files of a listener. Throws tls_settings_error; returns sentences about what can be
+// used and yet keeps peers from connecting, as a certificate that has expired, or may do so.
 std::vector<std::string> check_tls(const tls_settings& settings);
 
 }  // namespace amqtt

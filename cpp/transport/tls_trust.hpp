@@ -27,7 +27,8 @@ void trust(SSL_CTX* context, const tls_authorities& authorities);
 // Returns warnings: lists that have expired, with which their authority's certificates are refused.
 std::vector<std::string> check_revocations(SSL_CTX* context, const std::string& path);
 
-// What OpenSSL is to call at the end of each check of a certificate, for check_revocations() to work.
+// What OpenSSL is to call at the end of each check of a certificate, so that check_revocations()
+// works as described.
 int excuse_missing_lists(int accepted, X509_STORE_CTX* check) noexcept;
 
 }  // namespace amqtt

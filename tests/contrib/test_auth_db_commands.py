@@ -12,6 +12,7 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -101,6 +102,31 @@ def test_users(files: Files) -> None:
     assert removed.returncode == 0
     assert "Success: 'bob' was removed." in removed.stderr
     assert json.loads(files.users("list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("name", ["eve\nroot", "eve\u2028root", "root\u00a0", " root"])
+def test_names_that_look_like_others(name: str, files: Files) -> None:
+    """They are refused; those of before do not forge lines, and can be removed."""
+    for refused in (
+        files.users("add", "-c", name, answers="secret\n"),
+        files.topics("add", "-c", name, "-a", "publish", "a"),
+    ):
+        assert refused.returncode == 1
+        assert "cannot be the name of a user" in refused.stderr
+    with contextlib.closing(sqlite3.connect(files.folder / "auth.db")) as database:
+        columns = "username, password_hash, publish_acl, subscribe_acl, receive_acl"
+        database.execute(
+            f"INSERT INTO user_auth ({columns}) VALUES (?, 'x', '[]', '[]', '[]')", (name,)
+        )
+        database.commit()
+    lines = files.users("list").stderr.split("\n")
+    assert len(lines) == 2
+    assert "\u2028" not in lines[0]
+    table = files.users("list", "--table").stdout
+    assert "\u2028" not in table
+    assert len(table.splitlines()) == 5
+    assert json.loads(files.users("list", "--json").stdout)[0]["username"] == name
+    assert files.users("rm", "-c", name, answers="y\n").returncode == 0
 
 
 def test_passwords_are_those_that_were_asked_for(files: Files) -> None:

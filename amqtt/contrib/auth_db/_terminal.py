@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from amqtt.logs import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,5 +59,5 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-
-    return Text("\n".join(value) if isinstance(value, list) else str(value))
+    lines = value if isinstance(value, list) else [value]
+    return Text("\n".join(printable(each) for each in lines))

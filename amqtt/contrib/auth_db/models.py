@@ -13,6 +13,7 @@ from amqtt.contexts import Action
 from amqtt.contrib._json_column import DataClassListJSON
 from amqtt.contrib._topic_patterns import covers
 from amqtt.contrib.auth_db._hashing import HashSchemes
+from amqtt.logs import printable
 
 __all__ = ["AllowedTopic", "Base", "PasswordHasher", "TopicAuth", "UserAuth"]
 
@@ -73,8 +74,8 @@ class AllowedTopic:
         return self.topic
 
     def __repr__(self) -> str:
-        """Return the filter."""
-        return self.topic
+        """Return the filter, as it may stand in a line of a log."""
+        return printable(self.topic)
 
 
 class PasswordHasher:
@@ -218,7 +219,7 @@ class UserAuth(Base):
 
     def __str__(self) -> str:
         """Return name and hash."""
-        return f"'{self.username}' with password hash: {self._password_hash}"
+        return f"'{printable(self.username)}' with password hash: {self._password_hash}"
 
 
 class TopicAuth(Base):
@@ -258,6 +259,6 @@ class TopicAuth(Base):
     def __str__(self) -> str:
         """Return the name and the three lists."""
         return (
-            f"'{self.username}':\n\tpublish: {self.publish_acl}, "
+            f"'{printable(self.username)}':\n\tpublish: {self.publish_acl}, "
             f"subscribe: {self.subscribe_acl}, receive: {self.receive_acl}\n"
         )
