@@ -64,13 +64,14 @@ class ConnectionConfig(Dictable):
 
     """
 
-    uri: str | None = "mqtt://127.0.0.1:1883"
+    # What may have a password is not shown: where a configuration is shown, it is logged.
+    uri: str | None = field(default="mqtt://127.0.0.1:1883", repr=False)
     cafile: str | Path | None = None
     capath: str | Path | None = None
     cadata: str | None = None
     certfile: str | Path | None = None
     keyfile: str | Path | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     alpn: str | None = None
     crlfile: str | Path | None = None
 
@@ -123,7 +124,7 @@ class WillConfig(Dictable):
     """
 
     topic: str
-    message: str | bytes
+    message: str | bytes = field(repr=False)
     qos: int | None = QOS_0
     retain: bool | None = False
     properties: dict[str, Any] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from amqtt._bridge import EngineError
 from amqtt._client_store import SessionStore, StoredState, subscription_changes
 from amqtt.errors import ClientError
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -267,9 +268,9 @@ class SessionJournal:
         if error is None:
             code = done.result()[1]
             if code >= _FIRST_FAILURE:
-                _logger.warning("A message for '%s' was refused: 0x%02X", topic, code)
+                _logger.warning("A message for '%s' was refused: 0x%02X", printable(topic), code)
         elif isinstance(error, EngineError) and error.errno in (errno.EMSGSIZE, errno.ENOBUFS):
-            _logger.warning("A message for '%s' could not be sent: %s", topic, error)
+            _logger.warning("A message for '%s' could not be sent: %s", printable(topic), error)
         # Else the connection is gone for good, and the message is in the file.
 
     async def wait_stored(self, ticket: int, answer: asyncio.Future[Any]) -> None:

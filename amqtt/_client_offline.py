@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from amqtt.errors import ClientError
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -119,4 +120,6 @@ class OfflineQueue:
                 self.messages.popleft()
                 self._bytes -= len(topic) + len(payload)
                 if isinstance(outcome, BaseException):
-                    _logger.warning("A message for '%s' could not be sent: %s", topic, outcome)
+                    _logger.warning(
+                        "A message for '%s' could not be sent: %s", printable(topic), outcome
+                    )

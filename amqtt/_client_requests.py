@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from amqtt.errors import ClientError
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,7 +145,7 @@ def _own_topic(client_id: str, information: str | None) -> str:
 async def _subscribe(client: MQTTClient, topic: str) -> None:
     codes, _ = await client._request("subscribe", [(topic, _OPTIONS)], None)
     if codes[0] >= _FIRST_FAILURE:
-        msg = f"The broker refuses the subscription to the response topic '{topic}'"
+        msg = f"The broker refuses the subscription to the response topic '{printable(topic)}'"
         raise ClientError(msg)
 
 

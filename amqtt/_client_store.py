@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amqtt.errors import SessionFileError
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -175,7 +176,8 @@ class SessionStore:
         owner = run("SELECT client_id FROM client").fetchone()[0]
         if owner != client_id:
             msg = (
-                f"The session file '{self.path}' is that of client '{owner}', not '{client_id}': "
+                f"The session file '{self.path}' is that of client '{printable(owner)}', not "
+                f"'{printable(client_id)}': "
                 f"each client needs its own"
             )
             raise SessionFileError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._topics import topic_filter_problem
 from amqtt.errors import ClientError
+from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 
 if TYPE_CHECKING:
@@ -109,15 +110,16 @@ def engine_filters(
         one = each if isinstance(each, Subscription) else Subscription(*each)
         check_filter_text(one.topic)
         if one.qos not in (QOS_0, QOS_1, QOS_2):
-            msg = f"QoS {one.qos!r} for '{one.topic}' is out of range: must be 0, 1 or 2"
+            msg = f"QoS {one.qos!r} for '{printable(one.topic)}' is out of range: must be 0, 1 or 2"
             raise ClientError(msg)
         if one.has_options and not has_options:
-            msg = f"Options of the subscription to '{one.topic}' need protocol_version 5"
+            msg = f"Options of the subscription to '{printable(one.topic)}' need protocol_version 5"
             raise ClientError(msg)
         if has_options and one.topic.startswith("$share/"):
             _check_share(one.topic)
         if one.no_local and one.topic.startswith("$share/"):
-            msg = f"[MQTT-3.8.3-4] '{one.topic}' is a shared subscription: no_local is not for it"
+            shown = printable(one.topic)
+            msg = f"[MQTT-3.8.3-4] '{shown}' is a shared subscription: no_local is not for it"
             raise ClientError(msg)
         options = (one.qos, one.no_local, one.retain_as_published, one.retain_handling)
         filters.append((one.topic, options))
@@ -131,7 +133,7 @@ def _check_share(topic_filter: str) -> None:
     """Refuse a shared subscription without the name of its group, or without a filter."""
     _, name, *rest = topic_filter.split("/", 2)
     if not name or not rest or not rest[0] or "+" in name or "#" in name:
-        msg = f"[MQTT-4.8.2-1] '{topic_filter}' is none of the form $share/name/filter"
+        msg = f"[MQTT-4.8.2-1] '{printable(topic_filter)}' is none of the form $share/name/filter"
         raise ClientError(msg)
 
 

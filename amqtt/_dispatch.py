@@ -39,6 +39,7 @@ from amqtt._plugin_calls import PluginCalls
 from amqtt._verdicts import Verdict
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
+from amqtt.logs import printable
 from amqtt.mqtt import packet_from_bytes
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ class BrokerDispatch:
         try:
             packet = packet_from_bytes(data, version)
         except Exception as error:  # the engine closes the connection of whoever sent that
-            logger.debug("A packet of client '%s' is malformed: %s", client_id, error)
+            logger.debug("A packet of client '%s' is malformed: %s", printable(client_id), error)
             return
         event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
         if client_id is None:
@@ -283,7 +284,7 @@ class BrokerDispatch:
             logger.warning(
                 "A subscriber inside the process does not keep up: messages are dropped, the first"
                 " one of topic '%s'",
-                message.topic,
+                printable(message.topic),
             )
 
     # -- decisions

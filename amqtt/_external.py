@@ -14,6 +14,8 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from amqtt.logs import printable
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Coroutine
@@ -108,7 +110,7 @@ class ExternalConnections:
             if peer is None:
                 logger.info("Listener '%s' refuses a connection: its peer is not known", listener)
                 return
-            who = f"{peer[0]}:{peer[1]} on listener '{listener}'"
+            who = f"{printable(peer[0])}:{peer[1]} on listener '{listener}'"
             tls = writer.get_ssl_info()
             number = next(self._numbers)
             ours, theirs = socket.socketpair()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from amqtt.errors import ClientError
@@ -32,9 +32,9 @@ class Target:
     host: str
     port: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     path: str
-    uri: str
+    uri: str = field(repr=False)
 
     @property
     def is_encrypted(self) -> bool:
@@ -104,7 +104,7 @@ def parse_uri(uri: str) -> Target:
         return Target(_UNIX, "", 0, username, password, unquote(parts.path), uri)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         msg = (
-            f"'{_hide_password(uri)}' is no URI of a broker: expected scheme://host[:port] with "
+            f"'{hide_password(uri)}' is no URI of a broker: expected scheme://host[:port] with "
             "the scheme mqtt, mqtts, ws or wss, or unix:///path"
         )
         raise ClientError(msg)
@@ -117,6 +117,16 @@ def parse_uri(uri: str) -> Target:
     return Target(parts.scheme, decode_zone(parts.hostname), port, username, password, path, uri)
 
 
-def _hide_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+def hide_password(uri: str) -> str:
+    """Return a URI as it may be logged: with `***` in the place of its password.
+
+    Args:
+        uri: the URI; it need not be a valid one.
+
+    """
+    before, at, behind = uri.rpartition("@")
+    if not at:
+        return uri
+    scheme = before[: before.find("//") + 2] if "//" in before else ""
+    name, colon, _ = before.removeprefix(scheme).partition(":")
+    return f"{scheme}{name}:***@{behind}" if colon else uri

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from amqtt._states import StateMachine
 from amqtt.errors import AMQTTError
+from amqtt.logs import printable
 from amqtt.mqtt.puback import PubackPacket
 from amqtt.mqtt.pubcomp import PubcompPacket
 from amqtt.mqtt.publish import PublishPacket
@@ -432,7 +433,7 @@ class Session:
 
     def __repr__(self) -> str:
         """Name the client and the state."""
-        return f"Session(clientId={self.client_id}, state={self.transitions.state})"
+        return f"Session(clientId={printable(self.client_id)}, state={self.transitions.state})"
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the queues: they may belong to a running event loop."""

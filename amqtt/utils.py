@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from amqtt._yaml import load_yaml
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from amqtt.session import Session
@@ -37,7 +38,7 @@ def format_client_message(
 
     """
     if session is not None:
-        return f"(client id={session.client_id})"
+        return f"(client id={printable(session.client_id)})"
     if address is not None and port is not None:
         return f"(client @={address}:{port})"
     return "(unknown client)"

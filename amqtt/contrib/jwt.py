@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -75,7 +75,7 @@ class UserAuthJwtPlugin(BaseAuthPlugin):
 
         """
 
-        secret_key: str
+        secret_key: str = field(repr=False)
         user_claim: str
         algorithm: str = Algorithms.HS256.value
 
@@ -139,7 +139,7 @@ class TopicAuthJwtPlugin(BaseTopicPlugin):
 
         """
 
-        secret_key: str
+        secret_key: str = field(repr=False)
         publish_claim: str
         subscribe_claim: str
         receive_claim: str

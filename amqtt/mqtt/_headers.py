@@ -21,6 +21,8 @@ from amqtt.mqtt._codes import PUBACK, PUBCOMP, PUBREC, PUBREL
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# Credentials travel in the first, and applications put tokens into the other.
+_SECRET_PROPERTIES = ("authentication_data", "user_property")
 _ACKNOWLEDGEMENTS = (PUBACK, PUBREC, PUBREL, PUBCOMP)
 
 StreamWriter = WriterAdapter | asyncio.StreamWriter
@@ -278,7 +280,7 @@ def _reason_and_properties(
 
 
 def version_5_repr(header: Any) -> str:
-    """Show what a header has of MQTT 5.0.
+    """Show what a header has of MQTT 5.0, but for what may be secret.
 
     Args:
         header: a variable header with the attribute `properties`.
@@ -289,4 +291,20 @@ def version_5_repr(header: Any) -> str:
     """
     reason_code = getattr(header, "reason_code", None)
     shown = f", reason_code={reason_code}" if reason_code is not None else ""
-    return shown + (f", properties={header.properties}" if header.properties is not None else "")
+    if header.properties is None:
+        return shown
+    properties = {
+        name: _Hidden() if name in _SECRET_PROPERTIES else value
+        for name, value in header.properties.items()
+    }
+    return f"{shown}, properties={properties}"
+
+
+def hidden(value: object) -> str:
+    """Show only whether there is a value: it may be a secret, and what is shown is logged."""
+    return "None" if value is None else "***"
+
+
+class _Hidden:
+    def __repr__(self) -> str:
+        return "***"

@@ -25,7 +25,8 @@ from amqtt.codecs_amqtt import (
     read_or_raise,
 )
 from amqtt.errors import AMQTTError, NoDataError
-from amqtt.mqtt._headers import read_properties, version_5_repr
+from amqtt.logs import printable
+from amqtt.mqtt._headers import hidden, read_properties, version_5_repr
 from amqtt.mqtt._parts import Flag, PartField, PropertiesField
 from amqtt.mqtt.packet import (
     CONNECT,
@@ -280,14 +281,15 @@ class ConnectPayload(MQTTPayload[ConnectVariableHeader]):
         return encoded
 
     def __repr__(self) -> str:
-        """Show the fields, but not the password.
+        """Show the fields, but neither the password nor the message of the will.
 
         The text begins with the name of the variable header's class: log readers expect it.
         """
         return (
-            f"ConnectVariableHeader(client_id={self.client_id}, will_topic={self.will_topic}, "
-            f"will_message={self.will_message!r}, username={self.username}, "
-            f"password={'***' if self.password is not None else None})"
+            f"ConnectVariableHeader(client_id={printable(self.client_id)}, "
+            f"will_topic={printable(self.will_topic)}, "
+            f"will_message={hidden(self.will_message)}, username={printable(self.username)}, "
+            f"password={hidden(self.password)})"
         )
 
 

@@ -22,6 +22,7 @@ from amqtt.codecs_amqtt import (
     read_or_raise,
 )
 from amqtt.errors import AMQTTError, MQTTError
+from amqtt.logs import printable
 from amqtt.mqtt._headers import read_properties, version_5_repr
 from amqtt.mqtt._parts import PartField, PropertiesField
 from amqtt.mqtt.packet import (
@@ -115,7 +116,7 @@ class PublishVariableHeader(MQTTVariableHeader):
     def __repr__(self) -> str:
         """Show topic and identifier."""
         return (
-            f"{type(self).__name__}(topic={self.topic_name}, "
+            f"{type(self).__name__}(topic={printable(self.topic_name)}, "
             f"packet_id={self.packet_id}{version_5_repr(self)})"
         )
 

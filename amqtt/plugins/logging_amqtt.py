@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt.contexts import BaseContext
 from amqtt.events import BrokerEvents
+from amqtt.logs import printable
 from amqtt.plugins.base import BasePlugin
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from amqtt.session import Session
 
+# Of a payload of megabytes the beginning will do.
+_LONGEST_PACKET = 8192
 _LOGGED_AT_INFO = (
     f"on_{BrokerEvents.CLIENT_CONNECTED}",
     f"on_{BrokerEvents.CLIENT_DISCONNECTED}",
@@ -56,7 +59,10 @@ class PacketLoggerPlugin(BasePlugin[BaseContext]):
     def _log(self, arrow: str, packet: Any, session: Session | None) -> None:
         if not self.context.logger.isEnabledFor(logging.DEBUG):
             return
+        shown = repr(packet)
+        if len(shown) > _LONGEST_PACKET:
+            shown = shown[:_LONGEST_PACKET] + "..."
         if session is None:
-            self.context.logger.debug("%s %r", arrow, packet)
+            self.context.logger.debug("%s %s", arrow, shown)
         else:
-            self.context.logger.debug("%s %s %r", session.client_id, arrow, packet)
+            self.context.logger.debug("%s %s %s", printable(session.client_id), arrow, shown)

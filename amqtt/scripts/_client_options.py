@@ -17,8 +17,10 @@ from urllib.parse import quote, urlsplit
 import typer
 
 from amqtt._hydrate import ConfigValueError
+from amqtt._uri import hide_password
 from amqtt.contexts import ClientConfig, WillConfig
 from amqtt.errors import ClientError, PluginError, PluginLoadError
+from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0, QOS_2
 from amqtt.scripts._common import explain, fail, load_config
 from amqtt.scripts._properties import properties_of
@@ -84,27 +86,27 @@ class ClientOptions:
     config_file: str | None = None
     client_id: str | None = None
     keep_alive: int | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     clean_session: bool = False
     ca_file: str | None = None
     ca_path: str | None = None
     ca_data: str | None = None
     will_topic: str | None = None
-    will_message: str | None = None
+    will_message: str | None = field(default=None, repr=False)
     will_qos: int = QOS_0
     will_retain: bool = False
-    extra_headers_json: str | None = None
+    extra_headers_json: str | None = field(default=None, repr=False)
     protocol_version: str | None = None
-    properties: list[str] = field(default_factory=list)
+    properties: list[str] = field(default_factory=list, repr=False)
     session_expiry: int | None = None
     unix: str | None = None
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     cert_file: str | None = None
     key_file: str | None = None
     insecure: bool = False
     tls_alpn: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, tool: str, context: typer.Context) -> Self:
@@ -254,7 +256,7 @@ class ClientOptions:
         """
         client = self._make_client(config)
         uri = self.uri(config)
-        logger.info("%s Connecting to broker", client.client_id)
+        logger.info("%s Connecting to broker", printable(client.client_id))
         try:
             await client.connect(
                 uri=uri,
@@ -267,14 +269,14 @@ class ClientOptions:
         except asyncio.CancelledError:  # what a cancelled connect raises is a ConnectError too
             raise
         except (ClientError, ValueError, OSError, asyncio.TimeoutError) as error:
-            shown = self.unix or self.url or config.connection.uri
+            shown = self.unix or hide_password(self.url or config.connection.uri or "")
             logger.critical("Connection to '%s' failed: %r", shown, error)
             fail(f"Connection failed: {explain(error)}")
         try:
             yield client
         finally:
             await client.disconnect(**self.properties_of("disconnect"))
-            logger.info("%s Disconnected from broker", client.client_id)
+            logger.info("%s Disconnected from broker", printable(client.client_id))
 
     def _make_client(self, config: ClientConfig) -> MQTTClient:
         # Imported here: help, version and the errors of a command line do not need the engine.

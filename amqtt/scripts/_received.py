@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from amqtt.logs import printable
 from amqtt.plugins import TopicMatcher
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Responder:
         copied = {name: properties[name] for name in ("correlation_data",) if name in properties}
         more: dict[str, Any] = {"properties": copied}
         await client.publish(topic, self._response(message), self._qos, False, **more)
-        logger.debug("Responded to '%s'", topic)
+        logger.debug("Responded to '%s'", printable(topic))
 
 
 @dataclass

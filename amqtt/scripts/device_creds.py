@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from amqtt.logs import printable
 from amqtt.scripts._app import make_app
 from amqtt.scripts._credentials import (
     REQUIRED,
@@ -54,7 +55,7 @@ def device_creds(
         country, org_name, device_id, cert.device_uri(uri, device_id), f"{device_id}.local"
     )
     cert.write_key_and_crt(key, cert.sign_csr(request, ca_key, ca_cert), device_id, folder)
-    logger.info("✅ Created: %s.crt and %s.key", device_id, device_id)
+    logger.info("✅ Created: %s.crt and %s.key", printable(device_id), printable(device_id))
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from amqtt.errors import ClientError, MQTTError
+from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
 from amqtt.scripts._app import DebugOption, VersionOption, make_app, run_app
@@ -359,7 +360,7 @@ def publisher_main(
 
     async def publish() -> None:
         async with client_options.connected(config) as client:
-            logger.info("%s Publishing to '%s'", client.client_id, topic)
+            logger.info("%s Publishing to '%s'", printable(client.client_id), printable(topic))
             if request:
                 await requests.send(client, source.messages())
                 return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from amqtt.errors import AMQTTError, ClientError, MQTTError
+from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0
 from amqtt.scripts import _options as options
 from amqtt.scripts._app import DebugOption, VersionOption, make_app, run_app
@@ -121,9 +122,9 @@ async def subscribe(client: MQTTClient, topics: list[Any], qos: int, **more: Any
     for wanted, code in zip(filters, codes, strict=False):
         topic = wanted[0] if isinstance(wanted, tuple) else wanted.topic
         if code >= _REFUSED:
-            logger.warning("The broker refused the subscription to '%s'", topic)
+            logger.warning("The broker refused the subscription to '%s'", printable(topic))
         else:
-            logger.info("%s Subscribed to '%s'", client.client_id, topic)
+            logger.info("%s Subscribed to '%s'", printable(client.client_id), printable(topic))
 
 
 async def keep_subscribed(client: MQTTClient, topics: list[Any], qos: int, **more: Any) -> None:

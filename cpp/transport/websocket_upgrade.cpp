@@ -46,11 +46,6 @@ bool is_key(std::string_view key) {
            key.find_first_not_of(digits) == key.size() - 2;
 }
 
-// Part of what a peer has sent, for the log.
-std::string shown(std::string_view text) {
-    return "'" + printable(text) + "'";
-}
-
 std::string_view path_of(std::string_view target) {
     return target.substr(0, target.find('?'));
 }
@@ -97,7 +92,7 @@ void websocket_upgrade::decide() {
     };
     const char* const subprotocol = choose_subprotocol(r);
     if (!settings_.path.empty() && path_of(view_of(r.target())) != settings_.path) {
-        refuse("404 Not Found", "path " + shown(path_of(view_of(r.target()))));
+        refuse("404 Not Found", "path '" + printable(path_of(view_of(r.target()))) + "'");
     } else if (!boost::beast::websocket::is_upgrade(r) || r.count(http::field::host) != 1) {
         refuse("400 Bad Request", "no WebSocket handshake");
     } else if (version != "13") {
@@ -107,7 +102,7 @@ void websocket_upgrade::decide() {
         refuse("400 Bad Request", "bad Sec-WebSocket-Key");
     } else if (!settings_.origins.empty() && !origin.empty() &&
                std::none_of(settings_.origins.begin(), settings_.origins.end(), is_origin)) {
-        refuse("403 Forbidden", "origin " + shown(view_of(origin)));
+        refuse("403 Forbidden", "origin '" + printable(view_of(origin)) + "'");
     } else if (subprotocol == nullptr) {
         refuse("400 Bad Request", "subprotocol 'mqtt' is not offered");
     } else {

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
 from amqtt.contrib._database_url import asynchronous_url
+from amqtt.contrib._driver_logs import keep_values_out_of_logs
 from amqtt.contrib.auth_db.models import Base
 from amqtt.logs import LogLimiter
 
@@ -46,7 +47,7 @@ class Database:
 
     def __init__(self, url: str, pool_size: int | None = None) -> None:
         """Prepare; nothing is opened yet."""
-        _keep_values_out_of_logs()
+        keep_values_out_of_logs()
         parsed = asynchronous_url(url)
         # What statements are given, hashes among it, does not belong into errors and logs.
         options: dict[str, Any] = {"hide_parameters": True}
@@ -81,13 +82,6 @@ class Database:
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
-
-
-def _keep_values_out_of_logs() -> None:
-    # At DEBUG it logs the values of statements, hashes among them; `amqtt -d` would switch that on.
-    driver = logging.getLogger("aiosqlite")
-    if driver.level == logging.NOTSET:
-        driver.setLevel(logging.INFO)
 
 
 class DatabaseGuard:

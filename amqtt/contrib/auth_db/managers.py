@@ -14,6 +14,7 @@ from amqtt.contrib.auth_db._database import Database
 from amqtt.contrib.auth_db._hashing import HashingThreads
 from amqtt.contrib.auth_db.models import AllowedTopic, Base, PasswordHasher, TopicAuth, UserAuth
 from amqtt.errors import MQTTError
+from amqtt.logs import printable
 from amqtt.utils import user_name_problem
 
 if TYPE_CHECKING:
@@ -316,7 +317,8 @@ class TopicManager(_Manager):
             row = await self._row(session, username)
             topics = row.get_topic_list(action)
             if removed not in topics:
-                msg = f"topic '{topic}' is not in the {Action(action).value} list of '{username}'"
+                of_whom = f"{Action(action).value} list of '{printable(username)}'"
+                msg = f"topic '{printable(topic)}' is not in the {of_whom}"
                 raise MQTTError(msg)
             topics = [each for each in topics if each != removed]
             _set_topics(row, action, topics)
@@ -349,10 +351,10 @@ def check_topic(topic: str, action: Action) -> None:
     """
     problem = filter_problem(topic)
     if problem is not None:
-        msg = f"'{topic[:60]}' is no topic filter: {problem}"
+        msg = f"'{printable(topic[:60])}' is no topic filter: {problem}"
         raise MQTTError(msg)
     if Action(action) is Action.PUBLISH and topic.startswith("$"):
-        msg = f"'{topic[:60]}': nobody may publish to topics that start with '$'"
+        msg = f"'{printable(topic[:60])}': nobody may publish to topics that start with '$'"
         raise MQTTError(msg)
 
 

@@ -218,8 +218,9 @@ class UserAuth(Base):
         return PasswordHasher().verify_strictly(plain_password, self._password_hash)
 
     def __str__(self) -> str:
-        """Return name and hash."""
-        return f"'{printable(self.username)}' with password hash: {self._password_hash}"
+        """Return the name and the kind of the hash, which itself is a secret."""
+        kind = self._password_hash.split("$", 2)[1:2] or ["unknown"]
+        return f"'{printable(self.username)}' with password hash: ${kind[0]}$***"
 
 
 class TopicAuth(Base):

@@ -55,7 +55,7 @@ class OnError(StrEnum):
 class _DatabaseConfig:
     """The options of both plugins."""
 
-    connection: str
+    connection: str = field(repr=False)
     sync_schema: bool = False
     on_error: OnError = OnError.DENY
     timeout: int | float = 5

@@ -14,6 +14,7 @@ from amqtt.contrib.auth_db import _commands as options
 from amqtt.contrib.auth_db._commands import connection_of, fail, run
 from amqtt.contrib.auth_db.managers import TopicManager, check_topic
 from amqtt.contrib.auth_db.models import AllowedTopic, TopicAuth
+from amqtt.logs import printable
 
 __all__ = ["Action", "DBType", "TopicManager", "topic_app"]
 
@@ -101,7 +102,12 @@ def add_topic_allowance(
 
     if not run(logger, add):
         fail(logger, f"Topic '{topic}' already exists for '{action.value}'.")
-    logger.info("Success: topic '%s' added to %s for '%s'", topic, action.value, client_id)
+    logger.info(
+        "Success: topic '%s' added to %s for '%s'",
+        printable(topic),
+        action.value,
+        printable(client_id),
+    )
 
 
 @topic_app.command("rm")
@@ -122,4 +128,9 @@ def remove_topic_allowance(
             f"Error: topic '{topic}' not in the {action.value} allow list for {client_id}.",
         )
     run(logger, lambda: manager.remove_allowed_topic(client_id, topic, action))
-    logger.info("Success: removed topic '%s' from %s for '%s'", topic, action.value, client_id)
+    logger.info(
+        "Success: removed topic '%s' from %s for '%s'",
+        printable(topic),
+        action.value,
+        printable(client_id),
+    )

@@ -12,6 +12,7 @@ from amqtt.contrib.auth_db import _commands as options
 from amqtt.contrib.auth_db._commands import connection_of, fail, run
 from amqtt.contrib.auth_db.managers import UserManager
 from amqtt.contrib.auth_db.models import UserAuth
+from amqtt.logs import printable
 
 __all__ = ["DBType", "UserManager", "user_app"]
 
@@ -97,7 +98,7 @@ def remove_user_auth(ctx: typer.Context, client_id: options.ClientOption) -> Non
         raise typer.Exit
     if run(logger, lambda: ctx.obj.delete_user_auth(client_id)) is None:
         fail(logger, f"Error: client '{client_id}' does not exist.")
-    logger.info("Success: '%s' was removed.", client_id)
+    logger.info("Success: '%s' was removed.", printable(client_id))
 
 
 @user_app.command("pwd")
@@ -105,4 +106,4 @@ def change_password(ctx: typer.Context, client_id: options.ClientOption) -> None
     """Change the password of a user; it is asked for."""
     password = _ask_password("Enter the client's new password")
     run(logger, lambda: ctx.obj.update_user_auth_password(client_id, password))
-    logger.info("Success: client '%s' password updated.", client_id)
+    logger.info("Success: client '%s' password updated.", printable(client_id))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from amqtt.contrib.persistence.models import StoredMessage, StoredSession
 from amqtt.errors import MQTTError, PluginError
+from amqtt.logs import printable
 from amqtt.session import RetainedApplicationMessage
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ async def _restore_session(context: Any, stored: StoredSession) -> None:
         try:
             await context.add_subscription(stored.client_id, subscription.topic, subscription.qos)
         except MQTTError:
-            context.logger.exception("A subscription of '%s' cannot be restored", stored.client_id)
+            context.logger.exception(
+                "A subscription of '%s' cannot be restored", printable(stored.client_id)
+            )
     session = context.get_session(stored.client_id)
     session.clean_session = stored.clean_session
     session.will_flag = stored.will_flag

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from amqtt.contrib._compat import StrEnum
 from amqtt.contrib._database_url import asynchronous_url
+from amqtt.contrib._driver_logs import keep_values_out_of_logs
 from amqtt.contrib.persistence import models
 from amqtt.contrib.persistence.amqtt_restore import restore_as_amqtt
 from amqtt.contrib.persistence.damage import problem_of, set_aside
@@ -92,7 +94,7 @@ class SessionDBPlugin(BaseStoragePlugin):
 
         """
 
-        connection: str | None = None
+        connection: str | None = field(default=None, repr=False)
         file: str | Path | None = None
         clear_on_shutdown: bool = True
         durable: bool = True
@@ -137,6 +139,7 @@ class SessionDBPlugin(BaseStoragePlugin):
         super().__init__(context)
         self.durable = self.config.durable
         self.commit_delay = self.config.commit_delay
+        keep_values_out_of_logs()
         url = asynchronous_url(self.config.connection)
         self._file: Path | None = None
         options: dict[str, Any] = {"hide_parameters": True}
@@ -344,7 +347,10 @@ class SessionDBPlugin(BaseStoragePlugin):
         """Store a subscription, in place of another of the same filter."""
         session = self.context.get_session(client_id)  # type: ignore[attr-defined]
         if session is None:
-            self.context.logger.warning("'%s' is subscribing but doesn't have a session", client_id)
+            self.peer_log.log(
+                logging.WARNING, "subscriptions without a session", client_id,
+                "'%s' is subscribing but doesn't have a session", client_id,
+            )  # fmt: skip
             return
         if session.clean_session:
             return

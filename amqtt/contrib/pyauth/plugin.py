@@ -50,7 +50,7 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
 
         module: str
         module_folder: str | Path | None = None
-        options: dict[str, Any] = field(default_factory=dict)
+        options: dict[str, Any] = field(default_factory=dict, repr=False)
         threads: int = 1
         timeout: int | float = 10
         verdict_ttl: int | float = 0
