@@ -99,8 +99,10 @@ class LoginQueue:
         try:
             await place
         except asyncio.CancelledError:
-            if not place.done() or place.cancelled():
-                self._remove(address, user, place)
+            if place.cancelled():
+                # Since then it may have been left out already, when its turn came.
+                if place in self._waiting.get(address, {}).get(user, ()):
+                    self._remove(address, user, place)
             elif place.exception() is None:  # it had its turn
                 self._free += 1
                 self._give_turns()

@@ -165,6 +165,21 @@ async def test_a_turn_that_comes_with_the_cancellation_is_handed_on() -> None:
     await crowd.end_all()
 
 
+async def test_all_are_given_up_at_once() -> None:
+    crowd = Crowd(slots=2)
+    for n in range(10):
+        await crowd.come(str(n), "192.0.2.1", "u")
+    for task in crowd.tasks:  # those that have their turn as well
+        task.cancel()
+    results = await asyncio.gather(*crowd.tasks, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in results)
+    assert len(crowd.queue) == 0
+    crowd._ends.clear()
+    await crowd.come("next", "192.0.2.1", "u")
+    assert crowd.served == ["0", "1", "next"]
+    await crowd.end_all()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
