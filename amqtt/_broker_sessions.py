@@ -27,6 +27,18 @@ class BrokerSession(Session):
         super().__init__()
         self.client_id = client_id
         self._engine: EngineSource | None = engine
+        # The login whose client is described, and the user name that the engine knows it by.
+        self.login = 0
+        self.owner: str | None = None
+
+    def snapshot(self) -> BrokerSession:
+        """Return a session that stays as this one is now, whoever logs in meanwhile.
+
+        `attributes` and the messages that wait are those of this one.
+        """
+        copied = BrokerSession.__new__(BrokerSession)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
     def _facts(self) -> dict[str, Any] | None:
         engine = self._engine() if self._engine is not None else None
@@ -69,7 +81,8 @@ class BrokerSession(Session):
     def fill(self, facts: dict[str, Any]) -> None:
         """Take what the engine knows of the client."""
         self.client_id = facts["client_id"]
-        self.username = facts["username"]
+        self.username = self.owner = facts["username"]
+        self.login = facts["login"]
         if not facts["listener"]:  # it is away: nothing is known of a connection
             return
         self.remote_address = facts["address"]
@@ -202,13 +215,17 @@ class SessionRegistry:
         """Return the session of a client that was admitted."""
         candidate = self._candidates.pop(ticket, None) or self._make(facts)
         known = self._sessions.get(facts["client_id"]) if resumed else None
+        if known is not None and known.owner != facts["username"]:
+            known = None  # what plugins have noted of one user is not another's
         session = known or candidate
         if known is not None:
             self._fill(known, facts)
             known.is_anonymous = candidate.is_anonymous
-            known.attributes.update(candidate.attributes)
+            # Snapshots keep the ones before.
+            known.attributes = {**known.attributes, **candidate.attributes}
         else:
-            session.username = facts["username"]
+            session.username = session.owner = facts["username"]
+            session.login = facts["login"]
         session.parent = 1 if resumed else 0
         session.set_connected(True)
         self._sessions[facts["client_id"]] = session
@@ -268,6 +285,26 @@ class SessionRegistry:
         """Return the session that an event is about, though it may be over by now."""
         known = self.get(client_id) or self.recent(client_id)
         return known or BrokerSession(self._engine, client_id)
+
+    def asker(self, client_id: str, login: int, user_name: str | None) -> BrokerSession:
+        """Return the session of a client as it was when the engine asked about it.
+
+        Args:
+            client_id: the client.
+            login: the login that had the session then.
+            user_name: the user of that login.
+
+        Returns:
+            The session of that login, and never that of one behind it.
+
+        """
+        session = self.recent(client_id) or self.get(client_id)
+        if session is not None and session.login == login:
+            return session
+        session = BrokerSession(self._engine, client_id)
+        session.login, session.username, session.owner = login, user_name, user_name
+        session.is_anonymous = self._marks_anonymous and not user_name
+        return session
 
 
 class LocalSubscription:

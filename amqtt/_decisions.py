@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from amqtt._bridge import call_if_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Hashable
 
     from amqtt._verdicts import Verdict
 
@@ -25,6 +25,11 @@ class _Engine(Protocol):
     def topic_decided(
         self, ticket: int, allowed: bool, code: int, reason: str, ttl: float
     ) -> None: ...
+
+
+class _NotBegun(NamedTuple):
+    task: asyncio.Task[None]
+    decision: Coroutine[Any, Any, None]
 
 
 class RunningDecisions:
@@ -46,21 +51,50 @@ class RunningDecisions:
         self._ended = weakref.WeakMethod(ended)
         # When each has to be made; the oldest come first.
         self._due: dict[asyncio.Task[None], float] = {}
+        # Decisions that nobody has begun to make, by key.
+        self._not_begun: dict[Hashable, _NotBegun] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         """Return how many decisions are being made."""
         return len(self._due)
 
-    def start(self, decision: Coroutine[Any, Any, None]) -> None:
-        """Run a decision; when its time is over, it is cancelled."""
-        task = self._loop.create_task(self._run(decision))
+    def start(self, decision: Coroutine[Any, Any, None], key: Hashable = None) -> None:
+        """Run a decision; when its time is over, it is cancelled.
+
+        Args:
+            decision: what makes it.
+            key: its name for `withdraw`; None means that it has none.
+
+        """
+        task = self._loop.create_task(self._run(decision, key))
         self._due[task] = self._loop.time() + self._timeout
+        if key is not None:
+            self._not_begun[key] = _NotBegun(task, decision)
         if self._timer is None:
             self._watch(self._timeout)
 
+    def withdraw(self, key: Hashable) -> bool:
+        """Forget a decision that is wanted no more, unless plugins were asked already.
+
+        What plugins have begun is left to them: being cancelled costs some of them a connection.
+
+        Returns:
+            Whether it is forgotten: nothing of the decision has run, nor will.
+
+        """
+        found = self._not_begun.pop(key, None)
+        if found is None:
+            return False
+        found.task.cancel()
+        found.decision.close()
+        self._due.pop(found.task, None)
+        return True
+
     def cancel_all(self) -> None:
         """Cancel all decisions."""
+        for key in list(self._not_begun):
+            self.withdraw(key)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -68,8 +102,10 @@ class RunningDecisions:
         for task in due:
             task.cancel()
 
-    async def _run(self, decision: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, decision: Coroutine[Any, Any, None], key: Hashable) -> None:
         # All in the task itself: a callback at its end would cost another turn of the loop.
+        if key is not None:
+            self._not_begun.pop(key, None)
         try:
             await decision
         except Exception:
@@ -112,18 +148,29 @@ class TopicAnswers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin without verdicts."""
         self._loop = loop
-        self.engine: _Engine | None = None
+        self._engine: _Engine | None = None
         self.will_be_flushed = False
         # What is allowed without further ado, by the seconds for which that holds.
         self._allowed: dict[float, list[int]] = {}
         self._count = 0
 
+    @property
+    def engine(self) -> _Engine | None:
+        """Who gets the verdicts."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: _Engine | None) -> None:
+        # What was collected answers questions of the engine before.
+        self._engine = engine
+        self._allowed, self._count = {}, 0
+
     def add(self, ticket: int, verdict: Verdict, ttl: float) -> None:
         """Take a verdict."""
-        if self.engine is None:
+        if self._engine is None:
             return
         if not verdict.allowed:
-            self.engine.topic_decided(ticket, False, verdict.code, verdict.reason, ttl)
+            self._engine.topic_decided(ticket, False, verdict.code, verdict.reason, ttl)
             return
         if self._count == 0 and not self.will_be_flushed:
             self._loop.call_soon(self.flush)
@@ -137,6 +184,6 @@ class TopicAnswers:
         if self._count == 0:
             return
         allowed, self._allowed, self._count = self._allowed, {}, 0
-        if self.engine is not None:
+        if self._engine is not None:
             for ttl, tickets in allowed.items():
-                self.engine.topics_allowed(tickets, ttl)
+                self._engine.topics_allowed(tickets, ttl)

@@ -46,9 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from amqtt._bridge import EventPump
+    from amqtt._broker_sessions import BrokerSession
     from amqtt._storage import StateKeeper
+    from amqtt.plugins.enhanced_authentication import AuthenticationStep
     from amqtt.plugins.manager import PluginManager
-    from amqtt.session import Session
+
+    Engine = _core.BrokerEngine | None
 
 logger = logging.getLogger("amqtt.broker")
 
@@ -106,11 +109,11 @@ class BrokerDispatch:
             LOG_RECORDS: log_records,
             AUTHENTICATE: self._authenticate,
             AUTHENTICATION_STEP: self._authentication_step,
-            AUTHENTICATION_ENDED: self.exchanges.ended,
+            AUTHENTICATION_ENDED: self._authentication_ended,
             CHECK_TOPIC: self._check_topic,
             CLIENT_CONNECTED: self._connected,
             CLIENT_DISCONNECTED: self._disconnected,
-            CLIENT_REFUSED: self.registry.drop_candidate,
+            CLIENT_REFUSED: self._refused,
             SESSION_ENDED: self.registry.ended,
             CLIENT_SUBSCRIBED: self._subscribed,
             CLIENT_UNSUBSCRIBED: self._unsubscribed,
@@ -289,69 +292,100 @@ class BrokerDispatch:
 
     # -- decisions
 
-    def _decide(self, decision: Coroutine[Any, Any, None]) -> None:
-        self._decisions.start(decision)
+    # What has to be known of a question is noted before its task begins to run, since the next
+    # event may end it. The answer goes to the engine that has asked, and to no other.
+
+    def _decide(self, decision: Coroutine[Any, Any, None], ticket: int | None = None) -> None:
+        self._decisions.start(decision, ticket)
         self.calls.order.task_made()
 
     def _authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
-        self._decide(self._run_authenticate(ticket, facts))
-
-    async def _run_authenticate(self, ticket: int, facts: dict[str, Any]) -> None:
         session = self.registry.candidate(ticket, facts)
+        self._decide(self._run_authenticate(self._engine, ticket, session), ticket)
+
+    async def _run_authenticate(self, engine: Engine, ticket: int, session: BrokerSession) -> None:
         verdict = Verdict.refusal()
         try:
             verdict = await self.calls.authenticate(session)
         finally:
-            if self._engine is not None:
-                name = session.username
-                changed = name if verdict.allowed and name != facts["username"] else None
-                self._engine.authenticated(
-                    ticket, verdict.allowed, verdict.code, verdict.reason, changed
-                )
+            self._answer_client(engine, ticket, verdict, session)
+
+    def _answer_client(
+        self, engine: Engine, ticket: int, verdict: Verdict, session: BrokerSession
+    ) -> None:
+        if engine is None:
+            return
+        name = session.username
+        changed = name if verdict.allowed and name != session.owner else None
+        engine.authenticated(ticket, verdict.allowed, verdict.code, verdict.reason, changed)
+
+    def _refused(self, ticket: int) -> None:
+        self.registry.drop_candidate(ticket)
+        if self._decisions.withdraw(ticket) and self._engine is not None:
+            self._engine.authenticated(ticket, *Verdict.refusal(), None)
 
     def _authentication_step(self, ticket: int, *step: Any) -> None:
-        self._decide(self._run_step(ticket, *step))
+        noted = self.exchanges.begin_step(ticket, *step)
+        self._decide(self._run_step(self._engine, ticket, noted), ticket)
 
-    async def _run_step(self, ticket: int, *step: Any) -> None:
+    async def _run_step(self, engine: Engine, ticket: int, step: AuthenticationStep) -> None:
         reply = self.exchanges.refusal()
         try:
-            reply = await self.exchanges.answer(ticket, *step)
+            reply = await self.exchanges.answer(ticket, step)
         finally:
-            if self._engine is not None:
-                self._engine.authentication_reply(ticket, *reply)
+            if engine is not None:
+                engine.authentication_reply(ticket, *reply)
+
+    def _authentication_ended(self, ticket: int) -> None:
+        self.exchanges.ended(ticket)
+        if self._decisions.withdraw(ticket) and self._engine is not None:
+            self._engine.authentication_reply(ticket, *self.exchanges.refusal())
 
     def _psk_key(self, ticket: int, listener: str, identity: str) -> None:
-        self._decide(self._run_psk_key(ticket, listener, identity))
+        self._decide(self._run_psk_key(self._engine, ticket, listener, identity))
 
-    async def _run_psk_key(self, ticket: int, listener: str, identity: str) -> None:
+    async def _run_psk_key(self, engine: Engine, ticket: int, listener: str, identity: str) -> None:
         key = b""
         try:
             key = await self.calls.find_psk(listener, identity)
         finally:
-            if self._engine is not None:
-                self._engine.psk_key(ticket, key)
+            if engine is not None:
+                engine.psk_key(ticket, key)
 
-    def _check_topic(self, ticket: int, client_id: str, action: int, topic: str) -> None:
-        # Now, not in the task: the session of somebody's will may be over by then.
-        session = self.registry.of_event(client_id)
+    def _check_topic(
+        self,
+        ticket: int,
+        client_id: str,
+        action: int,
+        topic: str,
+        login: int,
+        user_name: str | None,
+    ) -> None:
+        # Now, not in the task: the session may be over by then, or be another user's.
+        session = self.registry.asker(client_id, login, user_name)
         orders = self._orders_to_forget
         made = self.calls.check_topic_now(session, topic, _ACTIONS[action])
         if made is None:
-            self._decide(self._run_check_topic(ticket, session, action, topic))
+            asked = self._run_check_topic(self._engine, ticket, session.snapshot(), action, topic)
+            self._decide(asked)
         else:
-            self._answer(ticket, *made, orders)
+            self._answer(self._engine, ticket, *made, orders)
 
     async def _run_check_topic(
-        self, ticket: int, session: Session, action: int, topic: str
+        self, engine: Engine, ticket: int, session: BrokerSession, action: int, topic: str
     ) -> None:
         verdict, ttl = Verdict.refusal(), 0.0
         orders = self._orders_to_forget
         try:
             verdict, ttl = await self.calls.check_topic(session, topic, _ACTIONS[action])
         finally:
-            self._answer(ticket, verdict, ttl, orders)
+            self._answer(engine, ticket, verdict, ttl, orders)
 
-    def _answer(self, ticket: int, verdict: Verdict, ttl: float, orders: int) -> None:
+    def _answer(
+        self, engine: Engine, ticket: int, verdict: Verdict, ttl: float, orders: int
+    ) -> None:
+        if engine is not self._engine:  # which has asked has ended
+            return
         # What was asked before an order to forget may be what the order is about.
         self._answers.add(ticket, verdict, ttl if orders == self._orders_to_forget else 0.0)
 

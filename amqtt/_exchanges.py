@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amqtt._verdicts import NOT_AUTHORIZED, combine
+from amqtt._verdicts import NOT_AUTHORIZED, combine, report_wrong_type
 from amqtt.plugins.enhanced_authentication import (
     Accepted,
     AuthenticationStep,
@@ -80,7 +80,7 @@ class Exchanges:
         """Forget all exchanges."""
         self._steps.clear()
 
-    async def answer(
+    def begin_step(
         self,
         ticket: int,
         facts: dict[str, Any] | None,
@@ -89,8 +89,11 @@ class Exchanges:
         data: bytes,
         is_first: bool,
         is_repeated: bool,
-    ) -> Reply:
-        """Ask the plugin that knows the method.
+    ) -> AuthenticationStep:
+        """Note a step of a client, before anything else is heard of it.
+
+        What is noted here is forgotten when the engine tells that the exchange or the client is
+        gone, which may follow at once.
 
         Args:
             ticket: of the exchange.
@@ -102,7 +105,7 @@ class Exchanges:
             is_repeated: whether the client is connected.
 
         Returns:
-            The reply; a refusal when the plugin raises or returns nonsense, which is logged.
+            What the plugin is to be asked, by `answer`.
 
         """
         before = self._steps.get(ticket)
@@ -117,11 +120,28 @@ class Exchanges:
             session = self._registry.of_event(client_id)
             step = AuthenticationStep(method, data, session, is_first, is_repeated)
         self._steps[ticket] = step
-        plugin = self._plugins[method]
-        results = await self._manager.ask([plugin], "authenticate_step", {"step": step})
-        return self._reply(plugin, results[plugin], step)
+        return step
 
-    def _reply(self, plugin: Any, result: Any, step: AuthenticationStep) -> Reply:
+    async def answer(self, ticket: int, step: AuthenticationStep) -> Reply:
+        """Ask the plugin that knows the method.
+
+        Args:
+            ticket: of the exchange.
+            step: what the client has sent.
+
+        Returns:
+            The reply; a refusal when the plugin raises or returns nonsense, which is logged.
+
+        """
+        plugin = self._plugins[step.method]
+        results = await self._manager.ask([plugin], "authenticate_step", {"step": step})
+        reply = self._reply(plugin, results[plugin])
+        # The session may be that of another connection by now.
+        if reply.user_name is not None and self._steps.get(ticket) is step:
+            step.session.username = reply.user_name
+        return reply
+
+    def _reply(self, plugin: Any, result: Any) -> Reply:
         data = getattr(result, "data", b"")
         if isinstance(result, Challenge | Accepted) and not (
             isinstance(data, bytes | bytearray) and len(data) <= _LONGEST_DATA
@@ -135,8 +155,9 @@ class Exchanges:
         if isinstance(result, Challenge):
             return Reply(_CHALLENGE, bytes(data))
         if isinstance(result, Accepted):
-            if result.username is not None:
-                step.session.username = result.username
+            if not isinstance(result.username, str | None):
+                report_wrong_type(self._manager, plugin, result.username, "Accepted.username")
+                return self.refusal()
             return Reply(_ACCEPTED, bytes(data), user_name=result.username)
         verdict = combine(self._manager, {plugin: result})
         if verdict.allowed:

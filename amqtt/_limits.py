@@ -28,6 +28,8 @@ class ListenerLimitsConfig(Dictable):
     """
 
     connect_timeout: int | float | None = None
+    packet_timeout: int | float | None = None
+    min_packet_rate: int | None = None
     max_connect_packet_size: int | None = None
     max_packet_size: int | None = None
     min_keep_alive: int | None = None
@@ -50,6 +52,9 @@ class LimitsConfig(Dictable):
 
     Attributes:
         connect_timeout: seconds a connection may take to send its CONNECT packet.
+        packet_timeout: seconds that a packet of an admitted client may take from its first byte to
+            its last; a large one gets that much again as long as it comes at `min_packet_rate`.
+        min_packet_rate: bytes a second.
         max_connect_packet_size: bytes of the largest packet that is accepted before the client is
             admitted.
         decision_timeout: seconds that plugins may take to decide on a client or a topic; then
@@ -75,6 +80,11 @@ class LimitsConfig(Dictable):
         max_topic_levels: levels of a topic filter, and of the topic of a retained message; or 0.
         max_retained_messages: retained messages; or 0.
         max_retained_bytes: bytes of all retained messages, everything that is kept of them; or 0.
+        max_unfinished_bytes: bytes of packets that have not come completely, of all admitted
+            clients; peers that are not admitted may have a quarter of that besides.
+        max_pending_decisions: clients that may wait at once for plugins to decide on them.
+        max_pending_decision_bytes: bytes that these may take, and as many for questions about
+            topics.
 
     Raises:
         ValueError: a value is out of range.
@@ -82,6 +92,8 @@ class LimitsConfig(Dictable):
     """
 
     connect_timeout: int | float = 30
+    packet_timeout: int | float = 60
+    min_packet_rate: int = 1024
     max_connect_packet_size: int = 262144
     decision_timeout: int | float = 30
     max_packet_size: int = _LARGEST_PACKET
@@ -101,6 +113,9 @@ class LimitsConfig(Dictable):
     max_topic_levels: int = 200
     max_retained_messages: int = 1000000
     max_retained_bytes: int = 1073741824
+    max_unfinished_bytes: int = 285212672
+    max_pending_decisions: int = 10000
+    max_pending_decision_bytes: int = 67108864
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -114,6 +129,9 @@ class LimitsConfig(Dictable):
         check_range(self, "max_topic_levels", 0)
         check_range(self, "max_retained_messages", 0)
         check_range(self, "max_retained_bytes", 0)
+        check_range(self, "max_unfinished_bytes", 1)
+        check_range(self, "max_pending_decisions", 1)
+        check_range(self, "max_pending_decision_bytes", 1)
 
     def of_listener(self, own: ListenerLimitsConfig | None) -> dict[str, Any]:
         """Return the limits of the connections of one listener, by name.
@@ -137,6 +155,7 @@ def _check_connection_limits(config: ListenerLimitsConfig | LimitsConfig) -> Non
 
     """
     for name, least, most in (
+        ("min_packet_rate", 1, _LARGEST_PACKET),
         ("max_connect_packet_size", 2, _LARGEST_PACKET),
         ("max_packet_size", 2, _LARGEST_PACKET),
         ("min_keep_alive", 0, _MOST_16_BITS),
@@ -147,8 +166,9 @@ def _check_connection_limits(config: ListenerLimitsConfig | LimitsConfig) -> Non
     ):
         if config[name] is not None:
             check_range(config, name, least, most)
-    if config.connect_timeout is not None:
-        _check_timeout("connect_timeout", config.connect_timeout)
+    for name in ("connect_timeout", "packet_timeout"):
+        if config[name] is not None:
+            _check_timeout(name, config[name])
     if config.protocol_versions is not None:
         # YAML makes numbers of some.
         config.protocol_versions = [str(version) for version in config.protocol_versions]

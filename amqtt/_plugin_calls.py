@@ -243,7 +243,19 @@ class PluginCalls:
             results = await self._manager.ask(
                 self.native.auth, "authenticate", {"session": session}
             )
-        return combine(self._manager, results, native_allows=self.native.authenticates)
+        verdict = combine(self._manager, results, native_allows=self.native.authenticates)
+        name: object = session.username
+        if not verdict.allowed or name is None or isinstance(name, str):
+            return verdict
+        self._manager.peer_log.log(
+            logging.ERROR,
+            "unusable results of plugins",
+            "username",
+            "A plugin has set 'username' of a session to a value of the type '%s', which refuses"
+            " the client; it must be a text or None",
+            type(name).__name__,
+        )
+        return Verdict.refusal()
 
     async def find_psk(self, listener: str, identity: str) -> bytes:
         """Return the pre-shared key of a client; empty when no plugin has one."""

@@ -291,6 +291,9 @@ class Broker(BrokerOperations):
                 "topic_levels": limits.max_topic_levels,
                 "retained_messages": limits.max_retained_messages,
                 "retained_bytes": limits.max_retained_bytes,
+                "unfinished_bytes": limits.max_unfinished_bytes,
+                "pending_decisions": limits.max_pending_decisions,
+                "pending_decision_bytes": limits.max_pending_decision_bytes,
             },
             protocol={
                 "reason_strings": protocol.reason_strings,

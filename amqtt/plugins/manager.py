@@ -32,6 +32,7 @@ __all__ = ["PluginManager", "get_plugin_manager"]
 
 C = TypeVar("C", bound=BaseContext)
 
+
 plugins_manager: MutableMapping[str, PluginManager[Any]] = weakref.WeakValueDictionary()
 """The newest manager of each namespace, as long as somebody uses it."""
 

@@ -79,6 +79,7 @@ py::object lenient_text(const std::string& text) {
         text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
 }
 
+// A null object where nothing is left to be told.
 struct to_tuple {
     instant now{0};
 
@@ -89,18 +90,24 @@ struct to_tuple {
         return py::make_tuple(static_cast<int>(e.level), e.logger, lenient_text(e.text));
     }
     py::object operator()(authenticate_event& e) const {
-        return py::make_tuple(authenticate_kind, e.ticket, to_python(*e.who));
+        const auto who = e.who->take();
+        return who ? py::object(py::make_tuple(authenticate_kind, e.ticket, to_python(*who)))
+                   : py::object();
     }
     py::object operator()(authentication_step_event& e) const {
+        const auto step = e.content->take();
+        if (!step) return {};
         return py::make_tuple(authentication_step_kind, e.ticket,
-                              e.who ? py::object(to_python(*e.who)) : py::none(), e.client_id,
-                              e.method, to_python(as_bytes(e.data)), e.is_first, e.is_repeated);
+                              step->who ? py::object(to_python(*step->who)) : py::none(),
+                              step->client_id, step->method, to_python(as_bytes(step->data)),
+                              step->is_first, step->is_repeated);
     }
     py::object operator()(authentication_ended_event& e) const {
         return py::make_tuple(authentication_ended_kind, e.ticket);
     }
     py::object operator()(topic_event& e) const {
-        return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic);
+        return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic, e.login,
+                              optional_text(e.user_name));
     }
     py::object operator()(connected_event& e) const {
         return py::make_tuple(connected_kind, e.ticket, e.session_present, to_python(*e.who));
@@ -167,7 +174,7 @@ py::list to_python(std::vector<broker_event>& events, instant now) {
             records->add(*record);
         } else {
             records.reset();
-            all.append(std::visit(to_tuple{now}, event));
+            if (const py::object made = std::visit(to_tuple{now}, event)) all.append(made);
         }
     }
     return all;
@@ -197,6 +204,7 @@ py::dict to_python(const session_facts& facts) {
             ? py::object(py::make_tuple(to_python(bytes_view(facts.certificate)),
                                         facts.psk_identity, facts.tls_version, facts.tls_cipher))
             : py::none();
+    all["login"] = facts.login;
     all["inflight_out"] = facts.inflight_out;
     all["inflight_in"] = facts.inflight_in;
     all["queued"] = facts.queued;

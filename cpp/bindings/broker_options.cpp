@@ -37,6 +37,8 @@ connection_limits to_connection_limits(const py::dict& options) {
     const auto short_number = [&](const char* name) { return options[name].cast<std::uint16_t>(); };
     connection_limits limits;
     limits.connect_timeout = to_duration(options["connect_timeout"].cast<double>());
+    limits.packet_timeout = to_duration(options["packet_timeout"].cast<double>());
+    limits.min_packet_rate = options["min_packet_rate"].cast<std::size_t>();
     limits.max_connect_size = options["max_connect_packet_size"].cast<std::size_t>();
     limits.max_packet_size = options["max_packet_size"].cast<std::size_t>();
     limits.min_keep_alive = short_number("min_keep_alive");
@@ -68,7 +70,13 @@ broker_quotas to_quotas(const py::dict& options) {
     quotas.topic_levels = number("topic_levels");
     quotas.retained_messages = number("retained_messages");
     quotas.retained_bytes = number("retained_bytes");
+    quotas.unfinished_bytes = number("unfinished_bytes");
     return quotas;
+}
+
+question_limits to_question_limits(const py::dict& options) {
+    return {options["pending_decisions"].cast<std::size_t>(),
+            options["pending_decision_bytes"].cast<std::size_t>()};
 }
 
 tls_settings to_tls_settings(const py::dict& options) {

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bridge/open_questions.hpp"
 #include "broker/settings.hpp"
 #include "transport/tls_context.hpp"
 
@@ -10,6 +11,8 @@ namespace amqtt {
 
 connection_limits to_connection_limits(const pybind11::dict& options);
 broker_quotas to_quotas(const pybind11::dict& options);
+// From the same dictionary.
+question_limits to_question_limits(const pybind11::dict& options);
 tls_settings to_tls_settings(const pybind11::dict& options);
 // Sets what the configuration's section `protocol` is about.
 void apply_protocol_options(broker_settings& settings, const pybind11::dict& options);

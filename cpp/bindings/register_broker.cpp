@@ -30,6 +30,8 @@ broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max
     settings.keep_alive_extra = keep_alive_extra;
     settings.max_qos = to_qos(max_qos);
     settings.random_seed = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
+    // Never the numbers of another broker of this process, and far from where they would wrap.
+    settings.first_ticket = (std::uint64_t{std::random_device()()} << 30) ^ std::random_device()();
     return settings;
 }
 
@@ -323,7 +325,8 @@ void register_broker(py::module_& module) {
                  return std::make_unique<broker_engine>(
                      settings, to_policy(policy),
                      python_decisions{python_authenticates, python_checks_topics,
-                                      std::move(authentication_methods)},
+                                      std::move(authentication_methods),
+                                      to_question_limits(quotas)},
                      threads);
              }),
              py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),

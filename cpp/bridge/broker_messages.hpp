@@ -14,6 +14,7 @@
 #include "base/reason_code.hpp"
 #include "base/state_changes.hpp"
 #include "base/time.hpp"
+#include "bridge/offer.hpp"
 #include "codec/protocol_version.hpp"
 
 namespace amqtt {
@@ -48,27 +49,42 @@ struct session_facts {
     std::string tls_version;
     std::string tls_cipher;
     // Of the session.
+    std::uint64_t login = 0;  // that the session was admitted with last; 0: none by this process
     std::size_t inflight_out = 0;
     std::size_t inflight_in = 0;
     std::size_t queued = 0;
 };
 
+// The bytes that the facts take.
+inline std::size_t size_of(const session_facts& facts) noexcept {
+    const auto length = [](const std::optional<std::string>& text) {
+        return text ? text->size() : 0;
+    };
+    std::size_t size = sizeof facts + facts.client_id.size() + length(facts.user_name) +
+                       length(facts.password) + facts.properties.size() + facts.certificate.size();
+    if (facts.will) size += facts.will->topic.size() + facts.will->payload.size();
+    return size;
+}
+
 // -- from the engine
 
 struct authenticate_event {
     std::uint64_t ticket;
-    std::unique_ptr<session_facts> who;
+    std::shared_ptr<offer<session_facts>> who;  // taken back: nobody waits for the answer
 };
-// A step of enhanced authentication (section 4.12 of 5.0); it wants an
-// authentication_reply_command.
-struct authentication_step_event {
-    std::uint64_t ticket;                // the same for all steps of an exchange
+struct step_content {
     std::unique_ptr<session_facts> who;  // with the first step of a client that connects
     std::string client_id;
     std::string method;
     std::string data;
     bool is_first;
     bool is_repeated;  // of a client that is connected
+};
+// A step of enhanced authentication (section 4.12 of 5.0); it wants an
+// authentication_reply_command.
+struct authentication_step_event {
+    std::uint64_t ticket;                          // the same for all steps of an exchange
+    std::shared_ptr<offer<step_content>> content;  // as above
 };
 struct authentication_ended_event {
     std::uint64_t ticket;
@@ -78,6 +94,9 @@ struct topic_event {  // may a client do that?
     std::string client_id;
     std::uint8_t action;  // 0 subscribe, 1 publish, 2 receive
     std::string topic;
+    // Who the client is: another may have the session when this is looked at.
+    std::uint64_t login;
+    std::optional<std::string> user_name;
 };
 struct connected_event {
     std::uint64_t ticket;  // that of its authenticate_event

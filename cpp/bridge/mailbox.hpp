@@ -82,6 +82,12 @@ class mailbox {
         return items_.size() > limits_.items / 2 || bytes_ > limits_.bytes / 2;
     }
 
+    // push() would not take anything.
+    bool is_full() const {
+        const std::lock_guard guard(mutex_);
+        return items_.size() >= limits_.items || bytes_ >= limits_.bytes;
+    }
+
     std::uint64_t dropped() const {
         const std::lock_guard guard(mutex_);
         return dropped_;

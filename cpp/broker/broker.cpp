@@ -12,6 +12,15 @@
 namespace amqtt {
 namespace {
 
+// The socket may take its time to close: until then only the name is kept, for the log.
+void forget_request(client& c) {
+    const std::string id = std::move(c.request->client_id);
+    connect_packet bare;
+    bare.version = c.request->version;
+    bare.client_id = id;
+    c.request.emplace(bare);
+}
+
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
     return std::holds_alternative<auth_packet>(event) ||
@@ -26,7 +35,9 @@ broker::broker(const broker_settings& settings, hooks& policy)
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
       outbox_(settings_, stats_, now_),
-      peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }) {}
+      last_ticket_(settings.first_ticket),
+      peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
+      kept_(settings.quotas.unfinished_bytes) {}
 
 broker::~broker() {
     // The entries of the trie belong to the sessions.
@@ -52,6 +63,7 @@ bool broker::receive(client& c, bytes_view input, instant now) {
     c.connection.receive(input, now);
     if (c.phase == client_phase::deciding || c.held || c.slowed_by) {
         c.connection.pause();
+        input_kept(c);
         return false;
     }
     const std::uint64_t before = position();
@@ -70,6 +82,7 @@ bool broker::process(client& c) {
         return !c.held_up && !c.held && !c.slowed_by && c.phase != client_phase::deciding &&
                c.phase != client_phase::closing;
     };
+    c.is_processing = true;
     while (can_go_on()) {
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
@@ -86,11 +99,12 @@ bool broker::process(client& c) {
             },
             event);
     }
+    c.is_processing = false;
     count_packets(c);
-    const bool goes_on = can_go_on();
-    if (!goes_on) c.connection.pause();
+    if (!can_go_on() && c.phase != client_phase::closing) c.connection.pause();
+    input_kept(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    return goes_on;
+    return can_go_on();
 }
 
 void broker::count_packets(client& c) {
@@ -122,6 +136,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
     }
     if (goes_on && c.phase == client_phase::connected) {
         c.held_up = false;
+        c.connection.restart_packet(now_);
         if (process(c)) c.network->resume_reading();
     }
     relieve(c);
@@ -171,18 +186,8 @@ void broker::timer_fired(timer& t) {
         case reauthentication:
             exchange_timed_out(c);
             break;
-        default: {
-            if (c.held || c.throttled || c.slowed_by)
-                c.connection.restart_keep_alive(now_);  // we do not listen
-            const instant due =
-                c.connection.keep_alive_deadline(c.request->keep_alive, settings_.keep_alive_extra);
-            if (due > now_) {
-                timers_.set(t, due);
-                break;
-            }
-            log(log_kinds::keep_alive, c, "keep alive timed out");
-            disconnect(c, reason_code::keep_alive_timeout, "keep alive timed out");
-        }
+        default:
+            check_silence(c);
     }
 }
 
@@ -195,7 +200,7 @@ void broker::decide(std::uint64_t ticket, const decision& made, instant now,
     if (c.exchange) return;  // that wants a reply()
     decisions_.erase(it);
     if (made.answer != verdict::allow) {
-        refuse(c, made.code, "authentication failed", made.reason);
+        refuse(c, made.refusal(), "authentication failed", made.reason);
         return;
     }
     if (user_name) c.request->set_user_name(std::move(*user_name));
@@ -347,6 +352,8 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     c.phase = client_phase::closing;
     c.unlink();
     c.idle.cancel();
+    if (!c.is_processing) c.connection.drop_input();
+    kept_.note(c, 0);
     if (was_connected) {
         session& s = *std::exchange(c.state, nullptr);
         s.connection = nullptr;
@@ -357,6 +364,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     } else if (c.ticket != 0) {
         hooks_.client_refused(c);
     }
+    if (c.request) forget_request(c);
     count_packets(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
     const std::uint64_t until = with_commit ? since(before) : 0;
@@ -441,6 +449,15 @@ void broker::hand_over_shared(session& s) {
         const subscription* member = group->choose(settings_.shared, m.level, nullptr, &s);
         if (member) outbox_.redeliver(*member, std::move(m));
     }
+}
+
+void broker::refuse_busy(client& c) {
+    constexpr std::string_view why = "too many clients wait for the decisions of plugins";
+    log(log_kinds::refused_busy, c,
+        "refused: " + std::string(why) +
+            " (limits.max_pending_decisions, limits.max_pending_decision_bytes)");
+    c.connection.send_connack(false, reason_code::quota_exceeded, {}, told(why));
+    end(c, reason_code::quota_exceeded, will_action::discard);
 }
 
 void broker::log_not_retained(const publication& p) {

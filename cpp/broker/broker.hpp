@@ -19,6 +19,7 @@
 #include "base/timer_wheel.hpp"
 #include "broker/client.hpp"
 #include "broker/hooks.hpp"
+#include "broker/input_ledger.hpp"
 #include "broker/journal.hpp"
 #include "broker/outbox.hpp"
 #include "broker/router.hpp"
@@ -156,6 +157,8 @@ class broker {
     void let_in(client& c);
     // why is logged, and told to the client as far as settings allow; reason is told instead.
     void refuse(client& c, reason_code code, std::string_view why, std::string_view reason = {});
+    // Because hooks have no room for it.
+    void refuse_busy(client& c);
     void disconnect(client& c, reason_code code, std::string_view why,
                     std::string_view reason = {});
     std::string_view told(std::string_view why) const noexcept;
@@ -222,17 +225,21 @@ class broker {
         std::size_t index = 0;       // in a SUBSCRIBE
         message_ptr will = nullptr;
         std::optional<std::uint32_t> will_expiry = std::nullopt;
+        std::uint64_t login = 0;  // of the subject, when it was asked about
     };
 
     // What policy says; with pending, what is asked is to be noted with ask().
     decision check(const session& who, topic_action action, std::string_view topic,
                    std::uint64_t& ticket);
     void ask(std::uint64_t ticket, question what);
+    // Another login has the session since that was asked.
+    void ask_again(std::uint64_t ticket, const question& what);
     void forget_questions(std::span<const std::uint64_t> tickets);
     void expire_questions();
     void answer(std::uint64_t ticket, question asked, const decision& made);
     void answer_publish(client& c, const decision& made);
     void answer_subscribe(client& c, std::size_t index, const decision& made);
+    gated_message* find_gated(std::uint64_t ticket, session& to);
     void answer_receive(std::uint64_t ticket, session& to, const decision& made);
     // True when a message may go out now; else the gate has it, or it is refused.
     bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
@@ -244,6 +251,15 @@ class broker {
     bool distribute(publication& p);
     void deliver(const route& to, publication& p, const share_name& share);
     void deliver_now(const route& to, publication& p, const share_name& share);
+
+    // -- input that is kept, see broker_input.cpp
+
+    duration packet_limit(const client& c) const noexcept;
+    // When it is to be disconnected unless more comes from it.
+    instant silence_deadline(client& c) noexcept;
+    void check_silence(client& c);
+    void input_kept(client& c);
+    void end_for_room(client& c);
 
     // -- publishers that wait for a subscriber, see broker_pressure.cpp
 
@@ -316,11 +332,13 @@ class broker {
     // Sessions whose retained messages work() is to go on with.
     boost::unordered_flat_set<session*> unfinished_;
     bool work_is_left_ = false;
-    std::uint64_t last_ticket_ = 0;
+    std::uint64_t last_ticket_;
+    std::uint64_t last_login_ = 0;
     // Subscribers inside the process, by their number.
     boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;
     instant now_{0};
     log_limiter peer_log_;
+    input_ledger kept_;
 };
 
 }  // namespace amqtt

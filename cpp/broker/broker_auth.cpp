@@ -91,11 +91,13 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             break;
         case authentication_outcome::refused: {
             end_exchange(c);
+            const reason_code code =
+                is_failure(answer.code) ? answer.code : reason_code::not_authorized;
             if (connected) {
                 log(log_kinds::connection_closed, c, "closed: it could not authenticate itself again");
-                disconnect(c, answer.code, "authentication failed", answer.reason);
+                disconnect(c, code, "authentication failed", answer.reason);
             } else {
-                refuse(c, answer.code, "authentication failed", answer.reason);
+                refuse(c, code, "authentication failed", answer.reason);
             }
             return;
         }

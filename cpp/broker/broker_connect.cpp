@@ -92,6 +92,10 @@ void broker::handle(client& c, const connect_packet& packet) {
         refuse(c, problem->code, problem->what);
         return;
     }
+    if (!hooks_.has_room_for(c)) {
+        refuse_busy(c);
+        return;
+    }
     request.id_was_assigned = packet.client_id.empty();
     if (packet.client_id.empty()) request.client_id = sessions_.new_client_id();
     if (request.authentication_method()) {
@@ -115,6 +119,7 @@ void broker::handle(client& c, const connect_packet& packet) {
             admit(c);
             break;
         case verdict::deny:
+            c.ticket = 0;  // hooks know of their own refusal
             refuse(c, reason_code::not_authorized, "authentication failed");
             break;
         case verdict::pending:
@@ -179,6 +184,7 @@ void broker::let_in(client& c) {
     s.expiry_interval = request.session_expiry_interval;
     s.resend_pending = false;
     s.user_name = request.user_name();
+    s.login = ++last_login_;
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
@@ -188,8 +194,8 @@ void broker::let_in(client& c) {
             c.limits.receive_maximum + static_cast<std::uint32_t>(s.received_qos2().size());
     }
     c.idle.cancel();
+    c.idle.kind = keep_alive;  // or half a packet
     if (request.keep_alive != 0) {
-        c.idle.kind = keep_alive;
         timers_.set(c.idle, c.connection.keep_alive_deadline(request.keep_alive,
                                                              settings_.keep_alive_extra));
     }

@@ -25,6 +25,7 @@ decision broker::check(const session& who, topic_action action, std::string_view
 }
 
 void broker::ask(std::uint64_t ticket, question what) {
+    if (what.subject) what.login = what.subject->login;
     questions_.emplace(ticket, std::move(what));
     deadlines_.emplace_back(ticket, now_ + settings_.decision_timeout);
 }
@@ -56,6 +57,11 @@ void broker::decide_topic(std::uint64_t ticket, const decision& made, instant no
     questions_.erase(it);
     while (!deadlines_.empty() && !questions_.contains(deadlines_.front().first))
         deadlines_.pop_front();
+    if (asked.subject && asked.subject->login != asked.login) {
+        // Packets end with their connection, so this is about a message to be received.
+        ask_again(ticket, asked);
+        return;
+    }
     if (asked.subject) {
         hooks_.topic_decided(*asked.subject, asked.action, asked.topic, made, now_);
     }
@@ -73,6 +79,20 @@ void broker::answer(std::uint64_t ticket, question asked, const decision& made) 
         const qos level = asked.will->level();
         publication p(std::move(asked.will), level, asked.will_expiry);
         distribute(p);
+    }
+}
+
+void broker::ask_again(std::uint64_t ticket, const question& what) {
+    session& to = *what.subject;
+    gated_message* const waiting = find_gated(ticket, to);
+    if (!waiting) return;
+    std::uint64_t next = 0;
+    const decision made = check(to, what.action, what.topic, next);
+    if (made.answer == verdict::pending) {
+        waiting->ticket = next;
+        ask(next, {what.action, what.topic, &to});
+    } else {
+        answer_receive(ticket, to, made);
     }
 }
 
@@ -95,7 +115,7 @@ void broker::answer_subscribe(client& c, std::size_t index, const decision& made
     auto& waiting = std::get<held_subscribe>(c.held->what);
     if (made.answer != verdict::allow) {
         log_refusal(*c.state, topic_action::subscribe, waiting.filters[index]);
-        waiting.codes[index] = made.code;
+        waiting.codes[index] = made.refusal();
         if (!made.reason.empty()) waiting.reason = made.reason;
     }
     if (--waiting.open > 0) return;
@@ -147,6 +167,15 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     }
     if (ticket != 0) ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
     return false;
+}
+
+gated_message* broker::find_gated(std::uint64_t ticket, session& to) {
+    const auto gate = gates_.find(&to);
+    if (gate == gates_.end()) return nullptr;
+    for (gated_message& each : gate->second.waiting) {
+        if (each.ticket == ticket) return &each;
+    }
+    return nullptr;
 }
 
 void broker::answer_receive(std::uint64_t ticket, session& to, const decision& made) {

@@ -130,7 +130,7 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
 void broker::publish_refused(client& c, const publication& p, std::uint16_t packet_id,
                              const decision& made) {
     log_refusal(*c.state, topic_action::publish, p.topic());
-    acknowledge(c, *p.level(), packet_id, made.code, made.reason);
+    acknowledge(c, *p.level(), packet_id, made.refusal(), made.reason);
 }
 
 void broker::handle(client& c, const ack_packet& packet) {
@@ -228,7 +228,7 @@ void broker::handle(client& c, const subscribe_packet& packet) {
         decision made = check(*c.state, topic_action::subscribe, filter->filter, ticket);
         if (made.answer == verdict::deny) {
             log_refusal(*c.state, topic_action::subscribe, filter->filter);
-            waiting.codes.back() = made.code;
+            waiting.codes.back() = made.refusal();
             waiting.reason = std::move(made.reason);
         } else if (made.answer == verdict::pending) {
             tickets.push_back(ticket);

@@ -88,6 +88,10 @@ struct client
     std::unique_ptr<back_pressure> pressure;            // on those who publish to it
     client* slowed_by = nullptr;  // whose pressure it feels, so it is not read from
     timer idle;                   // connect time-out, decision deadline, keep alive
+    // What is kept of its input, as input_ledger knows it.
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+        among_kept;
+    std::size_t kept_input = 0;
     // Closed when the store has committed that batch; 0: not waiting for any.
     std::uint64_t close_after = 0;
     // QoS 2 messages that may be in flight from it, those of earlier connections included.
@@ -97,6 +101,8 @@ struct client
     bool flush_requested = false;  // set by the broker, reset by the transport
     bool held_up = false;          // input waits until answers were sent
     bool throttled = false;        // observers do not keep up, so it is not read from
+    bool kept_as_admitted = false;  // where input_ledger counts it
+    bool is_processing = false;     // packets of its input are in use
 };
 
 }  // namespace amqtt

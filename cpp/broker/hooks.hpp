@@ -53,11 +53,20 @@ struct decision {
     std::string reason = {};
     // How long the same may be answered to the same question about a topic.
     duration holds{0};
+
+    // The code of a refusal: what says no is the answer, whatever its code would mean.
+    reason_code refusal() const noexcept {
+        return is_failure(code) ? code : reason_code::not_authorized;
+    }
 };
 
 class hooks {
   public:
     virtual ~hooks() = default;
+
+    // Whether there is room for what is to be asked and told of one more client; if not, it is
+    // refused.
+    virtual bool has_room_for(const client&) { return true; }
 
     // Decides whether a client may connect. After pending, broker::decide(ticket, ...) is to
     // follow; without it the broker denies when settings.decision_timeout has passed.
@@ -79,13 +88,15 @@ class hooks {
                                  std::uint64_t /*ticket*/, instant /*now*/) {
         return {verdict::allow};
     }
-    // What was pending is decided.
+    // What was pending is decided, for the login that it was asked for and that still has the
+    // session.
     virtual void topic_decided(const session&, topic_action, std::string_view /*topic*/,
                                const decision&, instant /*now*/) {}
 
     virtual void client_connected(const client&, bool /*session_present*/) {}
     virtual void client_disconnected(const client&, reason_code) {}
-    // A connection about which authenticate() was asked was not admitted, whoever decided that.
+    // A connection about which authenticate() was asked, and has not said no at once, was not
+    // admitted, whoever decided that.
     virtual void client_refused(const client&) {}
     virtual void session_ended(const session&) {}
     virtual void client_subscribed(const session&, std::string_view /*filter*/, qos /*granted*/) {}

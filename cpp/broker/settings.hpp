@@ -25,6 +25,10 @@ enum class shared_strategy : std::uint8_t {
 // What the clients of one listener may do and use.
 struct connection_limits {
     duration connect_timeout = std::chrono::seconds(30);
+    // For a packet of an admitted client that has begun; larger ones get that much again as long as
+    // they come at min_packet_rate, in bytes a second.
+    duration packet_timeout = std::chrono::seconds(60);
+    std::size_t min_packet_rate = 1024;
     std::size_t max_connect_size = 256 * 1024;   // of a packet before the client is admitted
     std::size_t max_packet_size = 268'435'460;   // of one after that
     std::uint16_t min_keep_alive = 0;            // seconds
@@ -58,6 +62,8 @@ struct broker_quotas {
     std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
     std::size_t retained_messages = 1'000'000;
     std::size_t retained_bytes = 1024 * 1024 * 1024;
+    // Of input that is kept until its packet is complete, see input_ledger; never any number.
+    std::size_t unfinished_bytes = 272 * 1024 * 1024;
 
     static bool exceeded(std::size_t wanted, std::size_t most) noexcept {
         return most != 0 && wanted > most;
@@ -84,6 +90,8 @@ struct broker_settings {
     // Where clients are sent when the broker shuts down; empty: nowhere.
     std::string server_reference;
     std::uint64_t random_seed = 0;  // of assigned client identifiers
+    // Questions to hooks are numbered from here, so that an answer to another broker's is none here.
+    std::uint64_t first_ticket = 0;
     // Output of one connection above which messages wait in the session's queue instead, and as
     // much of answers above which its input waits.
     std::size_t output_high_water = 256 * 1024;

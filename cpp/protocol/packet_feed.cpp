@@ -38,7 +38,7 @@ result<std::optional<frame>> packet_feed::next_from_tail() {
         if (found.state == framing::status::complete) rest.packet = found.packet.size;
         if (found.state != framing::status::incomplete || input_.empty()) return as_result(found);
         // Take over no more than completes the packet, so that the next one is not copied.
-        take_over(std::min(found.needed - kept.size(), input_.size()));
+        take_over(std::min(found.needed - kept.size(), input_.size()), found.needed);
     }
 }
 
@@ -50,13 +50,22 @@ std::optional<frame> packet_feed::second() const noexcept {
     return found.packet;
 }
 
-void packet_feed::take_over(std::size_t n) {
+void packet_feed::take_over(std::size_t n, std::size_t expected) {
     tail& rest = tail_.make();
-    auto& bytes = rest.bytes;
-    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(rest.head));
-    rest.head = 0;
-    bytes.insert(bytes.end(), input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(n));
+    rest.bytes.drop_front(std::exchange(rest.head, 0));
+    rest.bytes.append(input_.first(n), expected);
     input_ = input_.subspan(n);
+}
+
+std::optional<std::uint8_t> packet_feed::first() const noexcept {
+    const bytes_view kept = tail_->waiting().subspan(tail_->packet);
+    if (!kept.empty()) return kept.front();
+    return input_.empty() ? std::nullopt : std::optional(input_.front());
+}
+
+void packet_feed::clear() noexcept {
+    tail_.reset();
+    input_ = {};
 }
 
 void packet_feed::drop_tail_packet() {
@@ -68,7 +77,10 @@ void packet_feed::drop_tail_packet() {
 
 void packet_feed::stash() {
     drop_tail_packet();
-    if (!input_.empty()) take_over(input_.size());
+    if (input_.empty()) return;
+    const framing found = next_frame(input_, max_size_);
+    const bool is_part = !tail_.get() && found.state == framing::status::incomplete;
+    take_over(input_.size(), is_part ? found.needed : 0);
 }
 
 }  // namespace amqtt

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "base/bytes.hpp"
+#include "base/kept_bytes.hpp"
 #include "base/rare.hpp"
 #include "base/result.hpp"
 #include "codec/framer.hpp"
@@ -34,20 +34,27 @@ class packet_feed {
     std::optional<frame> second() const noexcept;
 
     std::size_t buffered() const noexcept { return tail_->waiting().size() + input_.size(); }
+    // The memory that what is kept takes.
+    std::size_t footprint() const noexcept { return tail_->bytes.footprint(); }
+    // The first byte that was not handed out.
+    std::optional<std::uint8_t> first() const noexcept;
+    // Forgets all that was received.
+    void clear() noexcept;
     void set_max_packet_size(std::size_t size) noexcept { max_size_ = size; }
 
   private:
     // What was received but not handed out.
     struct tail {
-        std::vector<std::uint8_t> bytes;
+        kept_bytes bytes;
         std::size_t head = 0;    // where in bytes that starts
         std::size_t packet = 0;  // size of the packet at its start, once handed out
 
-        bytes_view waiting() const noexcept { return bytes_view(bytes).subspan(head); }
+        bytes_view waiting() const noexcept { return bytes.view().subspan(head); }
     };
 
     result<std::optional<frame>> next_from_tail();
-    void take_over(std::size_t n);  // moves n bytes of input to the tail
+    // Moves n bytes of input to the tail, which will have that many in the end.
+    void take_over(std::size_t n, std::size_t expected);
     void drop_tail_packet();
 
     std::size_t max_size_;

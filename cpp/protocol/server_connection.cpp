@@ -29,13 +29,26 @@ properties with_reason(std::string_view reason) {
 }  // namespace
 
 server_event server_connection::next() {
+    if (phase_ == phase::awaiting_connect) {
+        // The rest of anything else is not waited for.
+        const auto first = feed_.first();
+        if (first && *first >> 4 != static_cast<int>(packet_type::connect)) {
+            return protocol_error("first packet is not CONNECT");
+        }
+        if (first && *first != first_byte(packet_type::connect)) {
+            return malformed("reserved flags of CONNECT");
+        }
+    }
     while (true) {
         auto found = feed_.next();
         if (!found) return found.error();
         if (!*found) {
             feed_.stash();
+            note_part();
             return need_input{};
         }
+        has_part_ = false;
+        last_received_ = last_read_;
         const frame& packet = **found;
         ++counts_.received;
         if (watcher_) watcher_->packet_received(whole(packet));
@@ -52,6 +65,13 @@ server_event server_connection::next() {
     }
 }
 
+void server_connection::note_part() noexcept {
+    const bool had_part = std::exchange(has_part_, feed_.buffered() != 0);
+    if (!has_part_ || had_part) return;
+    packet_time_ = last_read_;
+    packet_before_ = 0;
+}
+
 std::string_view server_connection::second_topic() const noexcept {
     const std::optional<frame> second = feed_.second();
     if (!second || second->type != packet_type::publish) return {};
@@ -59,8 +79,6 @@ std::string_view server_connection::second_topic() const noexcept {
 }
 
 server_event server_connection::decode_first(const frame& packet) {
-    if (packet.type != packet_type::connect) return protocol_error("first packet is not CONNECT");
-    if (packet.flags != 0) return malformed("reserved flags of CONNECT");
     if (const auto version = requested_version(packet.body)) {
         version_ = *version;
         phase_ = phase::connecting;

@@ -55,7 +55,7 @@ class server_connection {
     // pause() is called.
     void receive(bytes_view input, instant now) noexcept {
         feed_.receive(input);
-        last_received_ = now;
+        last_read_ = now;
     }
     // What the peer did next. PINGREQ is answered here.
     server_event next();
@@ -106,6 +106,10 @@ class server_connection {
     // A CONNECT has come, which may be wrong but for its version.
     bool version_is_known() const noexcept { return phase_ != phase::awaiting_connect; }
     std::size_t buffered_input() const noexcept { return feed_.buffered(); }
+    // The memory that kept input takes.
+    std::size_t input_footprint() const noexcept { return feed_.footprint(); }
+    // Nothing more will be done with it; not while packets of it are in use.
+    void drop_input() noexcept { feed_.clear(); }
     // At most this much of the output are answers to packets of the peer. To be called after
     // output was sent, which is when it falls.
     std::size_t unsent_answers() noexcept {
@@ -118,12 +122,33 @@ class server_connection {
     packet_counts take_counts() noexcept { return std::exchange(counts_, {}); }
 
     // The peer was kept waiting until now, so its silence does not count.
-    void restart_keep_alive(instant now) noexcept { last_received_ = now; }
-    // When the peer will have been silent for 1.5 times keep_alive and extra seconds
+    void restart_keep_alive(instant now) noexcept {
+        last_received_ = last_read_ = now;
+        restart_packet(now);
+    }
+    // The same for the packet that has begun only.
+    void restart_packet(instant now) noexcept {
+        packet_time_ = now;
+        packet_before_ = feed_.buffered();
+    }
+    // A packet has begun to come, and next() waits for the rest.
+    bool has_part_of_packet() const noexcept { return has_part_; }
+    // When the rest has to be there. A packet that brings at least `enough` bytes in each limit may
+    // take as many limits as it needs.
+    instant packet_deadline(duration limit, std::size_t enough, instant now) noexcept {
+        if (now >= packet_time_ + limit && feed_.buffered() - packet_before_ >= enough) {
+            packet_time_ = now;
+            packet_before_ = feed_.buffered();
+        }
+        return packet_time_ + limit;
+    }
+    // When the peer will have sent no whole packet for 1.5 times keep_alive and extra seconds
     // (3.1.1: MQTT-3.1.2-24).
     instant keep_alive_deadline(std::uint16_t keep_alive, std::uint32_t extra) const noexcept {
-        return last_received_ + std::chrono::milliseconds(1500) * keep_alive +
-               std::chrono::seconds(extra);
+        return last_received_ + keep_alive_limit(keep_alive, extra);
+    }
+    static duration keep_alive_limit(std::uint16_t keep_alive, std::uint32_t extra) noexcept {
+        return std::chrono::milliseconds(1500) * keep_alive + std::chrono::seconds(extra);
     }
 
   private:
@@ -142,6 +167,7 @@ class server_connection {
         std::size_t before_;
     };
 
+    void note_part() noexcept;
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
     server_event decode_with_alias(const frame& packet);
@@ -154,12 +180,16 @@ class server_connection {
     packet_feed feed_;
     gated_output output_;
     std::size_t answers_ = 0;  // bytes appended as such since the output was last shorter
-    instant last_received_{0};
+    instant last_received_{0};       // a whole packet
+    instant last_read_{0};           // anything
+    instant packet_time_{0};         // since when more of the packet that has begun is waited for
+    std::size_t packet_before_ = 0;  // bytes of it that had come by then
     std::uint32_t max_sent_size_ = UINT32_MAX;
     tolerances borne_;
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;
     bool peer_wants_problem_information_ = true;
+    bool has_part_ = false;
     received_aliases received_aliases_;
     sent_aliases sent_aliases_;
     packet_counts counts_;

@@ -102,6 +102,8 @@ class session {
 
     // By which its client was admitted last.
     std::optional<std::string> user_name;
+    // The number of the login that it was admitted with last; 0: none since the process began.
+    std::uint64_t login = 0;
     // Of a subscriber inside this process, which has no connection; 0: a client's session.
     std::uint64_t local_id = 0;
     // The connection it is on, or null while the client is away.

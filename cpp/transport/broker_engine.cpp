@@ -17,6 +17,8 @@ namespace {
 constexpr auto file_check_interval = std::chrono::seconds(1);
 // Of TLS, WebSocket and the PROXY protocol.
 constexpr log_kind below_mqtt{log_level::info, "connections that failed below MQTT"};
+// What Python takes to look for a pre-shared key.
+constexpr std::size_t key_cost = 2048;
 
 stream_socket::protocol_type unix_stream() {
     return {AF_UNIX, 0};
@@ -123,7 +125,13 @@ void broker_engine::parts::connection_closed(client_half& which, const std::stri
 }
 
 void broker_engine::parts::key_wanted(client_half& which, std::string_view identity) {
+    const std::size_t cost = key_cost + identity.size();
+    if (!keys.has_room(cost)) {
+        which.give_key({});
+        return;
+    }
     which.key_question = ++last_key_question;
+    keys.add(which.key_question, cost);
     key_questions.emplace(which.key_question, &which);
     events.push_unbounded(
         key_event{which.key_question, std::string(which.peer().listener), std::string(identity)});

@@ -27,6 +27,7 @@ void broker_engine::parts::run(publish_command& what) {
 }
 
 void broker_engine::parts::run(authenticated_command& what) {
+    policy.client_answered(what.ticket);
     core.decide(what.ticket, {verdict_of(what.allowed), what.code, std::move(what.reason)},
                 loop.now(), std::move(what.user_name));
 }
@@ -36,6 +37,7 @@ void broker_engine::parts::run(authentication_reply_command& what) {
     const auto outcome = what.outcome == kind::accepted    ? authentication_outcome::accepted
                          : what.outcome == kind::challenge ? authentication_outcome::challenge
                                                            : authentication_outcome::refused;
+    policy.client_answered(what.ticket);
     core.reply(what.ticket,
                {outcome, std::move(what.data), what.code, std::move(what.reason),
                 std::move(what.user_name)},
@@ -43,6 +45,7 @@ void broker_engine::parts::run(authentication_reply_command& what) {
 }
 
 void broker_engine::parts::run(topic_decided_command& what) {
+    policy.topic_answered(what.ticket);
     core.decide_topic(what.ticket,
                       {verdict_of(what.allowed), what.code, std::move(what.reason), what.holds},
                       loop.now());
@@ -52,12 +55,15 @@ void broker_engine::parts::run(const topics_allowed_command& what) {
     decision made;
     made.answer = verdict::allow;
     made.holds = what.holds;
-    for (const std::uint64_t ticket : what.tickets)
+    for (const std::uint64_t ticket : what.tickets) {
+        policy.topic_answered(ticket);
         core.decide_topic(ticket, made, loop.now());
+    }
 }
 
 // The connection may be gone by now.
 void broker_engine::parts::run(key_command& what) {
+    keys.answered(what.ticket);
     const auto question = key_questions.find(what.ticket);
     if (question == key_questions.end()) return;
     client_half& asking = *question->second;

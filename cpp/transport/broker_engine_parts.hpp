@@ -34,7 +34,9 @@ struct broker_engine::parts : private state_store, private connection_owner {
           tick(loop.context()),
           file_check(loop.context()),
           commit_time(loop.context()),
-          home{core, loop, *this} {
+          home{core, loop, *this},
+          keys(policy.limits()),
+          last_key_question(settings.first_ticket) {
         if (threads == 1) {
             hosts.push_back(std::make_shared<core_host>(home));
             return;
@@ -98,7 +100,8 @@ struct broker_engine::parts : private state_store, private connection_owner {
     std::unique_ptr<handshake_thread> doorman;            // with several threads, and TLS
     // Connections that wait for a pre-shared key.
     boost::unordered_flat_map<std::uint64_t, client_half*> key_questions;
-    std::uint64_t last_key_question = 0;
+    open_questions keys;  // the same for Python, whose answers may come after the connection's end
+    std::uint64_t last_key_question;
     std::vector<broker_command> taken;  // scratch of run_commands()
     bool started = false;
     bool stopping = false;

@@ -45,8 +45,26 @@ std::unique_ptr<session_facts> facts_of(const client& c) {
     auto facts = std::make_unique<session_facts>();
     facts->client_id = c.request->client_id;
     facts->connected = c.phase == client_phase::connected;
+    facts->login = c.state ? c.state->login : 0;
     add_connection(*facts, c);
     return facts;
+}
+
+// What a session object takes in Python, and a task that decides on it.
+constexpr std::size_t python_cost = 4096;
+// A question about a topic there, without its texts; a task has the session object of others.
+constexpr std::size_t topic_cost = 1024;
+constexpr std::size_t most_topic_questions = 100'000;
+
+// What a question about a client takes: in its request, in what is asked, and in what is told when
+// it is admitted.
+std::size_t cost_of(const client& who) noexcept {
+    const connect_request& request = *who.request;
+    std::size_t size = request.client_id.size() + request.encoded_properties().size();
+    if (request.user_name()) size += request.user_name()->size();
+    if (request.password()) size += request.password()->size();
+    if (request.will) size += request.will->topic.size() + request.will->payload.size();
+    return python_cost + 3 * size;
 }
 
 }  // namespace
@@ -56,6 +74,7 @@ session_facts facts_of(session& s) {
     facts.client_id = s.client_id();
     facts.connected = s.connection != nullptr;
     facts.user_name = s.user_name;
+    facts.login = s.login;
     if (s.connection) add_connection(facts, *s.connection);
     facts.inflight_out = s.inflight().size();
     facts.inflight_in = s.received_qos2().size();
@@ -73,7 +92,9 @@ plugin_hooks::plugin_hooks(policy_settings settings, python_decisions python,
       now_(std::move(now)),
       event_log_([this](log_level level, std::string text) {
           push_record({level, std::string(event_logger), std::move(text)});
-      }) {
+      }),
+      client_questions_(python_decides_.pending),
+      topic_questions_({most_topic_questions, python_decides_.pending.bytes}) {
     set_events(0, 0);
 }
 
@@ -93,13 +114,21 @@ void plugin_hooks::set_events(std::uint32_t python, std::uint32_t logged) noexce
 
 // -- decisions
 
+bool plugin_hooks::has_room_for(const client& who) {
+    if (python_ == 0 && !asks_about_clients()) return true;
+    if (events_.is_full()) return false;
+    return !asks_about_clients() || client_questions_.has_room(cost_of(who));
+}
+
 verdict plugin_hooks::authenticate(const client& who, std::uint64_t ticket) {
     const opinion native = policy_.authenticate(*who.request);
     if (native == opinion::deny) return verdict::deny;
     if (!python_decides_.authenticate) {
         return native == opinion::allow ? verdict::allow : verdict::deny;
     }
-    events_.push_unbounded(authenticate_event{ticket, facts_of(who)});
+    auto question = std::make_shared<offer<session_facts>>(facts_of(who));
+    client_questions_.add(ticket, cost_of(who), [question] { return question->take() != nullptr; });
+    events_.push_unbounded(authenticate_event{ticket, std::move(question)});
     return verdict::pending;
 }
 
@@ -108,16 +137,25 @@ authentication_reply plugin_hooks::authenticate(const client& who, const authent
     const auto& methods = python_decides_.authentication_methods;
     if (std::find(methods.begin(), methods.end(), step.method) == methods.end()) return {};
     const bool is_new = step.is_first && !step.is_repeated;
-    events_.push_unbounded(authentication_step_event{
-        ticket, is_new ? facts_of(who) : nullptr, who.request->client_id, std::string(step.method),
+    const std::size_t cost =
+        (is_new ? cost_of(who) : python_cost) + 2 * (step.method.size() + step.data.size());
+    if (!client_questions_.has_room(cost)) return {{}, {}, reason_code::quota_exceeded, {}, {}};
+    auto question = make_offer(step_content{
+        is_new ? facts_of(who) : nullptr, who.request->client_id, std::string(step.method),
         std::string(as_text(step.data)), step.is_first, step.is_repeated});
+    client_questions_.add(
+        ticket, cost, [question] { return question->take() != nullptr; }, step.is_first);
+    events_.push_unbounded(authentication_step_event{ticket, std::move(question)});
     authentication_reply later;
     later.outcome = authentication_outcome::pending;
     return later;
 }
 
 void plugin_hooks::authentication_ended(std::uint64_t ticket) {
-    if (!python_decides_.authentication_methods.empty()) {
+    if (python_decides_.authentication_methods.empty()) return;
+    if (client_questions_.withdraw(ticket)) {
+        unseen_ = ticket;
+    } else {
         events_.push_unbounded(authentication_ended_event{ticket});
     }
 }
@@ -127,8 +165,14 @@ decision plugin_hooks::check_topic(const session& who, topic_action action, std:
     if (policy_.check_topic(who, action, topic) == opinion::deny) return {};
     if (!python_decides_.topics) return {verdict::allow};
     if (const decision* known = verdicts_.find(who.client_id(), action, topic, now)) return *known;
+    const std::size_t cost = topic_cost + 3 * topic.size();
+    if (!topic_questions_.has_room(cost)) {
+        return {verdict::deny, reason_code::quota_exceeded,
+                "too many questions about topics wait for plugins"};
+    }
+    topic_questions_.add(ticket, cost);
     events_.push_unbounded(topic_event{ticket, who.client_id(), static_cast<std::uint8_t>(action),
-                                       std::string(topic)});
+                                       std::string(topic), who.login, who.user_name});
     return {verdict::pending};
 }
 
@@ -156,7 +200,10 @@ bool plugin_hooks::announce(hook event, const log_kind& kind, std::string_view n
 void plugin_hooks::client_connected(const client& who, bool session_present) {
     verdicts_.forget(who.request->client_id);  // it may be another user now
     if (announce(hook::client_connected, connections, "broker_client_connected")) {
-        events_.push_unbounded(connected_event{who.ticket, session_present, facts_of(who)});
+        auto facts = facts_of(who);
+        const std::size_t size = size_of(*facts);
+        events_.push_unbounded(connected_event{who.ticket, session_present, std::move(facts)},
+                               size);
     }
 }
 
@@ -167,9 +214,9 @@ void plugin_hooks::client_disconnected(const client& who, reason_code reason) {
 }
 
 void plugin_hooks::client_refused(const client& who) {
-    const bool was_asked =
-        python_decides_.authenticate || !python_decides_.authentication_methods.empty();
-    if (was_asked) events_.push_unbounded(refused_event{who.ticket});
+    if (!asks_about_clients() || who.ticket == unseen_) return;
+    if (client_questions_.withdraw(who.ticket)) return;
+    events_.push_unbounded(refused_event{who.ticket});
 }
 
 void plugin_hooks::session_ended(const session& s) {
@@ -181,14 +228,15 @@ void plugin_hooks::session_ended(const session& s) {
 
 void plugin_hooks::client_subscribed(const session& s, std::string_view filter, qos granted) {
     if (announce(hook::client_subscribed, "broker_client_subscribed")) {
-        events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), granted});
+        events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), granted},
+                               filter.size());
     }
 }
 
 void plugin_hooks::client_unsubscribed(const session& s, std::string_view filter) {
     if (announce(hook::client_unsubscribed, "broker_client_unsubscribed")) {
         events_.push_unbounded(
-            subscription_event{s.client_id(), std::string(filter), std::nullopt});
+            subscription_event{s.client_id(), std::string(filter), std::nullopt}, filter.size());
     }
 }
 

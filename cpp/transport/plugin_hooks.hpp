@@ -11,6 +11,7 @@
 #include "base/log_limiter.hpp"
 #include "bridge/broker_messages.hpp"
 #include "bridge/mailbox.hpp"
+#include "bridge/open_questions.hpp"
 #include "broker/hooks.hpp"
 #include "policy/packaged_policy.hpp"
 #include "policy/verdict_cache.hpp"
@@ -22,6 +23,7 @@ struct python_decisions {
     bool authenticate = false;
     bool topics = false;
     std::vector<std::string> authentication_methods = {};  // of enhanced authentication
+    question_limits pending = {};                          // about clients
 };
 
 // What is known of a session, and of its connection if it has one.
@@ -40,9 +42,15 @@ class plugin_hooks : public hooks {
     void advance(instant now) { event_log_.advance(now); }
     // Logs what was counted so far.
     void finish(instant now) { event_log_.finish(now); }
+    const question_limits& limits() const noexcept { return python_decides_.pending; }
+    // Python has answered a question about a client, or about a topic. Before the broker is told,
+    // which may have the next question.
+    void client_answered(std::uint64_t ticket) { client_questions_.answered(ticket); }
+    void topic_answered(std::uint64_t ticket) { topic_questions_.answered(ticket); }
     // True once after is_congested() was.
     bool take_congestion() noexcept { return congested_.exchange(false); }
 
+    bool has_room_for(const client& who) override;
     verdict authenticate(const client& who, std::uint64_t ticket) override;
     authentication_reply authenticate(const client& who, const authentication_step& step,
                                       std::uint64_t ticket) override;
@@ -74,6 +82,9 @@ class plugin_hooks : public hooks {
     bool announce(hook event, std::string_view name);
     // The same for an event that is logged by default, at a bounded rate.
     bool announce(hook event, const log_kind& kind, std::string_view name);
+    bool asks_about_clients() const noexcept {
+        return python_decides_.authenticate || !python_decides_.authentication_methods.empty();
+    }
     void push_record(log_record record);
     void push_message(message_fate fate, const session* s, const message_ptr& m,
                       std::uint16_t packet_id);
@@ -87,6 +98,9 @@ class plugin_hooks : public hooks {
     log_limiter event_log_;
     std::uint64_t lost_records_ = 0;  // since that was logged
     verdict_cache verdicts_;
+    open_questions client_questions_;
+    open_questions topic_questions_;
+    std::uint64_t unseen_ = 0;  // ticket of the exchange that has ended last, if Python never saw it
     std::uint32_t python_ = 0;
     std::uint32_t logged_ = 0;
     bool drops_local_ = false;

@@ -302,9 +302,11 @@ class TestBrokerConfig:
 class TestLimitsConfig:
     def test_defaults(self) -> None:
         assert list(LimitsConfig()) == [
-            *(30, 262144, 30, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None, 65535, 32),
+            *(30, 60, 1024, 262144, 30, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None),
+            *(65535, 32),
             *(1000, 100000, 268435456),
             *(1000000, 100000, 200, 1000000, 1073741824),
+            *(285212672, 10000, 67108864),
         ]
 
     @pytest.mark.parametrize(
@@ -338,6 +340,13 @@ class TestLimitsConfig:
             ("max_topic_levels", -1),
             ("max_retained_messages", 0.5),
             ("max_retained_bytes", -1),
+            ("packet_timeout", 0),
+            ("packet_timeout", "60"),
+            ("min_packet_rate", 0),
+            ("min_packet_rate", 0.5),
+            ("max_unfinished_bytes", 0),
+            ("max_pending_decisions", 0),
+            ("max_pending_decision_bytes", 0),
         ],
     )
     def test_range(self, name: str, value: Any) -> None:

@@ -85,6 +85,30 @@ async def test_all_can_be_cancelled() -> None:
     not_begun.close()
 
 
+async def test_a_decision_that_has_not_begun_can_be_withdrawn() -> None:
+    owner, outcomes = Owner(), []
+    running = RunningDecisions(asyncio.get_running_loop(), 10, owner.decision_ended)
+
+    async def decide(name: str) -> None:
+        outcomes.append(f"{name} begun")
+        await asyncio.sleep(0)
+        outcomes.append(f"{name} ended")
+
+    running.start(decide("first"), 1)
+    running.start(decide("second"), 2)
+    assert running.withdraw(1)
+    assert not running.withdraw(1)
+    assert not running.withdraw(3)
+    assert len(running) == 1
+    await asyncio.sleep(0)
+    assert not running.withdraw(2)  # which plugins are at work on
+    await asyncio.wait_for(until_empty(running), 10)
+    assert outcomes == ["second begun", "second ended"]
+    running.start(decide("third"), 3)
+    running.cancel_all()
+    assert not running.withdraw(3)
+
+
 class Engine:
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -153,3 +177,17 @@ async def test_verdicts_that_are_flushed_anyway_cost_no_turn_of_the_loop() -> No
     answers.flush()
     answers.flush()
     assert engine.calls == [("allowed", [1], 0.0)]
+
+
+async def test_verdicts_are_those_of_the_engine_that_has_asked() -> None:
+    first, second = Engine(), Engine()
+    answers = TopicAnswers(asyncio.get_running_loop())
+    answers.engine = first
+    answers.add(1, Verdict(True), 0.0)
+    answers.engine = None
+    answers.engine = second  # before the turn of the loop ends
+    await asyncio.sleep(0)
+    answers.add(1, Verdict(True), 0.0)
+    await asyncio.sleep(0)
+    assert first.calls == []
+    assert second.calls == [("allowed", [1], 0.0)]

@@ -32,7 +32,7 @@ ALLOWED = {
 PURE = ("base", "codec", "topic", "session", "protocol", "broker", "policy")
 NOT_PURE = re.compile(
     r"#include <(boost/asio|boost/beast|openssl|Python\.h|pybind11|mutex|shared_mutex|thread|"
-    r"condition_variable|future|sys/|unistd\.h|fcntl\.h|pthread\.h)"
+    r"condition_variable|future|sys/(?!mman\.h)|unistd\.h|fcntl\.h|pthread\.h)"
     r"|(steady_clock|system_clock|high_resolution_clock)::now|\bclock_gettime\b|\btime\(nullptr\)"
 )
 ASIO = re.compile(r"#include <(boost/asio|boost/beast|openssl)")

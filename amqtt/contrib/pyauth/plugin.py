@@ -211,14 +211,19 @@ class PyAuthPlugin(BaseAuthPlugin, BaseTopicPlugin):
         if not self._module.has(function):
             return False
         result = await self._module.call(function, *args)
-        try:
+        if isinstance(result, int):  # such modules return 1 and 0 as well as True and False
             return bool(result)
-        except Exception:
+        if result is not None:
             self.peer_log.log(
-                logging.ERROR, "unusable results of the module", function,
-                "'%s' has returned neither true nor false", function, exc_info=True,
-            )  # fmt: skip
-            return False
+                logging.ERROR,
+                "unusable results of the module",
+                function,
+                "'%s' has returned a value of the type '%s', which is neither true nor false and"
+                " refuses the client; return True or False",
+                function,
+                type(result).__name__,
+            )
+        return False
 
     def _told(self, user: str | None, allowed: bool, what: str, *about: object) -> bool:
         self.peer_log.log(

@@ -31,6 +31,7 @@ class fake_hooks : public hooks {
   public:
     fake_hooks() { want({hook::client_connected, hook::client_disconnected}); }
 
+    bool has_room_for(const client&) override { return has_room; }
     verdict authenticate(const client& who, std::uint64_t ticket) override {
         asked.push_back(who.request->client_id);
         tickets.push_back(ticket);
@@ -54,6 +55,8 @@ class fake_hooks : public hooks {
     void want_nothing() { mask_ = 0; }
     void work_left() override { has_work_left = true; }
     bool has_work_left = false;
+    void client_refused(const client& who) override { refused.push_back(who.request->client_id); }
+    std::vector<std::string> refused;
     void client_connected(const client& who, bool) override {
         events.push_back("connected " + who.request->client_id);
     }
@@ -99,6 +102,7 @@ class fake_hooks : public hooks {
         return n;
     }
 
+    bool has_room = true;
     verdict answer = verdict::allow;
     std::function<verdict(const client&)> judge;  // instead of answer, when set
     std::deque<authentication_reply> replies;     // to steps of enhanced authentication, in turn

@@ -56,6 +56,42 @@ TEST_F(pending_authentication, forgets_a_peer_that_leaves) {
     EXPECT_TRUE(bed_.hooks.events.empty());
 }
 
+TEST_F(pending_authentication, denies_whatever_the_code_of_the_denial_means) {
+    for (const std::uint8_t code : {0x00, 0x01, 0x7F}) {
+        const std::size_t n = bed_.hooks.tickets.size();
+        bed_.reopen("c").send(connect({.client_id = "c"}));
+        bed_.core.decide(bed_.hooks.tickets.at(n), {verdict::deny, static_cast<reason_code>(code)},
+                         bed_.now);
+        bed_.settle_now();
+        bed_["c"].expect(connack(false, 5)).expect_closed();
+    }
+    EXPECT_EQ(bed_.core.stats().connections, 0U);
+}
+
+TEST_F(pending_authentication, is_not_begun_without_room) {
+    bed_.hooks.has_room = false;
+    bed_["a"].send(connect({.client_id = "a"}));
+    bed_["a"].expect(connack(false, 3)).expect_closed();
+    bed_["b"].send(wire("10 0e 00 04 'MQTT' 05 02 00 00 00 00 01 'b'"));
+    bed_["b"].expect(wire("20 03 00 97 00")).expect_closed();
+    EXPECT_TRUE(bed_.hooks.asked.empty());
+    EXPECT_TRUE(bed_.hooks.refused.empty());
+    EXPECT_EQ(bed_.hooks.logs_with("limits.max_pending_decisions"), 2U);
+    bed_.hooks.has_room = true;
+    bed_["c"].send(connect({.client_id = "c"}));
+    bed_.decide(0, true);
+    bed_["c"].expect(connack());
+}
+
+TEST_F(pending_authentication, tells_who_was_asked_of_a_refusal_that_is_not_their_own) {
+    bed_["late"].send(connect({.client_id = "late"}));
+    bed_["late"].abort();
+    bed_.hooks.answer = verdict::deny;
+    bed_["no"].send(connect({.client_id = "no"}));
+    bed_["no"].expect(connack(false, 5)).expect_closed();
+    EXPECT_EQ(bed_.hooks.refused, (std::vector<std::string>{"late"}));
+}
+
 TEST_F(pending_authentication, ignores_answers_to_questions_it_did_not_ask) {
     bed_["c"].send(connect({.client_id = "c"}));
     bed_.core.decide(bed_.hooks.tickets[0] + 1, {verdict::allow}, bed_.now);

@@ -208,6 +208,50 @@ TEST_F(topic_decisions, are_passed_on_to_be_remembered) {
     EXPECT_EQ(bed_.hooks.decided, (std::vector<std::string>{"p publish a: allow"}));
 }
 
+TEST_F(topic_decisions, refuse_whatever_the_code_of_the_refusal_means) {
+    bed_.hooks.want({hook::check_publish, hook::check_subscribe});
+    peer& c = bed_["c"];
+    c.send(wire("10 0e 00 04 'MQTT' 05 02 00 00 00 00 01 'c'")).take();
+    for (const std::uint8_t code : {0x00, 0x01, 0x02, 0x10, 0x7F}) {
+        const std::size_t n = questions().size();
+        c.send(wire("82 07 00 07 00 00 01 'a' 01"));
+        answer(n, verdict::deny, static_cast<reason_code>(code));
+        c.expect(wire("90 04 00 07 00 87"));
+        c.send(wire("34 07 00 01 'a' 00 06 00 'x'"));
+        answer(n + 1, verdict::deny, static_cast<reason_code>(code));
+        c.expect(wire("50 03 00 06 87"));
+    }
+    EXPECT_EQ(bed_.core.routes().subscription_count(), 0U);
+}
+
+TEST_F(topic_decisions, are_made_again_for_another_login) {
+    bed_["s"].login({.client_id = "s", .clean = false}).subscribe("#");
+    bed_.hooks.want({hook::check_receive});
+    bed_["p"].login({.client_id = "p"}).send(publish({.topic = "a", .payload = "1"}));
+    bed_.reopen("s").login({.client_id = "s", .clean = false}, true);
+    allow(0);  // which was for the login before
+    bed_["s"].expect_nothing();
+    EXPECT_TRUE(bed_.hooks.decided.empty());
+    EXPECT_EQ(questions(), (std::vector<std::string>{"s receive a", "s receive a"}));
+    allow(1);
+    bed_["s"].expect(publish({.topic = "a", .payload = "1"}));
+    EXPECT_EQ(bed_.hooks.decided, (std::vector<std::string>{"s receive a: allow"}));
+}
+
+TEST_F(topic_decisions, for_another_login_may_be_known) {
+    bed_["s"].login({.client_id = "s", .clean = false}).subscribe("#");
+    bed_.hooks.want({hook::check_receive});
+    bed_["p"].login({.client_id = "p"}).send(publish({.topic = "a", .payload = "1"}));
+    bed_["p"].send(publish({.topic = "b", .payload = "2"}));
+    bed_.reopen("s").login({.client_id = "s", .clean = false}, true);
+    bed_.hooks.judge_topic = [](std::string_view question) {
+        return question == "s receive a" ? verdict::deny : verdict::allow;
+    };
+    allow(0);
+    allow(1);
+    bed_["s"].expect(publish({.topic = "b", .payload = "2"}));
+}
+
 // -- what the application does
 
 TEST(application, disconnects_a_client) {

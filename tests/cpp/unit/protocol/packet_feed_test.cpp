@@ -221,13 +221,31 @@ TEST(packet_feed, holds_no_memory_between_packets) {
         feed.receive(all.first(400'000));
         EXPECT_FALSE(*feed.next());
         feed.stash();
-        EXPECT_GE(heap_in_use, before + 400'000);
+        EXPECT_GE(feed.footprint(), 400'000U);
         feed.receive(all.subspan(400'000));
         EXPECT_TRUE(*feed.next());
         EXPECT_FALSE(*feed.next());
         feed.stash();
         EXPECT_EQ(heap_in_use, before);
+        EXPECT_EQ(feed.footprint(), 0U);
     }
+}
+
+TEST(packet_feed, forgets_what_it_is_told_to) {
+    const bytes stream = publish({.topic = "t", .payload = std::string(50'000, 'p')});
+    packet_feed feed(no_limit);
+    EXPECT_EQ(feed.first(), std::nullopt);
+    feed.receive(bytes_view(stream).first(40'000));
+    EXPECT_EQ(feed.first(), 0x30);
+    EXPECT_FALSE(*feed.next());
+    feed.stash();
+    EXPECT_EQ(feed.first(), 0x30);
+    feed.clear();
+    EXPECT_EQ(feed.buffered(), 0U);
+    EXPECT_EQ(feed.footprint(), 0U);
+    EXPECT_EQ(feed.first(), std::nullopt);
+    feed.receive(stream);
+    EXPECT_TRUE(*feed.next());
 }
 
 }  // namespace

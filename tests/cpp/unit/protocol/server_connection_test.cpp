@@ -331,9 +331,63 @@ TEST_F(server_connection_test, encodes_refusals) {
 TEST_F(server_connection_test, computes_the_keep_alive_deadline) {
     const bytes data = connect({.client_id = "c"});
     connection_.receive(data, 10s);
+    EXPECT_TRUE(std::holds_alternative<connect_packet>(connection_.next()));
     EXPECT_EQ(connection_.keep_alive_deadline(10, 0), 25s);
     EXPECT_EQ(connection_.keep_alive_deadline(1, 0), 11'500ms);
     EXPECT_EQ(connection_.keep_alive_deadline(65'535, 7), 10s + 98'302'500ms + 7s);
+}
+
+// (3.1.1: MQTT-3.1.2-24)
+TEST_F(server_connection_test, counts_packets_and_not_bytes_for_keep_alive) {
+    log_in();
+    const instant before = connection_.keep_alive_deadline(10, 0);
+    const bytes data = publish({.topic = "t", .payload = "payload"});
+    EXPECT_FALSE(connection_.has_part_of_packet());
+    connection_.receive(bytes_view(data).first(4), 5s);
+    EXPECT_TRUE(std::holds_alternative<need_input>(connection_.next()));
+    EXPECT_TRUE(connection_.has_part_of_packet());
+    EXPECT_EQ(connection_.keep_alive_deadline(10, 0), before);
+    connection_.receive(bytes_view(data).subspan(4), 9s);
+    EXPECT_TRUE(std::holds_alternative<publish_packet>(connection_.next()));
+    EXPECT_FALSE(connection_.has_part_of_packet());
+    EXPECT_EQ(connection_.keep_alive_deadline(10, 0), 24s);
+}
+
+TEST_F(server_connection_test, gives_a_packet_time_as_long_as_it_comes) {
+    log_in();
+    const bytes data = publish({.topic = "t", .payload = std::string(900, 'x')});
+    const auto receive = [&](std::size_t from, std::size_t n, instant now) {
+        connection_.receive(bytes_view(data).subspan(from, n), now);
+        EXPECT_TRUE(std::holds_alternative<need_input>(connection_.next()));
+    };
+    receive(0, 1, 10s);
+    EXPECT_EQ(connection_.packet_deadline(5s, 100, 12s), 15s);
+    receive(1, 98, 14s);
+    EXPECT_EQ(connection_.packet_deadline(5s, 100, 15s), 15s);  // a byte too few
+    receive(99, 1, 15s);
+    EXPECT_EQ(connection_.packet_deadline(5s, 100, 15s), 20s);
+    receive(100, 99, 20s);
+    EXPECT_EQ(connection_.packet_deadline(5s, 100, 20s), 20s);
+    connection_.restart_keep_alive(30s);  // nobody has listened
+    EXPECT_EQ(connection_.packet_deadline(5s, 100, 31s), 35s);
+}
+
+TEST(server_connection_first_byte, must_be_that_of_connect) {
+    for (int first = 0; first < 256; ++first) {
+        block_pool pool;
+        server_connection fresh(1000, pool);
+        const bytes data{static_cast<std::uint8_t>(first)};
+        fresh.receive(data, 0s);
+        const server_event event = fresh.next();
+        if (first == 0x10) {
+            EXPECT_TRUE(std::holds_alternative<need_input>(event));
+        } else {
+            EXPECT_EQ(std::get<protocol_violation>(event).code,
+                      first >> 4 == 1 ? reason_code::malformed_packet
+                                      : reason_code::protocol_error)
+                << first;
+        }
+    }
 }
 
 }  // namespace
