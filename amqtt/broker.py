@@ -28,6 +28,7 @@ from amqtt.contexts import (
     BrokerConfig,
     ListenerConfig,
     ListenerType,
+    SessionOwner,
 )
 from amqtt.errors import BrokerError
 from amqtt.events import BrokerEvents
@@ -297,6 +298,7 @@ class Broker(BrokerOperations):
                 "check_payload_format": protocol.check_payload_format,
                 "response_information": protocol.response_information or "",
                 "server_reference": protocol.server_reference or "",
+                "sessions_have_owners": config.session_owner != SessionOwner.ANY,
                 "shared_subscription_strategy": protocol.shared_subscription_strategy.value,
                 "sent_topic_alias_maximum": protocol.sent_topic_alias_maximum,
             },

@@ -165,6 +165,7 @@ class broker {
     void start_exchange(client& c);
     void take_step(client& c, const authentication_step& step);
     void take_reply(client& c, const authentication_reply& answer);
+    bool change_user(client& c, const std::string& name);
     void wait_for_exchange(client& c, timer_kind kind, duration limit);
     void end_exchange(client& c);
     void exchange_timed_out(client& c);
@@ -175,6 +176,11 @@ class broker {
     bool wait_for_predecessor(client& c);
     void let_in_successors(const client& predecessor);
     void leave_succession(client& c);
+    // Whether a session may be that user's: it is, or nobody's yet, or sessions have no owners.
+    bool belongs_to(const session& s, const std::optional<std::string>& user) const noexcept;
+    // True: it wanted the session of another user, so it was refused before that was touched.
+    bool refuse_other_user(client& c);
+    void log_other_user(const session& s, const std::optional<std::string>& user);
     session& session_for(client& c, bool& present);
     void take_over(session& s);
 

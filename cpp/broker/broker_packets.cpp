@@ -202,6 +202,12 @@ void broker::finish(session& s, std::uint16_t packet_id) {
 
 namespace {
 
+// A bridge hands on what it gets. MQTT 3 has no options by which it could say that it wants neither
+// its own messages back nor the RETAIN flags of others removed; in 5.0 it says so itself.
+bool is_bridge_of_mqtt_3(const connect_request& request) noexcept {
+    return request.is_bridge && !has_properties(request.version);
+}
+
 protocol_violation no_room_for_answer() noexcept {
     return {reason_code::packet_too_large, "its Maximum Packet Size has no room for the answer"};
 }
@@ -302,6 +308,10 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     if (is_failure(problem)) return problem;
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
+    if (s.connection && is_bridge_of_mqtt_3(*s.connection->request)) {
+        granted.retain_as_published = true;
+        granted.no_local = filter->share.empty();
+    }
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     if (journal_) journal_->subscribed(*s.find_subscription(request.filter));
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).

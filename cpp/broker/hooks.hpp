@@ -88,6 +88,8 @@ class hooks {
     // A connection about which authenticate() was asked was not admitted, whoever decided that.
     virtual void client_refused(const client&) {}
     virtual void session_ended(const session&) {}
+    // The client of a session is another user from now on.
+    virtual void user_changed(const session&) {}
     virtual void client_subscribed(const session&, std::string_view /*filter*/, qos /*granted*/) {}
     virtual void client_unsubscribed(const session&, std::string_view /*filter*/) {}
     // The message of a topic was stored; or removed, then its payload is empty. Null: the server's.

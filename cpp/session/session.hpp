@@ -102,6 +102,8 @@ class session {
 
     // By which its client was admitted last.
     std::optional<std::string> user_name;
+    // False until a client has been admitted to it: it is whose that will be.
+    bool has_owner = false;
     // Of a subscriber inside this process, which has no connection; 0: a client's session.
     std::uint64_t local_id = 0;
     // The connection it is on, or null while the client is away.

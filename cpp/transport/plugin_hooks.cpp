@@ -179,6 +179,10 @@ void plugin_hooks::session_ended(const session& s) {
     }
 }
 
+void plugin_hooks::user_changed(const session& s) {
+    verdicts_.forget(s.client_id());
+}
+
 void plugin_hooks::client_subscribed(const session& s, std::string_view filter, qos granted) {
     if (announce(hook::client_subscribed, "broker_client_subscribed")) {
         events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), granted});

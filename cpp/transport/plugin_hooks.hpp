@@ -55,6 +55,7 @@ class plugin_hooks : public hooks {
     void client_disconnected(const client& who, reason_code reason) override;
     void client_refused(const client& who) override;
     void session_ended(const session& s) override;
+    void user_changed(const session& s) override;
     void client_subscribed(const session& s, std::string_view filter, qos granted) override;
     void client_unsubscribed(const session& s, std::string_view filter) override;
     void message_retained(const session* publisher, const message_ptr& m) override;
