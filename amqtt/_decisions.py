@@ -35,6 +35,9 @@ class RunningDecisions:
         timeout: seconds that a decision may take.
         ended: called when a decision has ended, whatever its outcome.
 
+    Attributes:
+        timeout: seconds that a decision may take.
+
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class RunningDecisions:
     ) -> None:
         """Begin without decisions."""
         self._loop = loop
-        self._timeout = timeout
+        self.timeout = timeout
         self._ended = weakref.WeakMethod(ended)
         # When each has to be made; the oldest come first.
         self._due: dict[asyncio.Task[None], float] = {}
@@ -55,9 +58,9 @@ class RunningDecisions:
     def start(self, decision: Coroutine[Any, Any, None]) -> None:
         """Run a decision; when its time is over, it is cancelled."""
         task = self._loop.create_task(self._run(decision))
-        self._due[task] = self._loop.time() + self._timeout
+        self._due[task] = self._loop.time() + self.timeout
         if self._timer is None:
-            self._watch(self._timeout)
+            self._watch(self.timeout)
 
     def cancel_all(self) -> None:
         """Cancel all decisions."""

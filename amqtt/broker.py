@@ -378,9 +378,10 @@ class Broker(BrokerOperations):
         await self._dispatch.externals.serve(engine.adopt, reader, writer, listener_name)
 
     async def reload(self) -> None:
-        """Let the plugins read again what they decide by, and then read the certificates again.
+        """Let the plugins read again what they decide by, and hold clients to it.
 
-        What a plugin raises is logged.
+        Then `reauthorize()` disconnects clients and removes subscriptions that are not allowed any
+        more, and the certificates are read again. What a plugin raises is logged.
 
         Raises:
             BrokerError: the broker is not running, or files of a listener cannot be used.
@@ -388,6 +389,7 @@ class Broker(BrokerOperations):
         """
         self._running_engine("reload")
         await self.plugins_manager.map_plugin_reload()
+        await self.reauthorize()
         await self.reload_certificates()
 
     async def reload_certificates(self) -> None:

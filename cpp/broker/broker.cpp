@@ -25,7 +25,7 @@ broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_, now_),
+      outbox_(settings_, stats_, now_, *this),
       peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }) {}
 
 broker::~broker() {
@@ -407,6 +407,7 @@ void broker::set_expiry_timer(session& s, duration left) {
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
     forget_gate(s);
+    forget_checks(s);
     unfinished_.erase(&s);
     if (journal_) journal_->session_ended(s);
     hand_over_shared(s);

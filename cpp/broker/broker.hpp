@@ -21,20 +21,22 @@
 #include "broker/hooks.hpp"
 #include "broker/journal.hpp"
 #include "broker/outbox.hpp"
+#include "broker/rights_check.hpp"
 #include "broker/router.hpp"
 #include "broker/session_registry.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
+#include "topic/filter.hpp"
 
 namespace amqtt {
 
 struct restored_state;
 
-class broker {
+class broker : private delivery_guard {
   public:
     // hooks must outlive the broker.
     broker(const broker_settings& settings, hooks& policy);
-    ~broker();
+    ~broker() override;
     broker(const broker&) = delete;
     broker& operator=(const broker&) = delete;
 
@@ -105,6 +107,12 @@ class broker {
     session* create_session(std::string_view client_id);
     // Subscribes a session; no retained message is sent. The code is as in SUBACK.
     reason_code add_subscription(session& s, std::string_view filter, qos level);
+    // What the policy says may have changed, for one client or for all: what waits is checked again
+    // before it is sent, and the subscriptions of clients that are away when they are back.
+    void rights_changed(const std::optional<std::string>& client_id);
+    // Ends a subscription that is not allowed any more, and removes what waits because of it. False:
+    // there is none.
+    bool revoke(session& s, std::string_view filter_name);
     // Queues a message for a session.
     bool enqueue(session& s, message_ptr content);
     // A subscriber inside the process: hooks::local_message() gets its messages, retained ones
@@ -228,6 +236,7 @@ class broker {
         std::size_t index = 0;       // in a SUBSCRIBE
         message_ptr will = nullptr;
         std::optional<std::uint32_t> will_expiry = std::nullopt;
+        std::string subscription = {};  // that is there, and is checked again
     };
 
     // What policy says; with pending, what is asked is to be noted with ask().
@@ -244,6 +253,20 @@ class broker {
     bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
     void drain_gate(session& to);
     void forget_gate(session& s);
+
+    // -- rights that may have been withdrawn, see broker_rights.cpp
+
+    void check_queue(session& s);
+    void check_rights(session& s);
+    void check_in_flight(session& s);
+    void drop_waiting(session& s, const parsed_filter& filter, std::string_view name);
+    verdict check_waiting(session& to, const message_ptr& first) override;
+    // True: the question was one of these.
+    bool answer_check(std::uint64_t ticket, const question& asked, const decision& made);
+    void forget_checks(const session& s);
+    // A QoS 2 message waits for its PUBCOMP from now on.
+    void release_content(session& s, inflight_entry& entry);
+
     void log_refusal(const session& s, topic_action action, std::string_view topic);
     void log_late_decision(const question& asked);
 
@@ -319,6 +342,8 @@ class broker {
     boost::unordered_flat_map<std::uint64_t, question> questions_;
     std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
     boost::unordered_flat_map<const session*, receive_gate> gates_;
+    boost::unordered_flat_map<const session*, rights_check> checks_;
+    std::uint32_t rights_ = 1;  // counts changes of rights
     // Sessions whose retained messages work() is to go on with.
     boost::unordered_flat_set<session*> unfinished_;
     bool work_is_left_ = false;

@@ -224,7 +224,11 @@ void broker::let_in(client& c) {
     }
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c, present);
-    if (!present) return;
+    if (!present) {
+        s.rights = rights_;
+        return;
+    }
+    check_rights(s);
     outbox_.resume(s);
     deliver_retained(s);
 }

@@ -163,13 +163,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
         return;
     }
     if (entry) {
-        if (journal_) {
-            if (entry->content) journal_->content_released(entry->ticket, *entry->content);
-            journal_->delivery_changed(entry->ticket, packet.packet_id,
-                                       delivery_state::awaiting_pubcomp);
-        }
-        c.state->inflight().release_content(*entry);
-        entry->state = inflight_state::awaiting_pubcomp;
+        release_content(*c.state, *entry);
         entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
     // Its receiver forgets the message with PUBREL, so it must not be sent again.
@@ -177,6 +171,16 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
                           entry ? reason_code::success : reason_code::packet_identifier_not_found);
+}
+
+void broker::release_content(session& s, inflight_entry& entry) {
+    if (journal_) {
+        if (entry.content) journal_->content_released(entry.ticket, *entry.content);
+        journal_->delivery_changed(entry.ticket, entry.packet_id,
+                                   delivery_state::awaiting_pubcomp);
+    }
+    s.inflight().release_content(entry);
+    entry.state = inflight_state::awaiting_pubcomp;
 }
 
 void broker::pubrel_received(client& c, std::uint16_t packet_id) {

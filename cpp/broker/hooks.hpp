@@ -79,6 +79,10 @@ class hooks {
                                  std::uint64_t /*ticket*/, instant /*now*/) {
         return {verdict::allow};
     }
+    // Whether it is known, without asking anybody, that a session may not receive a message.
+    virtual bool is_refused(const session&, std::string_view /*topic*/, instant /*now*/) {
+        return false;
+    }
     // What was pending is decided.
     virtual void topic_decided(const session&, topic_action, std::string_view /*topic*/,
                                const decision&, instant /*now*/) {}

@@ -128,6 +128,10 @@ class session {
     std::unique_ptr<retained_turn> turn;
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
+    // The state of rights in which its subscriptions were allowed; 0: it is not known.
+    std::uint32_t rights = 0;
+    // The first so many messages of the queue are to be checked before they are sent.
+    std::size_t unchecked = 0;
 
     // Scratch of the router: where in the list of targets it stands, for the current match.
     std::uint32_t route_index = 0;

@@ -132,6 +132,13 @@ decision plugin_hooks::check_topic(const session& who, topic_action action, std:
     return {verdict::pending};
 }
 
+bool plugin_hooks::is_refused(const session& who, std::string_view topic, instant now) {
+    constexpr auto receive = topic_action::receive;
+    if (policy_.check_topic(who, receive, topic) == opinion::deny) return true;
+    const decision* known = verdicts_.find(who.client_id(), receive, topic, now);
+    return known && known->answer == verdict::deny;
+}
+
 void plugin_hooks::topic_decided(const session& who, topic_action action, std::string_view topic,
                                  const decision& made, instant now) {
     verdicts_.store(who.client_id(), action, topic, made, now);

@@ -49,6 +49,7 @@ class plugin_hooks : public hooks {
     void authentication_ended(std::uint64_t ticket) override;
     decision check_topic(const session& who, topic_action action, std::string_view topic,
                          std::uint64_t ticket, instant now) override;
+    bool is_refused(const session& who, std::string_view topic, instant now) override;
     void topic_decided(const session& who, topic_action action, std::string_view topic,
                        const decision& made, instant now) override;
     void client_connected(const client& who, bool session_present) override;

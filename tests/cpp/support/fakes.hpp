@@ -74,6 +74,10 @@ class fake_hooks : public hooks {
         }
         return {made};
     }
+    bool is_refused(const session& who, std::string_view topic, instant) override {
+        return judge_topic &&
+               judge_topic(question_of(who, topic_action::receive, topic)) == verdict::deny;
+    }
     void topic_decided(const session& who, topic_action action, std::string_view topic,
                        const decision& made, instant) override {
         decided.push_back(question_of(who, action, topic) +
