@@ -97,6 +97,12 @@ class BrokerContext(BaseContext):
         """
         self._broker_instance.invalidate_verdicts(client_id, topic)
 
+    async def reauthorize(
+        self, client_id: str | None = None, *, username: str | None = None
+    ) -> None:
+        """Ask the plugins again about clients and subscriptions; see `Broker.reauthorize`."""
+        await self._broker_instance.reauthorize(client_id, username=username)
+
     async def disconnect_client(self, client_id: str, reason: int = 0x98) -> None:
         """Disconnect a client; see `Broker.disconnect_client`."""
         await self._broker_instance.disconnect_client(client_id, reason)

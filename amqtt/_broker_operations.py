@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._broker_sessions import BrokerSession, LocalSubscription, subscriber_numbers
 from amqtt._broker_views import RetainedView, SessionsView, SubscriptionsView
+from amqtt._reauthorization import Reauthorization, Reauthorized
 from amqtt._topics import check_topic_name, describe_topic
 from amqtt._verdicts import combine
 from amqtt.contexts import Action
@@ -263,6 +264,32 @@ class BrokerOperations:
     def invalidate_verdicts(self, client_id: str | None = None, topic: str | None = None) -> None:
         """Forget what topic plugins have decided; see `BrokerContext.invalidate_verdicts`."""
         self._dispatch.forget_verdicts(client_id, topic)
+
+    async def reauthorize(
+        self, client_id: str | None = None, *, username: str | None = None
+    ) -> Reauthorized:
+        """Ask the plugins again what was decided before, because rights may have been withdrawn.
+
+        Remembered verdicts are forgotten. Of each client that is connected, the authentication
+        plugins are asked whether it may stay (`still_allowed`); one that may not is disconnected
+        with the code of the refusal. Of each session, also of a client that is away, the topic
+        plugins are asked about its subscriptions; those that are not allowed are removed, with the
+        messages that wait because of them. Other messages that wait are decided on before they are
+        sent. A plugin that does not answer within `limits.decision_timeout` changes nothing.
+
+        Args:
+            client_id: this client only; None means all.
+            username: clients of this user only; None means all.
+
+        Returns:
+            How many clients were disconnected, and how many subscriptions removed.
+
+        Raises:
+            BrokerError: the broker is not running.
+
+        """
+        self._running_engine("check rights again")
+        return await Reauthorization(self._dispatch, client_id, username).run()
 
     def statistics(self) -> dict[str, Any]:
         """Return what the broker counts: bytes, packets, messages, clients, subscriptions.

@@ -281,6 +281,19 @@ class SessionRegistry:
         session.set_connected(bool(facts["connected"]))
         return session
 
+    def look_at(self, client_id: str) -> BrokerSession | None:
+        """Return a session that the engine has, and keep nothing of it; None when it has none."""
+        known = self._sessions.get(client_id)
+        if known is not None:
+            return known
+        engine = self._engine()
+        facts = engine.find_session(client_id) if engine is not None else None
+        if facts is None:
+            return None
+        session = self._make(facts)
+        session.set_connected(bool(facts["connected"]))
+        return session
+
     def of_event(self, client_id: str) -> BrokerSession:
         """Return the session that an event is about, though it may be over by now."""
         known = self.get(client_id) or self.recent(client_id)

@@ -40,6 +40,9 @@ class RunningDecisions:
         timeout: seconds that a decision may take.
         ended: called when a decision has ended, whatever its outcome.
 
+    Attributes:
+        timeout: seconds that a decision may take.
+
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class RunningDecisions:
     ) -> None:
         """Begin without decisions."""
         self._loop = loop
-        self._timeout = timeout
+        self.timeout = timeout
         self._ended = weakref.WeakMethod(ended)
         # When each has to be made; the oldest come first.
         self._due: dict[asyncio.Task[None], float] = {}
@@ -68,11 +71,11 @@ class RunningDecisions:
 
         """
         task = self._loop.create_task(self._run(decision, key))
-        self._due[task] = self._loop.time() + self._timeout
+        self._due[task] = self._loop.time() + self.timeout
         if key is not None:
             self._not_begun[key] = _NotBegun(task, decision)
         if self._timer is None:
-            self._watch(self._timeout)
+            self._watch(self.timeout)
 
     def withdraw(self, key: Hashable) -> bool:
         """Forget a decision that is wanted no more, unless plugins were asked already.

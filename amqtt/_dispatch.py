@@ -126,6 +126,11 @@ class BrokerDispatch:
         }
 
     @property
+    def decision_timeout(self) -> float:
+        """Seconds that a decision may take."""
+        return self._decisions.timeout
+
+    @property
     def engine(self) -> _core.BrokerEngine | None:
         """The engine while it runs."""
         return self._engine

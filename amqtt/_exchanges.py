@@ -67,6 +67,10 @@ class Exchanges:
         """The methods that some plugin knows."""
         return list(self._plugins)
 
+    def plugin_of(self, method: str) -> BaseEnhancedAuthPlugin | None:
+        """Return the plugin that knows a method."""
+        return self._plugins.get(method)
+
     @staticmethod
     def refusal() -> Reply:
         """Return a refusal without a reason."""

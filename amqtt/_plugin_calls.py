@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from amqtt._broker_messages import LazyMessage
     from amqtt.contexts import Action
+    from amqtt.plugins.enhanced_authentication import BaseEnhancedAuthPlugin
     from amqtt.plugins.manager import Handler
     from amqtt.session import Session
 
@@ -256,6 +257,23 @@ class PluginCalls:
             type(name).__name__,
         )
         return Verdict.refusal()
+
+    async def may_stay(self, session: Session, enhanced: BaseEnhancedAuthPlugin | None) -> Verdict:
+        """Decide whether a client that was admitted may stay.
+
+        Args:
+            session: the client's.
+            enhanced: the plugin that has accepted it by enhanced authentication; None means that
+                the authentication plugins have admitted it.
+
+        Returns:
+            The first refusal, or leave.
+
+        """
+        plugins = self.native.auth if enhanced is None else [enhanced]
+        able = [each for each in plugins if hasattr(each, "still_allowed")]
+        results = await self._manager.ask(able, "still_allowed", {"session": session})
+        return combine(self._manager, results, native_allows=True)
 
     async def find_psk(self, listener: str, identity: str) -> bytes:
         """Return the pre-shared key of a client; empty when no plugin has one."""

@@ -107,6 +107,8 @@ def check_decision_methods(plugin_class: Any) -> None:
     for base, method in (
         (BaseAuthPlugin, "authenticate"),
         (BaseAuthPlugin, "psk_key"),
+        (BaseAuthPlugin, "still_allowed"),
+        (BaseEnhancedAuthPlugin, "still_allowed"),
         (BaseTopicPlugin, "topic_filtering"),
         (BaseEnhancedAuthPlugin, "authenticate_step"),
     ):

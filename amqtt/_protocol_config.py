@@ -18,6 +18,13 @@ class SharedSubscriptionStrategy(StrEnum):
     STICKY = "sticky"
 
 
+class SessionOwner(StrEnum):
+    """Who may resume or end the session of a client identifier."""
+
+    USER = "user"
+    ANY = "any"
+
+
 class Tolerance(StrEnum):
     """A deviation from the standard that clients in the field have."""
 

@@ -28,6 +28,7 @@ from amqtt.contexts import (
     BrokerConfig,
     ListenerConfig,
     ListenerType,
+    SessionOwner,
 )
 from amqtt.errors import BrokerError
 from amqtt.events import BrokerEvents
@@ -300,6 +301,7 @@ class Broker(BrokerOperations):
                 "check_payload_format": protocol.check_payload_format,
                 "response_information": protocol.response_information or "",
                 "server_reference": protocol.server_reference or "",
+                "sessions_have_owners": config.session_owner != SessionOwner.ANY,
                 "shared_subscription_strategy": protocol.shared_subscription_strategy.value,
                 "sent_topic_alias_maximum": protocol.sent_topic_alias_maximum,
             },
@@ -379,9 +381,10 @@ class Broker(BrokerOperations):
         await self._dispatch.externals.serve(engine.adopt, reader, writer, listener_name)
 
     async def reload(self) -> None:
-        """Let the plugins read again what they decide by, and then read the certificates again.
+        """Let the plugins read again what they decide by, and hold clients to it.
 
-        What a plugin raises is logged.
+        Then `reauthorize()` disconnects clients and removes subscriptions that are not allowed any
+        more, and the certificates are read again. What a plugin raises is logged.
 
         Raises:
             BrokerError: the broker is not running, or files of a listener cannot be used.
@@ -389,6 +392,7 @@ class Broker(BrokerOperations):
         """
         self._running_engine("reload")
         await self.plugins_manager.map_plugin_reload()
+        await self.reauthorize()
         await self.reload_certificates()
 
     async def reload_certificates(self) -> None:

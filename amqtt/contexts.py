@@ -20,7 +20,12 @@ from amqtt._dictable import Dictable, check_range, plugins_by_path
 from amqtt._hydrate import hydrate
 from amqtt._limits import LimitsConfig, ListenerLimitsConfig
 from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
-from amqtt._protocol_config import ProtocolConfig, SharedSubscriptionStrategy, Tolerance
+from amqtt._protocol_config import (
+    ProtocolConfig,
+    SessionOwner,
+    SharedSubscriptionStrategy,
+    Tolerance,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,7 @@ __all__ = [
     "ListenerLimitsConfig",
     "ListenerType",
     "ProtocolConfig",
+    "SessionOwner",
     "SharedSubscriptionStrategy",
     "Tolerance",
     "TopicConfig",
@@ -104,6 +110,8 @@ class BrokerConfig(Dictable):
         timeout_disconnect_delay: seconds added to a client's keep-alive, unless that is 0.
         session_expiry_interval: seconds a disconnected session is kept; 0 means not at all, None
             for ever.
+        session_owner: who may resume or end a session: `user`, only the user who began it, clients
+            without user name being one user; `any`, whoever has its client identifier.
         auth: deprecated; options of the authentication plugins.
         topic_check: deprecated; options of the topic plugins.
         plugins: options by the dotted path of the plugin class; None means entry points.
@@ -123,6 +131,7 @@ class BrokerConfig(Dictable):
     sys_interval: int | None = None
     timeout_disconnect_delay: int | None = 0
     session_expiry_interval: int | None = None
+    session_owner: SessionOwner = SessionOwner.USER
     auth: dict[str, Any] | None = None
     topic_check: dict[str, Any] | None = None
     plugins: dict[str, Any] | list[str | dict[str, Any]] | None = field(

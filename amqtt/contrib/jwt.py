@@ -118,6 +118,10 @@ class UserAuthJwtPlugin(BaseAuthPlugin):
         )  # fmt: skip
         return False
 
+    async def still_allowed(self, *, session: Session) -> bool | None:
+        """Look at the token again, which may have expired."""
+        return await self.authenticate(session=session)
+
 
 class TopicAuthJwtPlugin(BaseTopicPlugin):
     """Allow what the client's token names in lists of topic filters.

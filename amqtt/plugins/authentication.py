@@ -131,6 +131,18 @@ class FileAuthPlugin(BaseAuthPlugin):
         except TooManyLoginsError:
             return TOO_MANY_LOGINS
 
+    async def reload(self) -> None:
+        """Read the file again if it has changed."""
+        if self._file is not None:
+            self._file.read_changes()
+
+    async def still_allowed(self, *, session: Session) -> bool | None:
+        """Refuse a user who is not in the file any more; a new password is not looked at."""
+        if not session.username or self._file is None:
+            return None
+        self._file.read_changes()
+        return None if session.username in self._file.users else False
+
     async def _check_password(self, file: UserFile[str], user: str, password: Any) -> bool:
         file.read_changes()
         expected = file.users.get(user)

@@ -206,6 +206,22 @@ class BaseAuthPlugin(_SectionPlugin):
         """
         return None
 
+    async def still_allowed(
+        self,
+        *,
+        session: Session,  # noqa: ARG002  # for subclasses
+    ) -> bool | Decision | None:
+        """Decide whether a client that was admitted may stay; asked by `Broker.reauthorize`.
+
+        Args:
+            session: the client's, which is connected.
+
+        Returns:
+            Whether it may; None is no objection.
+
+        """
+        return None
+
     async def authenticate(
         self,
         *,

@@ -81,6 +81,22 @@ class BaseEnhancedAuthPlugin(BasePlugin[BaseContext]):
 
     authentication_methods: tuple[str, ...] = ()
 
+    async def still_allowed(
+        self,
+        *,
+        session: Session,  # noqa: ARG002  # for subclasses
+    ) -> bool | Decision | None:
+        """Decide whether a client that was accepted may stay; asked by `Broker.reauthorize`.
+
+        Args:
+            session: the client's, which is connected and came with one of the methods.
+
+        Returns:
+            Whether it may; None is no objection.
+
+        """
+        return None
+
     async def authenticate_step(
         self, *, step: AuthenticationStep
     ) -> Challenge | Accepted | Decision | bool | None:

@@ -35,6 +35,8 @@ from amqtt.utils import user_name_problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from amqtt.session import Session
+
 __all__ = ["ScramAuthPlugin", "make_verifier"]
 
 METHODS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -170,6 +172,15 @@ class ScramAuthPlugin(BaseEnhancedAuthPlugin):
         salt = hashlib.shake_256(digest).digest(salt_size)
         size = _key_size(method)
         return _Verifier(salt, secrets.token_bytes(size), secrets.token_bytes(size), iterations)
+
+    async def reload(self) -> None:
+        """Read the file again if it has changed."""
+        self._file.read_changes()
+
+    async def still_allowed(self, *, session: Session) -> bool | None:
+        """Refuse a user who is not in the file any more; a new password is not looked at."""
+        self._file.read_changes()
+        return None if session.username in self._file.users else False
 
     async def authenticate_step(
         self, *, step: AuthenticationStep

@@ -63,7 +63,8 @@ class SessionRow(NamedTuple):
     Attributes:
         id: a number of the broker's choice.
         client_id: client identifier.
-        user_name: by which the client was admitted.
+        user_name: by which the client was admitted, whose session it is; empty when it was
+            admitted without one, None when no client has been admitted to the session yet.
         expiry_interval: seconds it outlives its connection; `NEVER_EXPIRES`: for ever. 0 is only
             stored because of the will.
         disconnected_at: when its connection ended; None while it is connected.

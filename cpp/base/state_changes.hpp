@@ -28,8 +28,8 @@ struct will_row {
 struct session_row {
     std::uint64_t id = 0;
     std::string client_id;
-    std::optional<std::string> user_name;
-    std::uint32_t expiry_interval = 0;  // seconds; UINT32_MAX: for ever
+    std::optional<std::string> user_name;  // empty: it came without; nothing: it is nobody's yet
+    std::uint32_t expiry_interval = 0;     // seconds; UINT32_MAX: for ever
     std::optional<instant> disconnected_at;
     std::uint16_t keep_alive = 0;
     bool clean_start = false;

@@ -106,6 +106,7 @@ void apply_protocol_options(broker_settings& settings, const py::dict& options) 
     settings.check_payload_format = options["check_payload_format"].cast<bool>();
     settings.response_information = options["response_information"].cast<std::string>();
     settings.server_reference = options["server_reference"].cast<std::string>();
+    settings.sessions_have_owners = options["sessions_have_owners"].cast<bool>();
     settings.shared =
         to_shared_strategy(options["shared_subscription_strategy"].cast<std::string>());
     settings.sent_topic_alias_maximum = options["sent_topic_alias_maximum"].cast<std::uint16_t>();

@@ -263,6 +263,10 @@ void register_queries(py::class_<broker_engine>& engine) {
                 return code ? std::optional(static_cast<int>(to_byte(*code))) : std::nullopt;
             },
             py::arg("client_id"), py::arg("filter"), py::arg("qos"))
+        .def("subscriptions_of", &broker_engine::subscriptions_of, py::arg("client_id"),
+             py::call_guard<py::gil_scoped_release>())
+        .def("revoke", &broker_engine::revoke, py::arg("client_id"), py::arg("filter"),
+             py::call_guard<py::gil_scoped_release>())
         .def(
             "enqueue",
             [](broker_engine& self, const std::string& client_id, std::string_view topic,

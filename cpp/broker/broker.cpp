@@ -34,7 +34,7 @@ broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_, now_),
+      outbox_(settings_, stats_, now_, *this),
       last_ticket_(settings.first_ticket),
       peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
       kept_(settings.quotas.unfinished_bytes) {}
@@ -415,6 +415,7 @@ void broker::set_expiry_timer(session& s, duration left) {
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
     forget_gate(s);
+    forget_checks(s);
     unfinished_.erase(&s);
     if (journal_) journal_->session_ended(s);
     hand_over_shared(s);

@@ -22,20 +22,22 @@
 #include "broker/input_ledger.hpp"
 #include "broker/journal.hpp"
 #include "broker/outbox.hpp"
+#include "broker/rights_check.hpp"
 #include "broker/router.hpp"
 #include "broker/session_registry.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
+#include "topic/filter.hpp"
 
 namespace amqtt {
 
 struct restored_state;
 
-class broker {
+class broker : private delivery_guard {
   public:
     // hooks must outlive the broker.
     broker(const broker_settings& settings, hooks& policy);
-    ~broker();
+    ~broker() override;
     broker(const broker&) = delete;
     broker& operator=(const broker&) = delete;
 
@@ -106,6 +108,12 @@ class broker {
     session* create_session(std::string_view client_id);
     // Subscribes a session; no retained message is sent. The code is as in SUBACK.
     reason_code add_subscription(session& s, std::string_view filter, qos level);
+    // What the policy says may have changed, for one client or for all: what waits is checked again
+    // before it is sent, and the subscriptions of clients that are away when they are back.
+    void rights_changed(const std::optional<std::string>& client_id);
+    // Ends a subscription that is not allowed any more, and removes what waits because of it. False:
+    // there is none.
+    bool revoke(session& s, std::string_view filter_name);
     // Queues a message for a session.
     bool enqueue(session& s, message_ptr content);
     // A subscriber inside the process: hooks::local_message() gets its messages, retained ones
@@ -168,6 +176,7 @@ class broker {
     void start_exchange(client& c);
     void take_step(client& c, const authentication_step& step);
     void take_reply(client& c, const authentication_reply& answer);
+    bool change_user(client& c, const std::string& name);
     void wait_for_exchange(client& c, timer_kind kind, duration limit);
     void end_exchange(client& c);
     void exchange_timed_out(client& c);
@@ -178,6 +187,11 @@ class broker {
     bool wait_for_predecessor(client& c);
     void let_in_successors(const client& predecessor);
     void leave_succession(client& c);
+    // Whether a session may be that user's: it is, or nobody's yet, or sessions have no owners.
+    bool belongs_to(const session& s, const std::optional<std::string>& user) const noexcept;
+    // True: it wanted the session of another user, so it was refused before that was touched.
+    bool refuse_other_user(client& c);
+    void log_other_user(const session& s, const std::optional<std::string>& user);
     session& session_for(client& c, bool& present);
     void take_over(session& s);
 
@@ -226,6 +240,7 @@ class broker {
         message_ptr will = nullptr;
         std::optional<std::uint32_t> will_expiry = std::nullopt;
         std::uint64_t login = 0;  // of the subject, when it was asked about
+        std::string subscription = {};  // that is there, and is checked again
     };
 
     // What policy says; with pending, what is asked is to be noted with ask().
@@ -245,6 +260,20 @@ class broker {
     bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
     void drain_gate(session& to);
     void forget_gate(session& s);
+
+    // -- rights that may have been withdrawn, see broker_rights.cpp
+
+    void check_queue(session& s);
+    void check_rights(session& s);
+    void check_in_flight(session& s);
+    void drop_waiting(session& s, const parsed_filter& filter, std::string_view name);
+    verdict check_waiting(session& to, const message_ptr& first) override;
+    // True: the question was one of these.
+    bool answer_check(std::uint64_t ticket, const question& asked, const decision& made);
+    void forget_checks(const session& s);
+    // A QoS 2 message waits for its PUBCOMP from now on.
+    void release_content(session& s, inflight_entry& entry);
+
     void log_refusal(const session& s, topic_action action, std::string_view topic);
     void log_late_decision(const question& asked);
 
@@ -329,6 +358,8 @@ class broker {
     boost::unordered_flat_map<std::uint64_t, question> questions_;
     std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
     boost::unordered_flat_map<const session*, receive_gate> gates_;
+    boost::unordered_flat_map<const session*, rights_check> checks_;
+    std::uint32_t rights_ = 1;  // counts changes of rights
     // Sessions whose retained messages work() is to go on with.
     boost::unordered_flat_set<session*> unfinished_;
     bool work_is_left_ = false;

@@ -78,6 +78,7 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             break;
         case authentication_outcome::accepted:
             end_exchange(c);
+            if (connected && answer.user_name && !change_user(c, *answer.user_name)) return;
             if (answer.user_name) c.request->set_user_name(*answer.user_name);
             if (!connected) {
                 c.request->set_authentication_data(answer.data);
@@ -106,6 +107,22 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
     end_exchange(c);
     handle(c, protocol_violation{reason_code::packet_too_large,
                                  "its Maximum Packet Size has no room for AUTH"});
+}
+
+// A client that authenticates itself again does not leave its session to another user, whose rights
+// were not asked for when it subscribed. False: it was disconnected.
+bool broker::change_user(client& c, const std::string& name) {
+    session& s = *c.state;
+    if (s.user_name == name) return true;
+    if (!belongs_to(s, name)) {
+        log_other_user(s, name);
+        disconnect(c, reason_code::not_authorized, "its session is another user's");
+        return false;
+    }
+    s.user_name = name;
+    session_changed(s);
+    hooks_.user_changed(s);
+    return true;
 }
 
 void broker::wait_for_exchange(client& c, timer_kind kind, duration limit) {

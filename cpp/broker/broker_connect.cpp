@@ -41,8 +41,16 @@ std::uint16_t admitted_keep_alive(std::uint16_t asked, const connection_limits& 
     return asked == 0 ? asked : std::max(asked, limits.min_keep_alive);
 }
 
+constexpr std::string_view place = "{client_id}";
+
+// The text goes into topics, where an identifier with these would reach those of other clients.
+bool is_unfit(std::string_view text, std::string_view client_id) noexcept {
+    if (text.find(place) == std::string_view::npos) return false;
+    return client_id.find_first_of("+#/") != std::string_view::npos ||
+           (text.starts_with(place) && client_id.starts_with('$'));
+}
+
 std::string filled_in(std::string text, std::string_view client_id) {
-    static constexpr std::string_view place = "{client_id}";
     for (std::size_t at = text.find(place); at != std::string::npos;
          at = text.find(place, at + client_id.size()))
         text.replace(at, place.size(), client_id);
@@ -147,10 +155,13 @@ void broker::disconnect(client& c, reason_code code, std::string_view why,
 }
 
 void broker::admit(client& c) {
-    if (!wait_for_predecessor(c)) let_in(c);
+    if (refuse_other_user(c) || wait_for_predecessor(c)) return;
+    let_in(c);
 }
 
 void broker::let_in(client& c) {
+    // Whoever came in while this one waited may be another user.
+    if (refuse_other_user(c)) return;
     connect_request& request = *c.request;
     if (request.version == protocol_version::v5_0) {
         const std::uint16_t admitted = admitted_keep_alive(request.keep_alive, c.limits);
@@ -158,7 +169,12 @@ void broker::let_in(client& c) {
         request.keep_alive = admitted;
     }
     std::string response_information;
-    if (request.wants_response_information) {
+    if (request.wants_response_information &&
+        is_unfit(settings_.response_information, request.client_id)) {
+        log(log_kinds::unfit_identifier, c,
+            "got no Response Information, because its identifier has a '+', '#' or '/' or begins "
+            "with '$' (protocol.response_information)");
+    } else if (request.wants_response_information) {
         response_information = filled_in(settings_.response_information, request.client_id);
     }
     properties props = connack_properties(c, response_information);
@@ -185,6 +201,7 @@ void broker::let_in(client& c) {
     s.resend_pending = false;
     s.user_name = request.user_name();
     s.login = ++last_login_;
+    s.has_owner = true;
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
@@ -213,7 +230,11 @@ void broker::let_in(client& c) {
     }
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c, present);
-    if (!present) return;
+    if (!present) {
+        s.rights = rights_;
+        return;
+    }
+    check_rights(s);
     outbox_.resume(s);
     deliver_retained(s);
 }

@@ -69,6 +69,7 @@ void broker::decide_topic(std::uint64_t ticket, const decision& made, instant no
 }
 
 void broker::answer(std::uint64_t ticket, question asked, const decision& made) {
+    if (asked.subject && !asked.asker && answer_check(ticket, asked, made)) return;
     if (asked.action == topic_action::receive) {
         answer_receive(ticket, *asked.subject, made);
     } else if (asked.action == topic_action::subscribe) {

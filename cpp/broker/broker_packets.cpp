@@ -163,13 +163,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
         return;
     }
     if (entry) {
-        if (journal_) {
-            if (entry->content) journal_->content_released(entry->ticket, *entry->content);
-            journal_->delivery_changed(entry->ticket, packet.packet_id,
-                                       delivery_state::awaiting_pubcomp);
-        }
-        c.state->inflight().release_content(*entry);
-        entry->state = inflight_state::awaiting_pubcomp;
+        release_content(*c.state, *entry);
         entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
     // Its receiver forgets the message with PUBREL, so it must not be sent again.
@@ -177,6 +171,16 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
                           entry ? reason_code::success : reason_code::packet_identifier_not_found);
+}
+
+void broker::release_content(session& s, inflight_entry& entry) {
+    if (journal_) {
+        if (entry.content) journal_->content_released(entry.ticket, *entry.content);
+        journal_->delivery_changed(entry.ticket, entry.packet_id,
+                                   delivery_state::awaiting_pubcomp);
+    }
+    s.inflight().release_content(entry);
+    entry.state = inflight_state::awaiting_pubcomp;
 }
 
 void broker::pubrel_received(client& c, std::uint16_t packet_id) {
@@ -201,6 +205,12 @@ void broker::finish(session& s, std::uint16_t packet_id) {
 // -- SUBSCRIBE and UNSUBSCRIBE
 
 namespace {
+
+// A bridge hands on what it gets. MQTT 3 has no options by which it could say that it wants neither
+// its own messages back nor the RETAIN flags of others removed; in 5.0 it says so itself.
+bool is_bridge_of_mqtt_3(const connect_request& request) noexcept {
+    return request.is_bridge && !has_properties(request.version);
+}
 
 protocol_violation no_room_for_answer() noexcept {
     return {reason_code::packet_too_large, "its Maximum Packet Size has no room for the answer"};
@@ -302,6 +312,10 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     if (is_failure(problem)) return problem;
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
+    if (s.connection && is_bridge_of_mqtt_3(*s.connection->request)) {
+        granted.retain_as_published = true;
+        granted.no_local = filter->share.empty();
+    }
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
     if (journal_) journal_->subscribed(*s.find_subscription(request.filter));
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).

@@ -75,7 +75,8 @@ void broker::restore_session(session_row& row) {
     }
     session& s = sessions_.create(std::move(row.client_id));
     s.record = row.id;
-    s.user_name = std::move(row.user_name);
+    s.has_owner = row.user_name.has_value();
+    if (row.user_name && !row.user_name->empty()) s.user_name = std::move(row.user_name);
     s.expiry_interval = row.expiry_interval;
     absence& away = s.absence_begins();
     away.since = row.disconnected_at.value_or(now_);

@@ -3,6 +3,7 @@
 // A client that disconnects and is back at once has two sockets, and the packets of the second may
 // be here before the last ones of the first. To take the session over then would be wrong: a will
 // would be published that was withdrawn, and messages lost that were sent before.
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -67,6 +68,38 @@ void broker::leave_succession(client& c) {
     const auto found = successors_.find(predecessor);
     std::erase(found->second, &c);
     if (found->second.empty()) successors_.erase(found);
+}
+
+// -- whose a session is
+
+bool broker::belongs_to(const session& s, const std::optional<std::string>& user) const noexcept {
+    if (!settings_.sessions_have_owners || !s.has_owner) return true;
+    // An empty name is none.
+    const auto name_of = [](const std::optional<std::string>& name) {
+        return name ? std::string_view(*name) : std::string_view();
+    };
+    return name_of(s.user_name) == name_of(user);
+}
+
+bool broker::refuse_other_user(client& c) {
+    const session* const existing = sessions_.find(c.request->client_id);
+    if (!existing || belongs_to(*existing, c.request->user_name())) return false;
+    log_other_user(*existing, c.request->user_name());
+    refuse(c, reason_code::client_identifier_not_valid,
+           "the session of its client identifier is another user's");
+    return true;
+}
+
+void broker::log_other_user(const session& s, const std::optional<std::string>& user) {
+    const auto shown = [](const std::optional<std::string>& name) {
+        return name && !name->empty() ? "user '" + printable(*name) + "'"
+                                      : std::string("a client without user name");
+    };
+    peer_log_.log(log_kinds::other_user, s.client_id(), now_, [&] {
+        return "the session of client '" + printable(s.client_id()) +
+               "' is another user's: it belongs to " + shown(s.user_name) + ", and " +
+               shown(user) + " is refused (session_owner)";
+    });
 }
 
 session& broker::session_for(client& c, bool& present) {

@@ -21,6 +21,7 @@ struct connect_request {
     explicit connect_request(const connect_packet& packet)
         : version(packet.version),
           clean_start(packet.clean_start),
+          is_bridge(packet.is_bridge),
           keep_alive(packet.keep_alive),
           session_expiry_interval(version == protocol_version::v5_0 || clean_start ? 0
                                                                                    : never_expires),
@@ -50,6 +51,7 @@ struct connect_request {
 
     protocol_version version;
     bool clean_start;
+    bool is_bridge;  // of another broker
     std::uint16_t keep_alive;
 
     // MQTT 5.0; in MQTT 3 what their absence means.

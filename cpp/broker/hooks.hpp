@@ -88,6 +88,10 @@ class hooks {
                                  std::uint64_t /*ticket*/, instant /*now*/) {
         return {verdict::allow};
     }
+    // Whether it is known, without asking anybody, that a session may not receive a message.
+    virtual bool is_refused(const session&, std::string_view /*topic*/, instant /*now*/) {
+        return false;
+    }
     // What was pending is decided, for the login that it was asked for and that still has the
     // session.
     virtual void topic_decided(const session&, topic_action, std::string_view /*topic*/,
@@ -99,6 +103,8 @@ class hooks {
     // admitted, whoever decided that.
     virtual void client_refused(const client&) {}
     virtual void session_ended(const session&) {}
+    // The client of a session is another user from now on.
+    virtual void user_changed(const session&) {}
     virtual void client_subscribed(const session&, std::string_view /*filter*/, qos /*granted*/) {}
     virtual void client_unsubscribed(const session&, std::string_view /*filter*/) {}
     // The message of a topic was stored; or removed, then its payload is empty. Null: the server's.

@@ -18,7 +18,7 @@ session_row row_of(const session& s) {
     session_row row;
     row.id = s.record;
     row.client_id = s.client_id();
-    row.user_name = s.user_name;
+    if (s.has_owner) row.user_name = s.user_name.value_or(std::string());
     row.expiry_interval = s.expiry_interval;
     if (s.connection) {
         const connect_request& request = *s.connection->request;

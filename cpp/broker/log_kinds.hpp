@@ -21,6 +21,11 @@ inline constexpr log_kind publish_refused{log_level::info, "refused publications
 inline constexpr log_kind receive_refused{log_level::info, "refused deliveries"};
 inline constexpr log_kind dropped{log_level::warning, "messages dropped for full queues", 1, 20};
 inline constexpr log_kind not_retained{log_level::warning, "messages not retained", 1, 20};
+inline constexpr log_kind subscription_revoked{log_level::info, "subscriptions not allowed any more"};
+inline constexpr log_kind other_user{log_level::warning, "clients that wanted sessions of others",
+                                     1, 20};
+inline constexpr log_kind unfit_identifier{log_level::warning,
+                                           "clients without Response Information", 1, 20};
 
 constexpr const log_kind& refused(topic_action action) noexcept {
     return action == topic_action::subscribe ? subscribe_refused

@@ -263,8 +263,14 @@ void outbox::pump(session& to) {
     if (to.resend_pending) resend(to);
     // What was sent before comes first.
     while (!to.resend_pending && !to.queue().empty() && may_send(to, to.queue().front().level)) {
+        verdict made = verdict::allow;
+        if (to.unchecked != 0) {
+            made = guard_.check_waiting(to, to.queue().front().content);
+            if (made == verdict::pending) return;
+            --to.unchecked;
+        }
         queued_message next = to.queue().pop_front();
-        if (next.content->is_expired(now_)) {
+        if (made == verdict::deny || next.content->is_expired(now_)) {
             dropped(next);
         } else {
             send(to, std::move(next));

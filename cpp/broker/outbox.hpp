@@ -8,6 +8,7 @@
 #include "broker/client.hpp"
 #include "broker/journal.hpp"
 #include "broker/publication.hpp"
+#include "broker/rights_check.hpp"
 #include "broker/router.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
@@ -25,8 +26,9 @@ enum class delivery_result : std::uint8_t {
 class outbox {
   public:
     // now is the broker's present time.
-    outbox(const broker_settings& settings, broker_stats& stats, const instant& now) noexcept
-        : settings_(settings), stats_(stats), now_(now) {}
+    outbox(const broker_settings& settings, broker_stats& stats, const instant& now,
+           delivery_guard& guard) noexcept
+        : settings_(settings), stats_(stats), now_(now), guard_(guard) {}
 
     // What is queued and in flight is to be kept in a store.
     void keep_in(journal& j) noexcept { journal_ = &j; }
@@ -45,6 +47,8 @@ class outbox {
     void resume(session& to);
     // The flow of a message is complete.
     void finish(session& to, std::uint16_t packet_id);
+    // Forgets a message in flight that must not be sent again.
+    void abandon(session& to, std::uint16_t packet_id) { remove(to, packet_id); }
     // Queues a message that a session is to get, if there is room for it.
     bool push(session& to, queued_message m);
     // The queue forgets m, whose place in the store goes with it.
@@ -83,6 +87,7 @@ class outbox {
     const broker_settings& settings_;
     broker_stats& stats_;
     const instant& now_;
+    delivery_guard& guard_;
     journal* journal_ = nullptr;  // null: nothing is kept
 };
 

@@ -92,6 +92,8 @@ struct broker_settings {
     std::uint64_t random_seed = 0;  // of assigned client identifiers
     // Questions to hooks are numbered from here, so that an answer to another broker's is none here.
     std::uint64_t first_ticket = 0;
+    // A session belongs to the user who began it: other users cannot take it over or end it.
+    bool sessions_have_owners = true;
     // Output of one connection above which messages wait in the session's queue instead, and as
     // much of answers above which its input waits.
     std::size_t output_high_water = 256 * 1024;

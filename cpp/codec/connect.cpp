@@ -96,6 +96,7 @@ result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
     }
     connect_packet packet;
     packet.version = *version;
+    packet.is_bridge = (level & bridge_bit) != 0;
     const std::uint8_t flags = in.u8();
     packet.keep_alive = in.u16();
     if (const char* problem = flags_problem(flags, *version, borne)) return malformed(problem);

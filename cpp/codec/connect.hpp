@@ -28,6 +28,7 @@ struct will_fields {
 struct connect_packet {
     protocol_version version = protocol_version::v3_1_1;
     bool clean_start = true;  // Clean Session in MQTT 3
+    bool is_bridge = false;   // the level has the bit that bridges of other brokers set
     std::uint16_t keep_alive = 0;
     std::string_view client_id;
     std::optional<will_fields> will;
@@ -37,8 +38,7 @@ struct connect_packet {
 };
 
 // Decodes a CONNECT of any version. The violation is unsupported_protocol_version when the
-// name is MQTT or MQIsdp but the level is not one of theirs. The bit that other brokers' bridges
-// set in the level is ignored.
+// name is MQTT or MQIsdp but the level is not one of theirs, leaving the bridges' bit aside.
 result<connect_packet> decode_connect(bytes_view body, tolerances borne = {});
 
 // The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.

@@ -53,6 +53,21 @@ class message_queue {
         for (queued_message& m : waiting_)
             visit(m);
     }
+    // Takes out the messages that fulfil the condition, and calls removed(queued_message&) for each.
+    template <class Condition, class Removed>
+    void remove_if(Condition&& condition, Removed&& removed) {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < waiting_.size(); ++i) {
+            if (condition(waiting_[i])) {
+                bytes_ -= waiting_[i].content->size();
+                removed(waiting_[i]);
+            } else {
+                if (kept != i) waiting_[kept] = std::move(waiting_[i]);
+                ++kept;
+            }
+        }
+        waiting_.erase_end(waiting_.size() - kept);
+    }
     void clear();
 
   private:

@@ -104,6 +104,8 @@ class session {
     std::optional<std::string> user_name;
     // The number of the login that it was admitted with last; 0: none since the process began.
     std::uint64_t login = 0;
+    // False until a client has been admitted to it: it is whose that will be.
+    bool has_owner = false;
     // Of a subscriber inside this process, which has no connection; 0: a client's session.
     std::uint64_t local_id = 0;
     // The connection it is on, or null while the client is away.
@@ -128,6 +130,10 @@ class session {
     std::unique_ptr<retained_turn> turn;
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
+    // The state of rights in which its subscriptions were allowed; 0: it is not known.
+    std::uint32_t rights = 0;
+    // The first so many messages of the queue are to be checked before they are sent.
+    std::size_t unchecked = 0;
 
     // Scratch of the router: where in the list of targets it stands, for the current match.
     std::uint32_t route_index = 0;

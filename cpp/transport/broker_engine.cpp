@@ -378,6 +378,24 @@ std::optional<reason_code> broker_engine::subscribe(const std::string& client_id
     });
 }
 
+std::vector<std::string> broker_engine::subscriptions_of(const std::string& client_id) {
+    return call([&](parts& p) {
+        std::vector<std::string> filters;
+        if (session* s = p.core.sessions().find(client_id)) {
+            for (const auto& entry : s->subscriptions())
+                filters.emplace_back(entry->name());
+        }
+        return filters;
+    });
+}
+
+bool broker_engine::revoke(const std::string& client_id, const std::string& filter) {
+    return call([&](parts& p) {
+        session* s = p.core.sessions().find(client_id);
+        return s && p.core.revoke(*s, filter);
+    });
+}
+
 bool broker_engine::enqueue(const std::string& client_id, message_ptr content) {
     return call([&](parts& p) {
         session* s = p.core.sessions().find(client_id);

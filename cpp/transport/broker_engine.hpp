@@ -99,6 +99,10 @@ class broker_engine {
     // The code of SUBACK; nothing when there is no such session.
     std::optional<reason_code> subscribe(const std::string& client_id, const std::string& filter,
                                          qos level);
+    // The filters that a session is subscribed to.
+    std::vector<std::string> subscriptions_of(const std::string& client_id);
+    // Ends a subscription that is not allowed any more; false when there is none.
+    bool revoke(const std::string& client_id, const std::string& filter);
     // False when the queue is full or there is no such session.
     bool enqueue(const std::string& client_id, message_ptr content);
     // False when filter has no valid syntax.

@@ -78,6 +78,8 @@ void broker_engine::parts::run(hooks_command& what) {
 }
 
 void broker_engine::parts::run(forget_verdicts_command& what) {
+    // A topic may be of any session.
+    core.rights_changed(what.client_id);
     verdict_cache& verdicts = policy.verdicts();
     if (what.client_id && what.topic) {
         verdicts.forget(*what.client_id, *what.topic);

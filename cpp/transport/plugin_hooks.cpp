@@ -176,6 +176,13 @@ decision plugin_hooks::check_topic(const session& who, topic_action action, std:
     return {verdict::pending};
 }
 
+bool plugin_hooks::is_refused(const session& who, std::string_view topic, instant now) {
+    constexpr auto receive = topic_action::receive;
+    if (policy_.check_topic(who, receive, topic) == opinion::deny) return true;
+    const decision* known = verdicts_.find(who.client_id(), receive, topic, now);
+    return known && known->answer == verdict::deny;
+}
+
 void plugin_hooks::topic_decided(const session& who, topic_action action, std::string_view topic,
                                  const decision& made, instant now) {
     verdicts_.store(who.client_id(), action, topic, made, now);
@@ -224,6 +231,10 @@ void plugin_hooks::session_ended(const session& s) {
     if ((python_ & to_bit(hook::session_ended)) != 0) {
         events_.push_unbounded(session_ended_event{s.client_id()});
     }
+}
+
+void plugin_hooks::user_changed(const session& s) {
+    verdicts_.forget(s.client_id());
 }
 
 void plugin_hooks::client_subscribed(const session& s, std::string_view filter, qos granted) {

@@ -57,12 +57,14 @@ class plugin_hooks : public hooks {
     void authentication_ended(std::uint64_t ticket) override;
     decision check_topic(const session& who, topic_action action, std::string_view topic,
                          std::uint64_t ticket, instant now) override;
+    bool is_refused(const session& who, std::string_view topic, instant now) override;
     void topic_decided(const session& who, topic_action action, std::string_view topic,
                        const decision& made, instant now) override;
     void client_connected(const client& who, bool session_present) override;
     void client_disconnected(const client& who, reason_code reason) override;
     void client_refused(const client& who) override;
     void session_ended(const session& s) override;
+    void user_changed(const session& s) override;
     void client_subscribed(const session& s, std::string_view filter, qos granted) override;
     void client_unsubscribed(const session& s, std::string_view filter) override;
     void message_retained(const session* publisher, const message_ptr& m) override;

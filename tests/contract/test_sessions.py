@@ -55,7 +55,7 @@ async def test_a_session_has_what_connect_says() -> None:
 
 
 async def test_a_resumed_session_is_that_of_its_new_connection() -> None:
-    async with Broker(config_of(NAMED)) as broker:
+    async with Broker(config_of(NAMED, session_owner="any")) as broker:
         assert len(broker.sessions) == 0  # from here on it keeps the times of sessions
         will: dict[str, Any] = {"will": ("w", b"1"), "will_retain": True}
         peer = await Peer.login(

@@ -142,9 +142,17 @@ class WireClient:
 
     unfinished = b""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
-        """Open the connection; ``receive_buffer`` makes the kernel hold little for us."""
+    def __init__(
+        self, port: int, *, receive_buffer: int | None = None, source: str | None = None
+    ) -> None:
+        """Open the connection.
+
+        ``receive_buffer`` makes the kernel hold little for us; ``source`` is a loopback address
+        that the connection comes from.
+        """
         self._socket = socket.socket()
+        if source is not None:
+            self._socket.bind((source, 0))
         if receive_buffer is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(DEFAULT_TIMEOUT)

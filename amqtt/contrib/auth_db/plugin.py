@@ -226,6 +226,22 @@ class UserAuthDBPlugin(BaseAuthPlugin):
         )  # fmt: skip
         return right
 
+    async def still_allowed(self, *, session: Session) -> bool | None:
+        """Refuse a user who is not in the table any more; a new password is not looked at.
+
+        Args:
+            session: the client's.
+
+        Returns:
+            False without such a user; None with it, and when the database does not answer.
+
+        """
+        username = session.username
+        if not username:
+            return None
+        found = await self._asking.decide(lambda: self._user_manager.get_user_auth(username))
+        return False if found is None else None
+
     async def close(self) -> None:
         """Close the connections to the database."""
         await self._asking.close()

@@ -64,6 +64,9 @@ class fake_hooks : public hooks {
         events.push_back("disconnected " + who.request->client_id);
         reasons.push_back(reason);
     }
+    void user_changed(const session& who) override {
+        changed_users.push_back(who.client_id() + " " + who.user_name.value_or(""));
+    }
     decision check_topic(const session& who, topic_action action, std::string_view topic,
                          std::uint64_t ticket, instant) override {
         const std::string question = question_of(who, action, topic);
@@ -73,6 +76,10 @@ class fake_hooks : public hooks {
             topic_tickets.push_back(ticket);
         }
         return {made};
+    }
+    bool is_refused(const session& who, std::string_view topic, instant) override {
+        return judge_topic &&
+               judge_topic(question_of(who, topic_action::receive, topic)) == verdict::deny;
     }
     void topic_decided(const session& who, topic_action action, std::string_view topic,
                        const decision& made, instant) override {
@@ -112,6 +119,7 @@ class fake_hooks : public hooks {
     std::vector<std::uint64_t> tickets;           // of all questions
     std::vector<std::string> events;              // "connected a", "disconnected a"
     std::vector<reason_code> reasons;             // of the disconnections
+    std::vector<std::string> changed_users;       // "client user"
     std::vector<log_record> logs;
 
     std::function<verdict(std::string_view)> judge_topic;  // else every question is pending

@@ -215,6 +215,18 @@ TEST(response_information, is_for_clients_that_ask) {
     bed["d"].send("10 11 00 04 'MQTT' 05 02 00 3c 02 19 00 00 02 'c3'").expect(default_connack);
 }
 
+TEST(response_information, is_not_for_identifiers_that_reach_the_topics_of_others) {
+    broker_bed bed({.response_information = "{client_id}/re"});
+    for (const char* id : {"a/b", "a+b", "#aa", "$SY"}) {
+        bed.reopen("c").send(wire("10 12 00 04 'MQTT' 05 02 00 3c 02 19 01") + string_field(id));
+        bed["c"].expect(default_connack);
+    }
+    EXPECT_EQ(bed.hooks.logs_with("got no Response Information"), 1U);
+    broker_bed plain({.response_information = "re/"});
+    plain["c"].send(wire("10 12 00 04 'MQTT' 05 02 00 3c 02 19 01") + string_field("a/b"));
+    plain["c"].expect("20 0c 00 00 09 22 00 20 1a 00 03 're/'");
+}
+
 TEST(server_reference, is_told_at_shutdown) {
     broker_bed bed({.server_reference = "other:1883"});
     bed["c"].send(connect_c).expect(default_connack);
