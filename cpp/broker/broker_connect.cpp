@@ -208,8 +208,11 @@ void broker::let_in(client& c) {
     outbox::request_flush(c);
     if (hooks_.wants(hook::client_connected)) hooks_.client_connected(c, present);
     if (!present) return;
-    outbox_.resume(s);
-    deliver_retained(s);
+    if (outbox_.resume(s)) {
+        pump(s);
+    } else {
+        go_on_later(s);
+    }
 }
 
 properties broker::connack_properties(const client& c,

@@ -9,6 +9,8 @@
 namespace amqtt {
 namespace {
 
+constexpr int most_pings_at_once = 32;
+
 template <class T>
 server_event as_event(result<T> decoded) {
     if (!decoded) return decoded.error();
@@ -29,7 +31,7 @@ properties with_reason(std::string_view reason) {
 }  // namespace
 
 server_event server_connection::next() {
-    while (true) {
+    for (int pings = 0; pings < most_pings_at_once; ++pings) {
         auto found = feed_.next();
         if (!found) return found.error();
         if (!*found) {
@@ -50,6 +52,7 @@ server_event server_connection::next() {
         }
         return phase_ == phase::awaiting_connect ? decode_first(packet) : decode(packet);
     }
+    return pings_answered{};
 }
 
 std::string_view server_connection::second_topic() const noexcept {
