@@ -12,8 +12,8 @@
 namespace amqtt {
 namespace {
 
-// Messages of the broker itself, wills for the most part, that may wait for their turns before those
-// who want to connect have to wait as well.
+// Messages of the broker itself, wills for the most part, that may wait for their turns before new
+// clients have to wait as well.
 constexpr std::size_t most_unpublished = 1000;
 // Subscriptions and messages of a session that ends at once.
 constexpr std::size_t most_at_once = 128;
@@ -116,7 +116,7 @@ void broker::closed(client& c, instant now) {
 }
 
 void broker::output_sent(client& c, std::size_t bytes) {
-    budget_.begin_turn();
+    budget_.begin_short_turn();  // all connections are flushed together
     stats_.bytes_sent += bytes;
     count_packets(c);
     const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);

@@ -58,8 +58,8 @@ class broker {
 
     // Time has passed; to be called every timer_wheel::tick or so.
     void advance(instant now);
-    // Gives those who stand in line a turn each, as far as they take no longer together than one may
-    // take alone; see hooks::work_left().
+    // Gives clients and sessions that stand in line a turn each, until they have taken together what
+    // one may take alone; see hooks::work_left().
     void work(instant now);
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.

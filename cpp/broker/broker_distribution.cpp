@@ -1,4 +1,4 @@
-// How a message gets to those who subscribe: at once, or in several turns when very many filters may
+// How a message gets to its subscribers: at once, or in several turns when very many filters may
 // match its topic or very many subscribers get it.
 #include <algorithm>
 #include <memory>
@@ -61,8 +61,7 @@ void broker::deliver_by(const topic_routes& of, const route& one, publication& p
     }
 }
 
-// Of the broker itself: in the order in which they came, but those that were published before had an
-// application that waited for them.
+// The broker's own messages, and those whose publisher is gone, are published in their order.
 void broker::distribute(publication& p) {
     std::unique_ptr<unfinished_publish> rest;
     if (publications_.empty()) {

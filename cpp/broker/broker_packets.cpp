@@ -334,8 +334,11 @@ bool broker::go_on(client& c, const subscribe_packet& packet, subscribe_progress
         hooks_.client_subscribed(*c.state, packet.requests[i].filter,
                                  static_cast<qos>(to_byte(codes[i])));
     }
-    for (const auto& [i, granted] : progress.with_retained)
-        begin_retained(*c.state->find_subscription(packet.requests[i].filter), granted);
+    for (const auto& [i, granted] : progress.with_retained) {
+        // The application may have removed it meanwhile.
+        subscription* const wanting = c.state->find_subscription(packet.requests[i].filter);
+        if (wanting) begin_retained(*wanting, granted);
+    }
     return true;
 }
 
@@ -376,7 +379,8 @@ void broker::handle(client& c, const unsubscribe_packet& packet) {
     unfinished_unsubscribe rest;
     rest.packet.packet_id = packet.packet_id;
     rest.packet.filters = packet.filters;
-    rest.text = keep_texts(rest.packet.filters, [](std::string_view& each) -> auto& { return each; });
+    rest.text =
+        keep_texts(rest.packet.filters, [](std::string_view& each) -> auto& { return each; });
     rest.progress = std::move(progress);
     finish_later(c, {std::move(rest)});
 }

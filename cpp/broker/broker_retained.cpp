@@ -17,8 +17,8 @@ constexpr std::size_t waiting_at_most = 1024;
 
 }  // namespace
 
-// How many messages may be queued, or sent at once. The other half of the bounds is for live messages:
-// the store keeps retained ones, which can wait.
+// How many messages may be queued, or sent at once. The other half of the bounds is for live
+// messages: retained ones are kept by their store, and can wait.
 std::size_t broker::room_for_retained(session& s) {
     const auto gate = gates_.find(&s);
     const bool is_gated = gate != gates_.end();

@@ -1,8 +1,8 @@
 // Turns: how long the broker works for one client while others wait.
 //
-// What a client sends is looked at as far as one turn goes, which is counted in steps of work. Who has
-// more to do stands in line, is not read from meanwhile, and has its next turn when all that came from
-// others was received and those before it in line had theirs.
+// What a client sends is looked at as far as one turn goes, which is counted in steps of work. A
+// client that has more to do stands in line and is not read from meanwhile. It has its next turn
+// when what came from others was received and those before it in line had theirs.
 #include <iterator>
 #include <memory>
 #include <utility>
@@ -159,6 +159,7 @@ void broker::go_on(client& c) {
 
 // For several at a time, of whom none is to wait until all others had a turn.
 void broker::go_on_in_line(client& c) {
+    if (c.phase == client_phase::closing) return;
     if (c.connection.buffered_input() == 0) {
         go_on(c);
     } else {

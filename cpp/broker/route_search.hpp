@@ -1,5 +1,5 @@
-// A search for the routes of a topic that takes several turns, because very many filters match or may
-// match it, or the routes of one that has very many.
+// A search for the routes of a topic that takes several turns, because very many filters match it
+// or may match it; or the routes of a topic that has very many.
 #pragma once
 
 #include <cstddef>

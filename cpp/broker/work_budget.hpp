@@ -6,14 +6,14 @@
 
 namespace amqtt {
 
-// What work counts for, in steps of roughly 0.1 us. The number of bytes that a client has sent tells
-// nothing about it: one small packet may have a hundred thousand nodes of a tree visited.
+// What work counts for, in steps of roughly 0.1 us. The number of bytes that a client has sent does
+// not tell: one small packet may have a hundred thousand nodes of a tree visited.
 namespace step_cost {
 
 inline constexpr std::size_t turn = 5;           // to begin one
-inline constexpr std::size_t packet = 5;         // to parse and to answer it
-inline constexpr std::size_t pings = 10;         // of pings_answered, besides
-inline constexpr std::size_t delivery = 3;       // a message for one subscriber
+inline constexpr std::size_t packet = 2;         // to parse and to answer it
+inline constexpr std::size_t pings = 5;          // of pings_answered, besides
+inline constexpr std::size_t delivery = 1;       // a message for one subscriber
 inline constexpr std::size_t copied_bytes = 1024;  // of a message that count for a step
 inline constexpr std::size_t copied_identifiers = 32;  // of subscriptions, likewise
 inline constexpr std::size_t event = 3;          // for observers
@@ -35,6 +35,8 @@ class work_budget {
     static constexpr std::int64_t turn = 2500;
 
     void begin_turn() noexcept { left_ = turn; }
+    // For one of many who have theirs one behind the other.
+    void begin_short_turn() noexcept { left_ = turn / 8; }
     void spend(std::size_t steps) noexcept { left_ -= static_cast<std::int64_t>(steps); }
     bool is_spent() const noexcept { return left_ <= 0; }
     std::size_t left() const noexcept { return is_spent() ? 0 : static_cast<std::size_t>(left_); }

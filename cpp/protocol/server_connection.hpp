@@ -29,7 +29,7 @@ namespace amqtt {
 
 // No whole packet is left; what there is of the next one was kept.
 struct need_input {};
-// So many PINGREQ came one behind the other, and were answered, that others may want to have a turn.
+// Many PINGREQ came one behind the other and were answered: others may want to have a turn.
 struct pings_answered {};
 
 // What the peer did. A violation is the last event of a connection. Packets are views that

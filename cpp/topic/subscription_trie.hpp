@@ -80,8 +80,8 @@ struct trie_progress {
 
 class subscription_trie;
 
-// A match that is suspended between its parts, while the trie may change: what is added meanwhile may
-// be found or not, what is removed meanwhile is not.
+// A match in parts, between which the trie may change: what is added meanwhile may be found or not,
+// what is removed meanwhile is not.
 class trie_walk
     : public boost::intrusive::list_base_hook<
           boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {

@@ -65,8 +65,8 @@ TEST_P(shared_strategies, pass_over_members_that_do_not_keep_up) {
     // At QoS 1 without an acknowledgement: its window, and then its queue.
     const auto window = static_cast<unsigned>(bed.core.settings().max_inflight_messages);
     for (unsigned i = 0; i < window + 5; ++i)
-        bed.core.enqueue(*bed.session_of("slow"), message::create("x", {}, qos::at_least_once, false,
-                                                                  {}, std::nullopt, {}));
+        bed.core.enqueue(*bed.session_of("slow"),
+                         message::create("x", {}, qos::at_least_once, false));
     ASSERT_GT(bed.queued("slow"), 0U);
     publish_some(20);
     EXPECT_EQ(quick.take_packets().size(), 20U);
@@ -90,7 +90,8 @@ TEST(shared_group, looks_at_no_more_members_the_more_there_are) {
     peer& here = bed["here"].login({.client_id = "here"});
     (void)here;
     const auto add = [&](client* connection) {
-        sessions.push_back(std::make_unique<session>(std::to_string(sessions.size()), queue_limits{}));
+        const std::string id = std::to_string(sessions.size());
+        sessions.push_back(std::make_unique<session>(id, queue_limits{}));
         sessions.back()->connection = connection;
         all.push_back(&sessions.back()->add_subscription("$share/g/t"));
         group.add(*all.back());
@@ -140,8 +141,8 @@ TEST(shared_group, prefers_members_with_few_messages_in_flight) {
     for (const char* id : {"busy", "idle"})
         bed[id].login({.client_id = id}).subscribe("$share/g/t", 1);
     for (int i = 0; i < 5; ++i)
-        bed.core.enqueue(*bed.session_of("busy"), message::create("x", {}, qos::at_least_once, false,
-                                                                  {}, std::nullopt, {}));
+        bed.core.enqueue(*bed.session_of("busy"),
+                         message::create("x", {}, qos::at_least_once, false));
     bed["busy"].take();
     bed["pub"].login({.client_id = "pub"});
     for (unsigned i = 1; i <= 4; ++i)

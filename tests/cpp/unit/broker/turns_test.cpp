@@ -1,4 +1,4 @@
-// How long the broker works for one client while others wait: counted in steps of work, not in time.
+// How long the broker works for one client while others wait: in steps of work, not in time.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -50,7 +50,7 @@ class turns : public testing::Test {
 };
 
 TEST_F(turns, end_a_flood_of_messages) {
-    constexpr std::size_t count = 5000;
+    constexpr std::size_t count = 20'000;
     bed.works = false;
     bed["flood"].login({.client_id = "flood"});
     bed["flood"].send(many(publish({.topic = "t"}), count));
@@ -63,7 +63,7 @@ TEST_F(turns, end_a_flood_of_messages) {
 }
 
 TEST_F(turns, end_a_flood_of_pings) {
-    constexpr std::size_t count = 50'000;
+    constexpr std::size_t count = 100'000;
     bed.works = false;
     bed["flood"].login({.client_id = "flood"});
     bed["flood"].send(many(pingreq(), count));
@@ -276,9 +276,9 @@ TEST_F(turns, of_wills_come_before_new_clients) {
 }
 
 TEST_F(turns, end_a_message_for_very_many) {
-    constexpr int count = 3000;
+    constexpr int count = 10'000;
     for (int i = 0; i < count; ++i)
-        bed.core.subscribe_local(static_cast<std::uint64_t>(i + 1), "t", qos::at_most_once, bed.now);
+        bed.core.subscribe_local(static_cast<unsigned>(i + 1), "t", qos::at_most_once, bed.now);
     bed["pub"].login({.client_id = "pub"});
     bed.works = false;
     bed["pub"].send(publish({.topic = "t", .level = 1, .packet_id = 1}));
@@ -346,13 +346,13 @@ TEST_F(turns, end_the_delivery_of_a_long_queue) {
     bed["late"].login({.client_id = "late", .clean = false}).subscribe("q", 1).abort();
     constexpr std::size_t count = 20'000;
     for (std::size_t i = 0; i < count; ++i) {
-        bed.core.enqueue(*bed.session_of("late"), message::create("q", {}, qos::at_most_once, false,
-                                                                  {}, std::nullopt, {}));
+        bed.core.enqueue(*bed.session_of("late"),
+                         message::create("q", {}, qos::at_most_once, false));
     }
     bed.works = false;
     bed.reopen("late").send(connect({.client_id = "late", .clean = false}));
     const std::size_t at_first = bed["late"].take_packets().size();
-    EXPECT_LT(at_first, work_budget::turn);
+    EXPECT_LT(at_first, count / 4);
     bed.works = true;
     bed.settle_now();
     EXPECT_EQ(bed["late"].take_packets().size() + at_first, count + 1);

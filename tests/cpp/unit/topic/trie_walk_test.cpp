@@ -31,7 +31,8 @@ struct owned_entry : trie_entry {
 class trie_walks : public testing::Test {
   protected:
     trie_entry& insert(std::string filter) {
-        owned_entry& fresh = *entries.emplace_back(std::make_unique<owned_entry>(std::move(filter)));
+        entries.push_back(std::make_unique<owned_entry>(std::move(filter)));
+        owned_entry& fresh = *entries.back();
         trie.insert(fresh);
         return fresh;
     }
@@ -139,8 +140,8 @@ TEST_F(trie_walks, go_on_when_a_node_is_split) {
     EXPECT_THAT(found, ElementsAre(&deep));
 }
 
-// What is there all the time is found once, what never matches is not, and nothing is found when it is
-// removed already.
+// What is there all the time is found once, what never matches is not, and nothing is found that
+// was removed before.
 TEST_F(trie_walks, agree_with_the_rules_while_the_trie_changes) {
     test::random_topics random(11);
     for (int round = 0; round < 400; ++round) {
