@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <boost/intrusive/list.hpp>
 
@@ -36,13 +37,19 @@ class timer_wheel {
     // destroy any timer.
     template <class Fire>
     void advance(instant now, Fire&& fire) {
-        list due;
-        collect_due(now, due);
-        while (!due.empty()) {
-            timer& t = due.front();
-            due.pop_front();
+        advance(now, std::forward<Fire>(fire), [] { return true; });
+    }
+    // The same as long as goes_on() is true. Those that are left come first the next time. Returns
+    // whether none are left.
+    template <class Fire, class GoesOn>
+    bool advance(instant now, Fire&& fire, GoesOn&& goes_on) {
+        collect_due(now, due_);
+        while (!due_.empty() && goes_on()) {
+            timer& t = due_.front();
+            due_.pop_front();
             fire(t);
         }
+        return due_.empty();
     }
 
   private:
@@ -52,6 +59,7 @@ class timer_wheel {
     void collect_due(instant now, list& due);
 
     std::array<list, slot_count> slots_;
+    list due_;
     std::int64_t current_ = 0;  // the last tick whose slot was emptied
 };
 

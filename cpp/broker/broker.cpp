@@ -20,6 +20,11 @@ void forget_request(client& c) {
     bare.client_id = id;
     c.request.emplace(bare);
 }
+// Messages of the broker itself, wills for the most part, that may wait for their turns before new
+// clients have to wait as well.
+constexpr std::size_t most_unpublished = 1000;
+// Subscriptions and messages of a session that ends at once.
+constexpr std::size_t most_at_once = 128;
 
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
@@ -34,7 +39,7 @@ broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
       sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_, now_, *this),
+      outbox_(settings_, stats_, now_, budget_, *this),
       last_ticket_(settings.first_ticket),
       peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
       kept_(settings.quotas.unfinished_bytes) {}
@@ -44,6 +49,8 @@ broker::~broker() {
     sessions_.for_each([this](session& s) { router_.unsubscribe_all(s); });
     for (auto& [number, s] : locals_)
         router_.unsubscribe_all(*s);
+    for (const ended_session& each : ended_)
+        router_.unsubscribe_all(*each.what);
 }
 
 std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now) {
@@ -57,35 +64,35 @@ std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now)
 }
 
 bool broker::receive(client& c, bytes_view input, instant now) {
-    now_ = now;
+    begin(now);
     if (c.phase == client_phase::closing) return false;
     stats_.bytes_received += input.size();
     c.connection.receive(input, now);
-    if (c.phase == client_phase::deciding || c.held || c.slowed_by) {
+    if (c.phase == client_phase::deciding || c.held || c.slowed_by || c.has_input_left()) {
         c.connection.pause();
         input_kept(c);
         return false;
     }
-    const std::uint64_t before = position();
-    const bool goes_on = process(c);
-    relieve(c);
-    if (!goes_on || c.slowed_by) return false;
-    const bool lacks_room = journal_ && position() != before && journal_->is_full();
-    waits_for_room_ |= lacks_room;
-    c.throttled = lacks_room || hooks_.is_congested();
-    return !c.throttled;
+    return process_and_check(c);
 }
 
 bool broker::process(client& c) {
     const auto can_go_on = [&] {
         c.held_up = c.phase == client_phase::connected && c.is_behind_with_answers(settings_);
-        return !c.held_up && !c.held && !c.slowed_by && c.phase != client_phase::deciding &&
-               c.phase != client_phase::closing;
+        return !c.held_up && !c.held && !c.slowed_by && !c.has_input_left() &&
+               c.phase != client_phase::deciding && c.phase != client_phase::closing;
     };
     c.is_processing = true;
     while (can_go_on()) {
+        const bool has_to_wait =
+            c.phase == client_phase::connecting && publications_.size() > most_unpublished;
+        if (budget_.is_spent() || has_to_wait) {
+            stand_in_line(c.in_line);
+            break;
+        }
         const server_event event = c.connection.next();
         if (std::holds_alternative<need_input>(event)) break;
+        budget_.spend(step_cost::packet);
         if (router_.is_large()) router_.expect(c.connection.second_topic());
         if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
             handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
@@ -113,13 +120,8 @@ void broker::count_packets(client& c) {
     stats_.packets_sent += counts.sent;
 }
 
-void broker::go_on(client& c) {
-    // What came in meanwhile waits in the connection.
-    if (process(c)) c.network->resume_reading();
-}
-
 void broker::closed(client& c, instant now) {
-    now_ = now;
+    begin(now);
     if (journal_) journal_->forget(c);
     end(c, reason_code::unspecified_error, will_action::publish);
     relieve(c);
@@ -127,26 +129,31 @@ void broker::closed(client& c, instant now) {
 }
 
 void broker::output_sent(client& c, std::size_t bytes) {
+    budget_.begin_short_turn();  // all connections are flushed together
     stats_.bytes_sent += bytes;
     count_packets(c);
     const bool goes_on = c.held_up && !c.is_behind_with_answers(settings_);
     if (c.state) {
-        if (!c.state->queue().empty() || c.state->resend_pending) outbox_.pump(*c.state);
-        deliver_retained(*c.state);
+        if (!c.state->queue().empty() || c.state->resend_pending) {
+            if (!sessions_in_line_.contains(c.state)) pump(*c.state);
+        } else {
+            deliver_retained(*c.state);
+        }
     }
     if (goes_on && c.phase == client_phase::connected) {
         c.held_up = false;
         c.connection.restart_packet(now_);
-        if (process(c)) c.network->resume_reading();
+        go_on(c);
     }
     relieve(c);
 }
 
 void broker::advance(instant now) {
-    now_ = now;
+    begin(now);
     expire_questions();
     if (work_is_left_) work(now);
-    timers_.advance(now, [this](timer& t) { timer_fired(t); });
+    budget_.begin_turn();
+    fire_timers();
     peer_log_.advance(now);
 }
 
@@ -193,7 +200,7 @@ void broker::timer_fired(timer& t) {
 
 void broker::decide(std::uint64_t ticket, const decision& made, instant now,
                     std::optional<std::string> user_name) {
-    now_ = now;
+    begin(now);
     const auto it = decisions_.find(ticket);
     if (it == decisions_.end()) return;
     client& c = *it->second;
@@ -211,7 +218,7 @@ void broker::decide(std::uint64_t ticket, const decision& made, instant now,
 
 void broker::publish(std::string_view topic, bytes_view payload, std::optional<qos> level,
                      bool retain, instant now) {
-    now_ = now;
+    begin(now);
     publication p(topic, payload, level, retain);
     distribute(p);
 }
@@ -231,30 +238,9 @@ void broker::shutdown(instant now) {
     peer_log_.finish(now);
 }
 
-bool broker::distribute(publication& p) {
-    const topic_routes& found = router_.routes_of(p.topic());
-    const bool wanted = !found.empty();
-    bool own_copy = false;
-    if (found.routes.size() + found.groups.size() == 1 && !p.retain()) p.set_for_one();
-    for (const route& r : found.routes) {
-        if (r.has_no_local && r.subscriber == p.publisher()) {
-            own_copy = true;
-            continue;
-        }
-        deliver(r, p, nullptr);
-    }
-    for (shared_group* group : found.groups)
-        distribute_to_group(*group, p);
-    if (own_copy) {
-        if (const auto own = router_.own_route(p.topic(), *p.publisher()))
-            deliver(*own, p, nullptr);
-    }
-    if (p.retain()) store_retained(p);
-    return wanted;
-}
-
 void broker::deliver(const route& to, publication& p, const share_name& share) {
     if (to.subscriber->local_id != 0) {
+        if (to.subscriber->has_ended()) return;
         hooks_.local_message(to.subscriber->local_id, p.share(), false);
     } else if (!hooks_.wants(hook::check_receive) || pass_gate(to, p, share, false)) {
         deliver_now(to, p, share);
@@ -278,12 +264,6 @@ void broker::deliver_now(const route& to, publication& p, const share_name& shar
         case delivery_result::not_wanted:
             break;
     }
-}
-
-void broker::distribute_to_group(shared_group& group, publication& p) {
-    const qos level = p.level_for(qos::exactly_once);
-    const subscription* member = group.choose(settings_.shared, level, p.publisher(), nullptr);
-    if (member) deliver(route_of(*member), p, group.share());
 }
 
 void broker::store_retained(publication& p) {
@@ -349,7 +329,9 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     wait_no_more(c);
     end_exchange(c);
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
+    leave_unfinished(c);
     c.phase = client_phase::closing;
+    c.in_line.leave();
     c.unlink();
     c.idle.cancel();
     if (!c.is_processing) c.connection.drop_input();
@@ -416,10 +398,15 @@ void broker::set_expiry_timer(session& s, duration left) {
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
     forget_gate(s);
     forget_checks(s);
-    unfinished_.erase(&s);
+    sessions_in_line_.erase(&s);
     if (journal_) journal_->session_ended(s);
-    hand_over_shared(s);
-    router_.unsubscribe_all(s);
+    const bool is_large = s.subscriptions().size() + s.queue().size() > most_at_once;
+    if (is_large) {
+        s.local_id = session::nobody;
+    } else {
+        hand_over_shared(s);
+        router_.unsubscribe_all(s);
+    }
     // The session is no member of a shared subscription any more that could be chosen for its will.
     if (s.away) {
         if (const auto will = std::exchange(s.away->will, nullptr)) publish_will(s, *will);
@@ -428,7 +415,12 @@ void broker::drop_session(session& s, const client* leaving, reason_code reason)
         hooks_.client_disconnected(*leaving, reason);
     }
     if (hooks_.wants(hook::session_ended)) hooks_.session_ended(s);
-    sessions_.remove(s);
+    forget_publisher(s);
+    if (is_large) {
+        remove_later(sessions_.take(s));
+    } else {
+        sessions_.remove(s);
+    }
 }
 
 // Messages of shared subscriptions that this member will not acknowledge any more go to another
@@ -440,14 +432,18 @@ void broker::hand_over_shared(session& s) {
             left.push_back({entry.content, qos::at_least_once, entry.retain, nullptr, entry.share});
         }
     });
-    while (!s.queue().empty()) {
+    s.inflight().clear();
+    for (std::size_t n = 0; !s.queue().empty() && n < most_at_once; ++n) {
+        budget_.spend(step_cost::delivery);
         queued_message m = s.queue().pop_front();
         if (m.share) left.push_back(std::move(m));
     }
     for (queued_message& m : left) {
         shared_group* group = router_.find_group(*m.share);
         if (!group) continue;
-        const subscription* member = group->choose(settings_.shared, m.level, nullptr, &s);
+        std::size_t looked_at = 0;
+        const subscription* member =
+            group->choose(settings_.shared, m.level, nullptr, &s, looked_at);
         if (member) outbox_.redeliver(*member, std::move(m));
     }
 }

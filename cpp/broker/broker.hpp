@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,7 +13,6 @@
 
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/log_limiter.hpp"
 #include "base/output_queue.hpp"
@@ -27,6 +27,8 @@
 #include "broker/session_registry.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
+#include "broker/work_budget.hpp"
+#include "broker/work_line.hpp"
 #include "topic/filter.hpp"
 
 namespace amqtt {
@@ -59,7 +61,8 @@ class broker : private delivery_guard {
 
     // Time has passed; to be called every timer_wheel::tick or so.
     void advance(instant now);
-    // Goes on with what was left for later, see hooks::work_left().
+    // Gives clients and sessions that stand in line a turn each, until they have taken together what
+    // one may take alone; see hooks::work_left().
     void work(instant now);
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
@@ -146,9 +149,21 @@ class broker : private delivery_guard {
     };
     enum class will_action : std::uint8_t { publish, discard };
 
-    // Handles what there is of input; false as for receive().
+    // The beginning of what the transport asks for: the present time, and a turn of its own.
+    void begin(instant now) noexcept {
+        now_ = now;
+        budget_.begin_turn();
+    }
+    // Handles input as far as the turn goes; false as for receive().
     bool process(client& c);
+    // The same, and false if more input is not welcome for other reasons.
+    bool process_and_check(client& c);
+    void stand_in_line(place_in_line& p);
+    void take_turn(place_in_line& p);
+    // The client's input was dealt with.
+    void read_on(client& c);
     void handle(client& c, const need_input&) = delete;
+    void handle(client&, const pings_answered&) { budget_.spend(step_cost::pings); }
     void handle(client& c, const connect_packet& packet);
     void handle(client& c, const publish_packet& packet);
     void handle(client& c, const ack_packet& packet);
@@ -170,8 +185,11 @@ class broker : private delivery_guard {
     void disconnect(client& c, reason_code code, std::string_view why,
                     std::string_view reason = {});
     std::string_view told(std::string_view why) const noexcept;
-    // Lets a client go on that was kept waiting.
+    // Lets a client go on that was kept waiting: at once, or when it is its turn.
     void go_on(client& c);
+    void go_on_in_line(client& c);
+    // Sends what waits for a session, and lets those know who wait for that.
+    void pump(session& s);
 
     void start_exchange(client& c);
     void take_step(client& c, const authentication_step& step);
@@ -221,9 +239,12 @@ class broker : private delivery_guard {
     // Sends or queues them, at once or, while the session's queue is full of others, later.
     void begin_retained(subscription& to, qos granted);
     std::unique_ptr<retained_turn> turn_of(const subscription& to, qos granted);
-    bool has_room_for_retained(session& s);
-    // As many as there is room for, but not too many at once.
+    std::size_t room_for_retained(session& s);
+    bool has_room_for_retained(session& s, const message& m);
+    // As many as there is room for, and as the turn admits.
     void deliver_retained(session& to);
+    // Of those that were found; false: there is no room for the next one.
+    bool deliver_found(session& to, const subscription& wanting);
     void deliver_retained(const route& to, message_ptr m);
     void go_on_later(session& with);
 
@@ -277,7 +298,26 @@ class broker : private delivery_guard {
     void log_refusal(const session& s, topic_action action, std::string_view topic);
     void log_late_decision(const question& asked);
 
-    bool distribute(publication& p);
+    // -- to those who subscribe, see broker_distribution.cpp
+
+    // Null when all have it. wanted: whether there is anybody.
+    std::unique_ptr<unfinished_publish> begin_to_distribute(publication& p, bool& wanted);
+    std::unique_ptr<unfinished_publish> unfinished(publication& p);
+    void begin_search(unfinished_publish& u, const topic_routes* found);
+    // A message that no client waits for.
+    void distribute(publication& p);
+    void publish_later(std::unique_ptr<unfinished_publish> rest);
+    void go_on_publishing();
+    void forget_publisher(const session& s);
+    // True: it is over. Here and below.
+    bool go_on(unfinished_publish& u);
+    bool distribute_part(unfinished_publish& u);
+    bool go_on(client& c, const subscribe_packet& packet, subscribe_progress& progress);
+    bool go_on(client& c, const unsubscribe_packet& packet, unsubscribe_progress& progress);
+    bool go_on_with_unfinished(client& c);
+    void finish_later(client& c, unfinished_packet rest);
+    void leave_unfinished(client& c);
+    void deliver_by(const topic_routes& of, const route& one, publication& p);
     void deliver(const route& to, publication& p, const share_name& share);
     void deliver_now(const route& to, publication& p, const share_name& share);
 
@@ -315,6 +355,17 @@ class broker : private delivery_guard {
     void drop_session(session& s, const client* leaving = nullptr,
                       reason_code reason = reason_code::success);
     void hand_over_shared(session& s);
+    // A session of which there is more to remove than one turn admits.
+    struct ended_session {
+        explicit ended_session(std::unique_ptr<session> s) noexcept : what(std::move(s)) {}
+
+        std::unique_ptr<session> what;
+        std::list<ended_session>::iterator self = {};
+        place_in_line in_line{place_in_line::kind::ended, this};
+    };
+    void remove_later(std::unique_ptr<session> ended);
+    void go_on_removing(ended_session& e);
+    void fire_timers();
     void set_expiry_timer(session& s, duration left);
     // Of the journal, if there is one.
     std::uint64_t position() const noexcept { return journal_ ? journal_->position() : 0; }
@@ -347,6 +398,7 @@ class broker : private delivery_guard {
     timer_wheel timers_;
     router router_;
     session_registry sessions_;
+    work_budget budget_;  // of whoever has a turn
     outbox outbox_;
     std::unique_ptr<journal> journal_;          // null: nothing is kept
     std::unique_ptr<restored_state> restored_;  // while it comes
@@ -360,8 +412,14 @@ class broker : private delivery_guard {
     boost::unordered_flat_map<const session*, receive_gate> gates_;
     boost::unordered_flat_map<const session*, rights_check> checks_;
     std::uint32_t rights_ = 1;  // counts changes of rights
-    // Sessions whose retained messages work() is to go on with.
-    boost::unordered_flat_set<session*> unfinished_;
+    work_line line_;
+    // Messages of the broker itself that not all subscribers have yet.
+    std::deque<std::unique_ptr<unfinished_publish>> publications_;
+    place_in_line publications_in_line_{place_in_line::kind::publications, this};
+    std::list<ended_session> ended_;
+    place_in_line timers_in_line_{place_in_line::kind::timers, this};
+    // The places of sessions in it.
+    boost::unordered_flat_map<session*, std::unique_ptr<place_in_line>> sessions_in_line_;
     bool work_is_left_ = false;
     std::uint64_t last_ticket_;
     std::uint64_t last_login_ = 0;

@@ -41,19 +41,21 @@ void broker::hooks_changed() {
 
 void broker::resume_clients() {
     for (client& c : clients_) {
-        if (std::exchange(c.throttled, false) && !c.held) c.network->resume_reading();
+        if (std::exchange(c.throttled, false) && !c.held && !c.has_input_left()) {
+            c.network->resume_reading();
+        }
     }
 }
 
 void broker::retain(message_ptr content, instant now) {
-    now_ = now;
+    begin(now);
     const std::optional<qos> level = content->level();
     publication p(std::move(content), level, std::nullopt);
     store_retained(p);
 }
 
 bool broker::disconnect_client(std::string_view client_id, reason_code code, instant now) {
-    now_ = now;
+    begin(now);
     session* s = sessions_.find(client_id);
     if (!s || !s->connection) return false;
     client& c = *s->connection;
@@ -86,13 +88,13 @@ bool broker::enqueue(session& s, message_ptr content) {
         log_drop(s);
         return false;
     }
-    if (s.connection) outbox_.pump(s);
+    if (s.connection) pump(s);
     return true;
 }
 
 bool broker::subscribe_local(std::uint64_t subscriber, std::string_view filter, qos level,
                              instant now) {
-    now_ = now;
+    begin(now);
     const auto parsed = parse_filter(filter);
     if (!parsed) return false;
     // Not in the registry: clients do not see it and cannot take it over.

@@ -46,7 +46,7 @@ void broker::take_step(client& c, const authentication_step& step) {
 }
 
 void broker::reply(std::uint64_t ticket, const authentication_reply& answer, instant now) {
-    now_ = now;
+    begin(now);
     const auto it = decisions_.find(ticket);
     if (it == decisions_.end()) return;
     client& c = *it->second;

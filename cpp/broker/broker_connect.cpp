@@ -235,8 +235,11 @@ void broker::let_in(client& c) {
         return;
     }
     check_rights(s);
-    outbox_.resume(s);
-    deliver_retained(s);
+    if (outbox_.resume(s)) {
+        pump(s);
+    } else {
+        go_on_later(s);
+    }
 }
 
 properties broker::connack_properties(const client& c,

@@ -50,7 +50,7 @@ void broker::expire_questions() {
 }
 
 void broker::decide_topic(std::uint64_t ticket, const decision& made, instant now) {
-    now_ = now;
+    begin(now);
     const auto it = questions_.find(ticket);
     if (it == questions_.end()) return;
     question asked = std::move(it->second);

@@ -34,7 +34,8 @@ instant broker::silence_deadline(client& c) noexcept {
 }
 
 void broker::check_silence(client& c) {
-    if (c.held || c.throttled || c.slowed_by) c.connection.restart_keep_alive(now_);  // not read
+    if (c.held || c.throttled || c.slowed_by || c.has_input_left())
+        c.connection.restart_keep_alive(now_);  // not read
     const instant due = silence_deadline(c);
     if (due > now_) {
         if (due != never) timers_.set(c.idle, due);

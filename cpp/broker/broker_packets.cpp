@@ -121,7 +121,13 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
         hooks_.message_broadcast(*c.state, p.share(), packet_id);
     }
     const std::uint64_t before = position();
-    const bool wanted = distribute(p);
+    bool wanted = false;
+    if (auto rest = begin_to_distribute(p, wanted)) {
+        rest->packet_id = packet_id;
+        rest->until = since(before);
+        finish_later(c, {std::move(rest)});
+        return;
+    }
     acknowledge(c, level, packet_id,
                 wanted ? reason_code::success : reason_code::no_matching_subscribers, {},
                 since(before));
@@ -198,8 +204,11 @@ void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
 }
 
 void broker::finish(session& s, std::uint16_t packet_id) {
-    outbox_.finish(s, packet_id);
-    deliver_retained(s);
+    if (outbox_.finish(s, packet_id)) {
+        pump(s);
+    } else {
+        go_on_later(s);
+    }
 }
 
 // -- SUBSCRIBE and UNSUBSCRIBE
@@ -210,6 +219,26 @@ namespace {
 // its own messages back nor the RETAIN flags of others removed; in 5.0 it says so itself.
 bool is_bridge_of_mqtt_3(const connect_request& request) noexcept {
     return request.is_bridge && !has_properties(request.version);
+}
+
+// Of one packet, whose number is not looked at by turns.
+constexpr std::size_t few_filters = 16;
+
+// Puts the texts that views point to into memory of their own, and the views there.
+template <class Items, class Text>
+std::string keep_texts(Items& items, Text&& text_of) {
+    std::size_t size = 0;
+    for (auto& each : items)
+        size += text_of(each).size();
+    std::string kept;
+    kept.reserve(size);
+    for (auto& each : items) {
+        std::string_view& text = text_of(each);
+        const std::size_t begin = kept.size();
+        kept += text;
+        text = std::string_view(kept.data() + begin, text.size());
+    }
+    return kept;
 }
 
 protocol_violation no_room_for_answer() noexcept {
@@ -265,31 +294,62 @@ void broker::handle(client& c, const subscribe_packet& packet) {
 // codes: why a filter is refused, or success.
 void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::uint32_t id,
                               std::vector<reason_code> codes, std::string_view reason) {
-    // The QoS as well: a later request for the same filter may have changed the subscription.
-    std::vector<std::pair<std::string_view, qos>> with_retained;
+    subscribe_progress progress;
+    progress.id = id;
+    progress.codes = std::move(codes);
+    progress.reason = reason;
+    if (go_on(c, packet, progress)) return;
+    unfinished_subscribe rest;
+    rest.packet.packet_id = packet.packet_id;
+    rest.packet.requests = packet.requests;
+    rest.text = keep_texts(rest.packet.requests, [](subscription_request& each) -> auto& {
+        return each.filter;
+    });
+    rest.progress = std::move(progress);
+    finish_later(c, {std::move(rest)});
+}
+
+bool broker::go_on(client& c, const subscribe_packet& packet, subscribe_progress& progress) {
+    std::vector<reason_code>& codes = progress.codes;
+    const bool may_stop = codes.size() > few_filters;
     const std::uint64_t before = position();
-    for (std::size_t i = 0; i < codes.size(); ++i) {
+    for (; !progress.is_answered && progress.next < codes.size(); ++progress.next) {
+        if (may_stop && budget_.is_spent()) {
+            if (const std::uint64_t number = since(before)) progress.until = number;
+            return false;
+        }
+        const std::size_t i = progress.next;
         if (is_failure(codes[i])) continue;
         bool wants_retained = false;
-        codes[i] = subscribe(*c.state, packet.requests[i], id, wants_retained);
+        codes[i] = subscribe(*c.state, packet.requests[i], progress.id, wants_retained);
         if (wants_retained) {
-            with_retained.emplace_back(packet.requests[i].filter, static_cast<qos>(codes[i]));
+            progress.with_retained.emplace_back(i, static_cast<qos>(codes[i]));
         }
     }
-    {
-        const held_back stored(journal_.get(), c, since(before));
-        if (!c.connection.send_suback(packet.packet_id, codes, reason)) {
+    if (!std::exchange(progress.is_answered, true)) {
+        progress.next = 0;
+        if (const std::uint64_t number = since(before)) progress.until = number;
+        const held_back stored(journal_.get(), c, progress.until);
+        if (!c.connection.send_suback(packet.packet_id, codes, progress.reason)) {
             handle(c, no_room_for_answer());
-            return;
+            return true;
         }
     }
-    for (std::size_t i = 0; i < codes.size(); ++i) {
-        if (is_failure(codes[i]) || !hooks_.wants(hook::client_subscribed)) continue;
+    if (!hooks_.wants(hook::client_subscribed)) progress.next = codes.size();
+    for (; progress.next < codes.size(); ++progress.next) {
+        if (may_stop && budget_.is_spent()) return false;
+        const std::size_t i = progress.next;
+        if (is_failure(codes[i])) continue;
+        budget_.spend(step_cost::event);
         hooks_.client_subscribed(*c.state, packet.requests[i].filter,
                                  static_cast<qos>(to_byte(codes[i])));
     }
-    for (const auto& [filter, granted] : with_retained)
-        begin_retained(*c.state->find_subscription(filter), granted);
+    for (const auto& [i, granted] : progress.with_retained) {
+        // The application may have removed it meanwhile.
+        subscription* const wanting = c.state->find_subscription(packet.requests[i].filter);
+        if (wanting) begin_retained(*wanting, granted);
+    }
+    return true;
 }
 
 reason_code broker::check_filter(session& s, std::string_view name,
@@ -310,6 +370,7 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
     const auto filter = parse_filter(request.filter);
     const reason_code problem = check_filter(s, request.filter, filter);
     if (is_failure(problem)) return problem;
+    budget_.spend(step_cost::of_filter(request.filter.size()));
     subscription_options granted = request.options;
     granted.level = lower_of(granted.level, settings_.max_qos);
     if (s.connection && is_bridge_of_mqtt_3(*s.connection->request)) {
@@ -326,20 +387,43 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
 }
 
 void broker::handle(client& c, const unsubscribe_packet& packet) {
+    unsubscribe_progress progress;
+    progress.codes.reserve(packet.filters.size());
+    if (go_on(c, packet, progress)) return;
+    unfinished_unsubscribe rest;
+    rest.packet.packet_id = packet.packet_id;
+    rest.packet.filters = packet.filters;
+    rest.text =
+        keep_texts(rest.packet.filters, [](std::string_view& each) -> auto& { return each; });
+    rest.progress = std::move(progress);
+    finish_later(c, {std::move(rest)});
+}
+
+bool broker::go_on(client& c, const unsubscribe_packet& packet, unsubscribe_progress& progress) {
+    const bool may_stop = packet.filters.size() > few_filters;
     const std::uint64_t before = position();
-    std::vector<reason_code> codes;
-    codes.reserve(packet.filters.size());
-    for (const std::string_view filter : packet.filters) {
+    bool is_over = true;
+    for (; progress.next < packet.filters.size(); ++progress.next) {
+        is_over = !(may_stop && budget_.is_spent());
+        if (!is_over) break;
+        const std::string_view filter = packet.filters[progress.next];
+        budget_.spend(step_cost::of_filter(filter.size()));
         if (journal_) {
             const subscription* s = c.state->find_subscription(filter);
             if (s) journal_->unsubscribed(*s);
         }
         const bool existed = router_.unsubscribe(*c.state, filter);
         if (hooks_.wants(hook::client_unsubscribed)) hooks_.client_unsubscribed(*c.state, filter);
-        codes.push_back(existed ? reason_code::success : reason_code::no_subscription_existed);
+        progress.codes.push_back(existed ? reason_code::success
+                                         : reason_code::no_subscription_existed);
     }
-    const held_back stored(journal_.get(), c, since(before));
-    if (!c.connection.send_unsuback(packet.packet_id, codes)) handle(c, no_room_for_answer());
+    if (const std::uint64_t number = since(before)) progress.until = number;
+    if (!is_over) return false;
+    const held_back stored(journal_.get(), c, progress.until);
+    if (!c.connection.send_unsuback(packet.packet_id, progress.codes)) {
+        handle(c, no_room_for_answer());
+    }
+    return true;
 }
 
 // -- the end of a connection

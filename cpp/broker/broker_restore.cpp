@@ -16,7 +16,7 @@ void broker::keep_in(state_store& store, const journal_settings& settings) {
 }
 
 std::optional<instant> broker::settle(instant now) {
-    now_ = now;
+    begin(now);
     const std::optional<instant> due = journal_->settle();
     // There is room as soon as a batch is handed over, or changes are undone: nobody is to wait for
     // the commit.
@@ -31,7 +31,7 @@ void broker::make_use_of_room() {
 }
 
 void broker::committed(std::uint64_t number, instant now) {
-    now_ = now;
+    begin(now);
     journal_->committed(number);
     make_use_of_room();
 }
@@ -41,7 +41,7 @@ std::unique_ptr<state_changes> broker::take_changes() {
 }
 
 void broker::restore(stored_state part, instant now) {
-    now_ = now;
+    begin(now);
     if (!restored_) restored_ = std::make_unique<restored_state>();
     for (session_row& row : part.sessions)
         restore_session(row);
@@ -158,7 +158,7 @@ void broker::restore_retained(const message_row& row) {
 }
 
 void broker::finish_restore(instant now) {
-    now_ = now;
+    begin(now);
     if (!restored_) return;
     restored_state& r = *restored_;
     for (const std::uint64_t id : r.useless_deliveries)
@@ -194,7 +194,7 @@ void broker::finish_restore(instant now) {
 void broker::deliver_restored(const delivery_row& row) {
     session& s = *restored_->sessions.at(row.session);
     const message_ptr& content = restored_->messages.at(row.message).content;
-    route to{&s, row.level, row.retain, false, row.identifiers};
+    route to{&s, row.level, row.retain, false, 0, row.identifiers};
     publication p(content, row.level, std::nullopt);
     if (row.state == delivery_state::undecided && hooks_.wants(hook::check_receive) &&
         !pass_gate(to, p, row.share, row.retain)) {

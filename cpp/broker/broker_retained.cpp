@@ -9,9 +9,7 @@
 namespace amqtt {
 namespace {
 
-// Topics that are looked at before others get their turn, some 2 ms, and those between two looks
-// at whether the subscriber has room.
-constexpr std::size_t topics_in_a_turn = 8192;
+// Topics that are looked at between two looks at whether the subscriber has room.
 constexpr std::size_t topics_at_once = 128;
 
 // Messages that may wait for the subscriber to be sent what is before them.
@@ -19,10 +17,24 @@ constexpr std::size_t waiting_at_most = 1024;
 
 }  // namespace
 
-bool broker::has_room_for_retained(session& s) {
+// How many messages may be queued, or sent at once. The other half of the bounds is for live
+// messages: retained ones are kept by their store, and can wait.
+std::size_t broker::room_for_retained(session& s) {
     const auto gate = gates_.find(&s);
-    const std::size_t gated = gate == gates_.end() ? 0 : gate->second.waiting.size();
-    return s.queue().size() + gated < std::min(settings_.queue.messages, waiting_at_most);
+    const bool is_gated = gate != gates_.end();
+    const std::size_t most = std::min(settings_.queue.messages / 2, waiting_at_most);
+    const std::size_t count = s.queue().size() + (is_gated ? gate->second.waiting.size() : 0);
+    const std::size_t bytes = s.queue().bytes() + (is_gated ? gate->second.bytes : 0);
+    if (count < most && bytes < settings_.queue.bytes / 2) return most - count;
+    return count == 0 && outbox_.can_send(s) ? 1 : 0;
+}
+
+bool broker::has_room_for_retained(session& s, const message& m) {
+    const auto gate = gates_.find(&s);
+    const bool is_gated = gate != gates_.end();
+    if (!is_gated && s.queue().empty() && outbox_.can_send(s)) return true;
+    const std::size_t bytes = s.queue().bytes() + (is_gated ? gate->second.bytes : 0);
+    return room_for_retained(s) > 0 && bytes + m.size() <= settings_.queue.bytes / 2;
 }
 
 void broker::begin_retained(subscription& to, qos granted) {
@@ -35,31 +47,50 @@ void broker::begin_retained(subscription& to, qos granted) {
 
 std::unique_ptr<retained_turn> broker::turn_of(const subscription& to, qos granted) {
     return std::unique_ptr<retained_turn>(
-        new retained_turn{{router_.retained(), to.filter}, granted});
+        new retained_turn{{router_.retained(), to.filter}, granted, {}});
 }
 
 void broker::deliver_retained(session& to) {
-    std::vector<message_ptr> found;
-    std::size_t looked_at = 0;
-    while (to.connection && !to.wants_retained.empty() && has_room_for_retained(to)) {
-        if (looked_at >= topics_in_a_turn) {
+    if (to.wants_retained.empty() || sessions_in_line_.contains(&to)) return;
+    while (to.connection && !to.wants_retained.empty()) {
+        const subscription& next = to.wants_retained.front();
+        if (!to.turn) to.turn = turn_of(next, next.options.level);
+        if (!deliver_found(to, next)) return;
+        retained_turn& turn = *to.turn;
+        if (turn.walk.is_over()) {
+            to.turn.reset();
+            to.wants_retained.pop_front();
+            continue;
+        }
+        const std::size_t room = room_for_retained(to);
+        if (room == 0) return;
+        if (budget_.is_spent()) {
             go_on_later(to);
             return;
         }
-        const subscription& next = to.wants_retained.front();
-        if (!to.turn) to.turn = turn_of(next, next.options.level);
-        found.clear();
-        to.turn->walk.look(topics_at_once, found);
-        looked_at += topics_at_once;
-        route way = route_of(next);
-        way.granted = to.turn->granted;
-        if (to.turn->walk.is_over()) {
-            to.turn.reset();
-            to.wants_retained.pop_front();
-        }
-        for (message_ptr& m : found)
-            deliver_retained(way, std::move(m));
+        budget_.spend(turn.walk.look(std::min(topics_at_once, room), turn.found));
     }
+}
+
+bool broker::deliver_found(session& to, const subscription& wanting) {
+    retained_turn& turn = *to.turn;
+    route way = route_of(wanting);
+    way.granted = turn.granted;
+    for (; turn.sent < turn.found.size(); ++turn.sent) {
+        message_ptr& m = turn.found[turn.sent];
+        // Those that have waited may have been replaced or removed.
+        if (turn.found_before && router_.retained().find(m->topic()) != m) continue;
+        if (!has_room_for_retained(to, *m)) {
+            turn.found_before = true;
+            return false;
+        }
+        budget_.spend(step_cost::of_delivery(m->size()));
+        deliver_retained(way, std::move(m));
+    }
+    turn.found.clear();
+    turn.sent = 0;
+    turn.found_before = false;
+    return true;
 }
 
 void broker::deliver_retained(const route& to, message_ptr m) {
@@ -70,21 +101,6 @@ void broker::deliver_retained(const route& to, message_ptr m) {
     publication p(m, m->level(), std::nullopt);
     if (!hooks_.wants(hook::check_receive) || pass_gate(to, p, nullptr, true)) {
         outbox_.deliver_retained(to, std::move(m));
-    }
-}
-
-void broker::go_on_later(session& with) {
-    unfinished_.insert(&with);
-    if (!std::exchange(work_is_left_, true)) hooks_.work_left();
-}
-
-void broker::work(instant now) {
-    now_ = now;
-    work_is_left_ = false;
-    const std::vector<session*> unfinished(unfinished_.begin(), unfinished_.end());
-    for (session* each : unfinished) {
-        // It may have ended meanwhile.
-        if (unfinished_.erase(each) != 0) deliver_retained(*each);
     }
 }
 

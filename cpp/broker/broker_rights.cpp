@@ -155,7 +155,7 @@ bool broker::answer_check(std::uint64_t ticket, const question& asked, const dec
     } else {
         return false;
     }
-    if (s.connection) outbox_.pump(s);
+    if (s.connection) pump(s);
     return true;
 }
 

@@ -26,7 +26,7 @@ bool broker::wait_for_predecessor(client& c) {
     const auto waiting = successors_.find(predecessor);
     if (waiting != successors_.end()) {
         waiting->second.push_back(&c);
-    } else if (predecessor->network->catch_up()) {
+    } else if (predecessor->has_input_left() || predecessor->network->catch_up()) {
         successors_.emplace(predecessor, std::vector{&c});
     } else {
         return false;
@@ -39,8 +39,8 @@ bool broker::wait_for_predecessor(client& c) {
 }
 
 void broker::caught_up(client& c, instant now) {
-    now_ = now;
-    let_in_successors(c);
+    begin(now);
+    if (!c.has_input_left()) let_in_successors(c);  // else read_on() asks again
 }
 
 // The first takes the session over if it still has to; those behind have the first to wait for.
@@ -58,7 +58,7 @@ void broker::let_in_successors(const client& predecessor) {
         } else {
             admit(*each);
         }
-        go_on(*each);
+        go_on_in_line(*each);
     }
 }
 

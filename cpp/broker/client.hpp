@@ -18,6 +18,8 @@
 #include "broker/held_packet.hpp"
 #include "broker/link.hpp"
 #include "broker/settings.hpp"
+#include "broker/unfinished_packet.hpp"
+#include "broker/work_line.hpp"
 #include "protocol/server_connection.hpp"
 #include "session/session.hpp"
 
@@ -68,6 +70,9 @@ struct client
         return connection.gate().size() < settings.output_high_water;
     }
 
+    // Some of its input was received but not looked at, so that others have their turn.
+    bool has_input_left() const noexcept { return in_line.is_linked(); }
+
     // The peer does not take the answers to its packets, so no more of those are looked at.
     bool is_behind_with_answers(const broker_settings& settings) noexcept {
         return connection.unsent_answers() >= settings.output_high_water;
@@ -83,10 +88,12 @@ struct client
     // The connection of its session, whose last packets are to be looked at before it comes in.
     client* predecessor = nullptr;
     std::unique_ptr<held_packet> held;
+    std::unique_ptr<unfinished_packet> unfinished;  // it is in line then
     std::unique_ptr<packet_watcher> watcher;
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
     std::unique_ptr<back_pressure> pressure;            // on those who publish to it
     client* slowed_by = nullptr;  // whose pressure it feels, so it is not read from
+    place_in_line in_line{place_in_line::kind::client, this};
     timer idle;                   // connect time-out, decision deadline, keep alive
     // What is kept of its input, as input_ledger knows it.
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>

@@ -121,7 +121,7 @@ class hooks {
     virtual void local_message(std::uint64_t /*subscriber*/, const message_ptr&, bool /*retain*/) {}
 
     // There is work that was left so that others have their turn: broker::work() is to be called
-    // soon. Without that broker::advance() does it.
+    // soon, after other input that is there was received. Without that broker::advance() does it.
     virtual void work_left() {}
 
     // Observers do not keep up: clients are not to be read from until broker::resume_clients().

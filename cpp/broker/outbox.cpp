@@ -56,6 +56,7 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
         owner = p.share();
         packet.payload = owner->payload();
     }
+    if (how.ids) budget_.spend(how.ids->size() / step_cost::copied_identifiers);
     if (!to.connection->connection.accepts(packet)) return delivery_result::not_wanted;
     to.connection->connection.send_publish(packet, owner);
     ++stats_.publish_sent;
@@ -204,7 +205,7 @@ void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
     request_flush(c);
 }
 
-void outbox::resume(session& to) {
+bool outbox::resume(session& to) {
     client& c = *to.connection;
     to.quota_used = 0;
     to.resend_pending = true;
@@ -216,7 +217,7 @@ void outbox::resume(session& to) {
         c.connection.send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
         request_flush(c);
     });
-    pump(to);
+    return pump(to);
 }
 
 // Sends again, in the first order, what the present connection has not seen yet, as far as its
@@ -243,11 +244,11 @@ void outbox::resend(session& to) {
     to.resend_pending = !all_sent;
 }
 
-void outbox::finish(session& to, std::uint16_t packet_id) {
+bool outbox::finish(session& to, std::uint16_t packet_id) {
     const inflight_entry* entry = to.inflight().find(packet_id);
     if (entry && entry->counts) --to.quota_used;
     remove(to, packet_id);
-    pump(to);
+    return pump(to);
 }
 
 void outbox::remove(session& to, std::uint16_t packet_id) {
@@ -259,16 +260,18 @@ void outbox::remove(session& to, std::uint16_t packet_id) {
     to.inflight().remove(packet_id);
 }
 
-void outbox::pump(session& to) {
+bool outbox::pump(session& to) {
     if (to.resend_pending) resend(to);
     // What was sent before comes first.
     while (!to.resend_pending && !to.queue().empty() && may_send(to, to.queue().front().level)) {
+        if (budget_.is_spent()) return false;
         verdict made = verdict::allow;
         if (to.unchecked != 0) {
             made = guard_.check_waiting(to, to.queue().front().content);
-            if (made == verdict::pending) return;
+            if (made == verdict::pending) return true;
             --to.unchecked;
         }
+        budget_.spend(step_cost::of_delivery(to.queue().front().content->size()));
         queued_message next = to.queue().pop_front();
         if (made == verdict::deny || next.content->is_expired(now_)) {
             dropped(next);
@@ -276,6 +279,7 @@ void outbox::pump(session& to) {
             send(to, std::move(next));
         }
     }
+    return true;
 }
 
 }  // namespace amqtt

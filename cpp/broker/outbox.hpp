@@ -12,6 +12,7 @@
 #include "broker/router.hpp"
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
+#include "broker/work_budget.hpp"
 #include "session/session.hpp"
 
 namespace amqtt {
@@ -26,9 +27,10 @@ enum class delivery_result : std::uint8_t {
 class outbox {
   public:
     // now is the broker's present time.
+    // budget: of whoever has a turn.
     outbox(const broker_settings& settings, broker_stats& stats, const instant& now,
-           delivery_guard& guard) noexcept
-        : settings_(settings), stats_(stats), now_(now), guard_(guard) {}
+           work_budget& budget, delivery_guard& guard) noexcept
+        : settings_(settings), stats_(stats), now_(now), budget_(budget), guard_(guard) {}
 
     // What is queued and in flight is to be kept in a store.
     void keep_in(journal& j) noexcept { journal_ = &j; }
@@ -44,17 +46,23 @@ class outbox {
     delivery_result redeliver(const subscription& member, queued_message m);
 
     // Sends what is in flight again, then what is queued (3.1.1: MQTT-4.4.0-1, MQTT-4.6.0-1).
-    void resume(session& to);
+    // What it returns, and what finish() does, is as of pump().
+    bool resume(session& to);
     // The flow of a message is complete.
-    void finish(session& to, std::uint16_t packet_id);
+    bool finish(session& to, std::uint16_t packet_id);
     // Forgets a message in flight that must not be sent again.
     void abandon(session& to, std::uint16_t packet_id) { remove(to, packet_id); }
+    // Whether a message would be sent at once, whatever its QoS.
+    bool can_send(session& to) const noexcept {
+        return to.queue().empty() && may_send(to, qos::exactly_once);
+    }
     // Queues a message that a session is to get, if there is room for it.
     bool push(session& to, queued_message m);
     // The queue forgets m, whose place in the store goes with it.
     void dropped(const queued_message& m);
-    // Sends as far as window and output allow.
-    void pump(session& to);
+    // Sends as far as window, output and the present turn allow. False: there is more for the next
+    // turn.
+    [[nodiscard]] bool pump(session& to);
 
     // Asks the transport to look at a client's output.
     static void request_flush(client& c);
@@ -87,6 +95,7 @@ class outbox {
     const broker_settings& settings_;
     broker_stats& stats_;
     const instant& now_;
+    work_budget& budget_;
     delivery_guard& guard_;
     journal* journal_ = nullptr;  // null: nothing is kept
 };

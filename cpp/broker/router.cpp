@@ -1,26 +1,13 @@
 #include "broker/router.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace amqtt {
-namespace {
-
-void merge(route& into, const subscription& matched) {
-    into.granted = std::max(into.granted, matched.options.level);
-    into.retain_as_published |= matched.options.retain_as_published;
-    into.has_no_local |= matched.options.no_local;
-}
-
-subscription_ids share_ids(std::vector<std::uint32_t> ids) {
-    if (ids.empty()) return nullptr;
-    return std::make_shared<const std::vector<std::uint32_t>>(std::move(ids));
-}
-
-}  // namespace
 
 route route_of(const subscription& s) {
-    route found{s.subscriber, s.options.level, s.options.retain_as_published, false, nullptr};
+    route found{s.subscriber, s.options.level, s.options.retain_as_published, false, 0, nullptr};
     if (s.id != 0) found.ids = std::make_shared<const std::vector<std::uint32_t>>(1, s.id);
     return found;
 }
@@ -66,6 +53,17 @@ void router::unsubscribe_all(session& subscriber) {
     for (const auto& entry : subscriber.subscriptions())
         take_out(*entry);
     subscriber.remove_subscriptions();
+    for (route_search& each : searches_)
+        each.forget(subscriber);
+}
+
+void router::unsubscribe_some(session& subscriber, std::size_t most) {
+    auto& all = subscriber.subscriptions();
+    for (auto it = all.begin(); it != all.end() && most > 0; --most) {
+        const auto gone = it++;
+        take_out(**gone);
+        all.erase(gone);
+    }
 }
 
 void router::take_out(subscription& existing) {
@@ -80,6 +78,8 @@ void router::take_out(subscription& existing) {
     shared_group& group = **it;
     group.remove(existing);
     if (!group.empty()) return;
+    for (route_search& each : searches_)
+        each.forget(group);
     trie_.remove(group);
     groups_.erase(it);
 }
@@ -90,17 +90,44 @@ shared_group* router::find_group(std::string_view name) noexcept {
 }
 
 const topic_routes& router::routes_of(std::string_view topic) {
+    std::size_t steps = std::numeric_limits<std::size_t>::max();
+    return *routes_of(topic, steps);
+}
+
+const topic_routes* router::routes_of(std::string_view topic, std::size_t& steps) {
     cached_topic* const entry = cached(topic);
-    if (!entry) {
-        find_routes(topic, uncached_);
-        return uncached_;
-    }
+    if (!entry) return find_routes(topic, uncached_, steps) ? &uncached_ : nullptr;
     if (entry->generation != generation_) {
-        find_routes(topic, entry->routes);
-        entry->generation = generation_;
+        entry->generation = 0;
+        const bool is_complete = find_routes(topic, entry->routes, steps);
         cache_.changed(*entry);
+        if (!is_complete) return nullptr;
+        entry->generation = generation_;
     }
-    return entry->routes;
+    return &entry->routes;
+}
+
+std::unique_ptr<route_search> router::search(std::string_view topic) {
+    auto begun = std::make_unique<route_search>(trie_.go_on(topic), generation_);
+    begun->add(found_);
+    searches_.push_back(*begun);
+    return begun;
+}
+
+std::unique_ptr<route_search> router::keep(const topic_routes& found) {
+    auto kept = std::make_unique<route_search>(found);
+    searches_.push_back(*kept);
+    return kept;
+}
+
+void router::remember(std::string_view topic, const route_search& over) {
+    if (over.generation() != generation_ || topic.size() > route_cache::topic_size_max) return;
+    const std::size_t hash = text_hash()(topic);
+    cached_topic* const known = cache_.find(hash, topic);
+    cached_topic& entry = known ? *known : cache_.add(hash, topic);
+    entry.routes = over.found();
+    entry.generation = generation_;
+    cache_.changed(entry);
 }
 
 cached_topic* router::cached(std::string_view topic) {
@@ -124,11 +151,12 @@ bool router::has_come_again(std::size_t hash) {
     return std::exchange(lately_[hash % route_cache::most_topics], rest) == rest;
 }
 
-void router::find_routes(std::string_view topic, topic_routes& found) {
+bool router::find_routes(std::string_view topic, topic_routes& found, std::size_t& steps) {
     found.routes.clear();
     found.groups.clear();
     found_.clear();
-    trie_.match(topic, found_);
+    if (!trie_.match(topic, found_, steps)) return false;
+    bool has_no_local = false;
     ++mark_;
     for (trie_entry* entry : found_) {
         if (entry->is_group) {
@@ -140,12 +168,31 @@ void router::find_routes(std::string_view topic, topic_routes& found) {
         if (subscriber.route_mark != mark_) {
             subscriber.route_mark = mark_;
             subscriber.route_index = static_cast<std::uint32_t>(found.routes.size());
-            found.routes.push_back({&subscriber, qos::at_most_once, false, false, nullptr});
+            found.routes.push_back({&subscriber, qos::at_most_once, false, false, 0, nullptr});
         }
         merge(found.routes[subscriber.route_index], matched);
+        has_no_local |= matched.options.no_local;
         if (matched.id != 0) found_ids_.emplace_back(subscriber.route_index, matched.id);
     }
+    if (has_no_local) add_own_routes(found);
     assign_ids(found);
+    return true;
+}
+
+void router::add_own_routes(topic_routes& found) {
+    for (trie_entry* entry : found_) {
+        if (entry->is_group) continue;
+        const auto& matched = static_cast<const subscription&>(*entry);
+        const std::uint32_t index = matched.subscriber->route_index;
+        if (matched.options.no_local || !found.routes[index].has_no_local) continue;
+        if (found.routes[index].own == 0) {
+            found.routes[index].own = static_cast<std::uint32_t>(found.routes.size());
+            found.routes.push_back({});
+        }
+        const std::uint32_t own = found.routes[index].own;
+        merge(found.routes[own], matched);
+        if (matched.id != 0) found_ids_.emplace_back(own, matched.id);
+    }
 }
 
 // One list for each route, in the order its subscriptions were found.
@@ -160,23 +207,6 @@ void router::assign_ids(topic_routes& found) {
         found.routes[index].ids = share_ids(std::move(ids));
     }
     found_ids_.clear();
-}
-
-std::optional<route> router::own_route(std::string_view topic, const session& publisher) {
-    found_.clear();
-    trie_.match(topic, found_);
-    std::optional<route> own;
-    std::vector<std::uint32_t> ids;
-    for (trie_entry* entry : found_) {
-        if (entry->is_group) continue;
-        const auto& matched = static_cast<const subscription&>(*entry);
-        if (matched.subscriber != &publisher || matched.options.no_local) continue;
-        if (!own) own = route{matched.subscriber, qos::at_most_once, false, false, nullptr};
-        merge(*own, matched);
-        if (matched.id != 0) ids.push_back(matched.id);
-    }
-    if (own) own->ids = share_ids(std::move(ids));
-    return own;
 }
 
 }  // namespace amqtt

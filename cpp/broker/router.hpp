@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +11,7 @@
 
 #include "base/by_text.hpp"
 #include "broker/route_cache.hpp"
+#include "broker/route_search.hpp"
 #include "topic/filter.hpp"
 #include "topic/retained_store.hpp"
 #include "topic/subscription_trie.hpp"
@@ -36,16 +36,24 @@ class router {
     // True if there was such a subscription.
     bool unsubscribe(session& subscriber, std::string_view name);
     void unsubscribe_all(session& subscriber);
+    // That many of them, or the rest.
+    void unsubscribe_some(session& subscriber, std::size_t most);
 
     // Valid until the next subscribe, unsubscribe or routes_of().
     const topic_routes& routes_of(std::string_view topic);
+    // The same with so many steps, and takes those it needs from them. Null: that was not enough;
+    // then search() goes on, if it comes next.
+    const topic_routes* routes_of(std::string_view topic, std::size_t& steps);
+    std::unique_ptr<route_search> search(std::string_view topic);
+    // Routes that stay while sessions and groups come and go.
+    std::unique_ptr<route_search> keep(const topic_routes& found);
+    // What was searched for is over; if nothing has changed meanwhile, routes_of() knows it.
+    void remember(std::string_view topic, const route_search& over);
     // There is so much that expect() pays.
     bool is_large() const noexcept { return cache_.bytes() > large; }
     // Tells a topic that routes_of() will be asked for after the next one, so that what is known of
     // it is in the processor's cache by then.
     void expect(std::string_view topic) noexcept;
-    // How a session gets what it publishes itself: subscriptions with No Local do not count.
-    std::optional<route> own_route(std::string_view topic, const session& publisher);
     // The group of a shared subscription by its whole name, or null.
     shared_group* find_group(std::string_view name) noexcept;
 
@@ -64,7 +72,8 @@ class router {
     cached_topic* cached(std::string_view topic);
     // Whether a topic has come before, as far as that is remembered.
     bool has_come_again(std::size_t hash);
-    void find_routes(std::string_view topic, topic_routes& found);
+    bool find_routes(std::string_view topic, topic_routes& found, std::size_t& steps);
+    void add_own_routes(topic_routes& found);
     void assign_ids(topic_routes& found);
 
     subscription_trie trie_;
@@ -79,6 +88,7 @@ class router {
     std::size_t subscription_count_ = 0;
     std::uint64_t generation_ = 1;  // counts changes of subscriptions
     std::uint64_t mark_ = 0;
+    boost::intrusive::list<route_search, boost::intrusive::constant_time_size<false>> searches_;
     std::vector<trie_entry*> found_;                                  // scratch
     std::vector<std::pair<std::uint32_t, std::uint32_t>> found_ids_;  // scratch: route and id
 };

@@ -21,6 +21,14 @@ void session_registry::remove(session& s) {
     sessions_.erase(it);
 }
 
+std::unique_ptr<session> session_registry::take(session& s) {
+    const auto it = sessions_.find(std::string_view(s.client_id()));
+    // What is erased by its place is not looked at any more.
+    auto taken = std::move(const_cast<std::unique_ptr<session>&>(*it));
+    sessions_.erase(it);
+    return taken;
+}
+
 std::string session_registry::new_client_id() {
     static constexpr std::string_view letters =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

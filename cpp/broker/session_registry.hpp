@@ -20,6 +20,8 @@ class session_registry {
     // Precondition: there is none with this identifier.
     session& create(std::string client_id);
     void remove(session& s);
+    // Removes it, but leaves it to the caller.
+    std::unique_ptr<session> take(session& s);
     std::size_t size() const noexcept { return sessions_.size(); }
 
     // An identifier no session has, for a client that sent none.

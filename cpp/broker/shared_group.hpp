@@ -25,24 +25,37 @@ class shared_group : public trie_entry {
 
     const std::string& name() const noexcept { return *name_; }
     const share_name& share() const noexcept { return name_; }
-    const std::vector<subscription*>& members() const noexcept { return members_; }
     bool empty() const noexcept { return members_.empty(); }
 
-    void add(subscription& member) { members_.push_back(&member); }
-    void remove(const subscription& member);
+    void add(subscription& member);
+    void remove(subscription& member);
 
     // The member that gets the next message, never one that is `except`; null when there is no
-    // other. Members that can be sent to at once come first; at QoS 1 and 2 among them those
-    // with the fewest messages in flight.
+    // other. Members that can be sent to at once come first; at QoS 1 and 2 of some of them the one
+    // with the fewest messages in flight. Takes no longer with more members, but for those whose
+    // session has turned out not to be ready since it was looked at last.
+    // looked_at: rises by the number of members that were looked at.
     subscription* choose(shared_strategy strategy, qos level, const session* publisher,
-                         const session* except);
+                         const session* except, std::size_t& looked_at);
+    // The session of a member in session::set_aside is ready again; it was taken out of that list.
+    void take_back(subscription& member);
 
   private:
-    subscription* preferred(shared_strategy strategy, const session* publisher,
-                            const session* except);
+    using members = std::vector<subscription*>;
+
+    static void put(members& into, subscription& member);
+    static void take_out(members& from, subscription& member) noexcept;
+    void set_aside(subscription& member);
+    // The member that gets all messages while it is ready, or null with strategies that have none.
+    subscription* favourite(shared_strategy strategy, const session* publisher) const;
+    std::size_t start_of(shared_strategy strategy);
+    subscription* choose_ready(std::size_t start, std::size_t candidates, const session* except,
+                               std::size_t& looked_at);
 
     share_name name_;
-    std::vector<subscription*> members_;
+    members members_;  // in the order in which they came
+    members ready_;    // when they were looked at last; the place of each is in it
+    members aside_;    // not ready, likewise
     std::size_t turn_ = 0;
     std::uint64_t random_state_ = 0x9E3779B97F4A7C15ULL;
 };

@@ -46,6 +46,8 @@ class gated_output {
     void handed_over(std::size_t n) noexcept { on_its_way_ += n; }
     // n of those were sent.
     void arrived(std::size_t n) noexcept { on_its_way_ -= n; }
+    // The other thread will send nothing more.
+    void all_arrived() noexcept { on_its_way_ = 0; }
     output_queue& ready() noexcept { return ready_; }
     const output_queue& ready() const noexcept { return ready_; }
 

@@ -9,6 +9,8 @@
 namespace amqtt {
 namespace {
 
+constexpr int most_pings_at_once = 32;
+
 template <class T>
 server_event as_event(result<T> decoded) {
     if (!decoded) return decoded.error();
@@ -39,7 +41,7 @@ server_event server_connection::next() {
             return malformed("reserved flags of CONNECT");
         }
     }
-    while (true) {
+    for (int pings = 0; pings < most_pings_at_once; ++pings) {
         auto found = feed_.next();
         if (!found) return found.error();
         if (!*found) {
@@ -63,6 +65,7 @@ server_event server_connection::next() {
         }
         return phase_ == phase::awaiting_connect ? decode_first(packet) : decode(packet);
     }
+    return pings_answered{};
 }
 
 void server_connection::note_part() noexcept {

@@ -29,12 +29,15 @@ namespace amqtt {
 
 // No whole packet is left; what there is of the next one was kept.
 struct need_input {};
+// Many PINGREQ came one behind the other and were answered: others may want to have a turn.
+struct pings_answered {};
 
 // What the peer did. A violation is the last event of a connection. Packets are views that
 // stay valid until the next call of next() or receive().
 using server_event =
     std::variant<need_input, connect_packet, publish_packet, ack_packet, subscribe_packet,
-                 unsubscribe_packet, disconnect_packet, auth_packet, protocol_violation>;
+                 unsubscribe_packet, disconnect_packet, auth_packet, protocol_violation,
+                 pings_answered>;
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/intrusive/list.hpp>
 
@@ -39,10 +40,12 @@ struct subscription : trie_entry {
     }
 
     std::uint16_t name_size = 0;
+    std::uint32_t place = 0;  // of a shared one, in its group
     session* subscriber = nullptr;
     subscription_options options;
     std::uint32_t id = 0;  // Subscription Identifier, 0: none
-    // Set while its retained messages are still to be sent.
+    // Set while its retained messages are still to be sent; of a shared one, while its session is
+    // known not to be ready for messages.
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
         waiting;
 };
@@ -74,7 +77,10 @@ struct absence {
 // How far the retained messages of a subscription were sent.
 struct retained_turn {
     retained_walk walk;
-    qos granted;  // when it began
+    qos granted;                     // when it began
+    std::vector<message_ptr> found;  // by the walk
+    std::size_t sent = 0;            // of those
+    bool found_before = false;       // there was no room for the rest of those
 };
 
 class session {
@@ -108,6 +114,9 @@ class session {
     bool has_owner = false;
     // Of a subscriber inside this process, which has no connection; 0: a client's session.
     std::uint64_t local_id = 0;
+    // That of a session which has ended, and is there until its subscriptions are removed.
+    static constexpr std::uint64_t nobody = UINT64_MAX;
+    bool has_ended() const noexcept { return local_id == nobody; }
     // The connection it is on, or null while the client is away.
     client* connection = nullptr;
     // Seconds it outlives its connection (Session Expiry Interval); in MQTT 3 that is 0 with
@@ -128,6 +137,10 @@ class session {
     // first; null: it has not begun.
     waiting_subscriptions wants_retained;
     std::unique_ptr<retained_turn> turn;
+    // Its shared subscriptions whose groups know that it is not ready.
+    waiting_subscriptions set_aside;
+    // A message would be sent at once, or wait for nothing but its window.
+    bool is_ready() const noexcept { return connection != nullptr && queue_.empty(); }
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
     // The state of rights in which its subscriptions were allowed; 0: it is not known.

@@ -71,19 +71,25 @@ void retained_store::match(std::string_view filter, std::vector<message_ptr>& fo
 }
 
 retained_walk::retained_walk(retained_store& store, std::string_view filter)
-    : store_(store), filter_(filter), pending_{{&store.root_, 0, true, false}} {
+    : store_(store), filter_(filter), pending_{{&store.root_, 0, true, false, false}} {
     ++store_.walks_;
 }
 
-void retained_walk::look(std::size_t most, std::vector<message_ptr>& found) {
-    for (; most > 0 && !pending_.empty(); --most) {
+std::size_t retained_walk::look(std::size_t most, std::vector<message_ptr>& found) {
+    std::size_t looked_at = 0;
+    for (; looked_at < most && !pending_.empty(); ++looked_at) {
         const visit here = pending_.back();
         pending_.pop_back();
         look_at(here, found);
     }
+    return looked_at;
 }
 
 void retained_walk::look_at(const visit& here, std::vector<message_ptr>& found) {
+    // Not before: to look at all nodes below the root at once would take long.
+    const bool hidden = here.by_wildcard && here.at->parent == &store_.root_ &&
+                        here.at->label().starts_with('$');
+    if (hidden) return;
     const level_split split = split_level(std::string_view(filter_).substr(here.rest));
     const bool multi = here.whole_subtree || (here.more && split.level == "#");
     if ((multi || !here.more) && here.at->value) found.push_back(here.at->value);
@@ -91,13 +97,12 @@ void retained_walk::look_at(const visit& here, std::vector<message_ptr>& found) 
     const auto rest = static_cast<std::uint32_t>(filter_.size() - split.rest.size());
     if (!multi && split.level != "+") {
         if (const auto* next = here.at->child(split.level)) {
-            pending_.push_back({next, rest, split.more, false});
+            pending_.push_back({next, rest, split.more, false, false});
         }
         return;
     }
     here.at->for_each_child([&](const retained_store::node& next) {
-        const bool hidden = here.at == &store_.root_ && next.label().starts_with('$');
-        if (!hidden) pending_.push_back({&next, rest, split.more, multi});
+        pending_.push_back({&next, rest, split.more, multi, true});
     });
 }
 

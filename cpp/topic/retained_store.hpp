@@ -65,8 +65,9 @@ class retained_walk {
     retained_walk& operator=(const retained_walk&) = delete;
 
     bool is_over() const noexcept { return pending_.empty(); }
-    // Looks at that many nodes, or the rest, and appends the messages that match.
-    void look(std::size_t most, std::vector<message_ptr>& found);
+    // Looks at that many nodes, or the rest, and appends the messages that match. Returns how many
+    // nodes those were.
+    std::size_t look(std::size_t most, std::vector<message_ptr>& found);
 
   private:
     struct visit {
@@ -74,6 +75,7 @@ class retained_walk {
         std::uint32_t rest;  // of the filter, where it begins
         bool more;           // there is such a rest, though it may be an empty level
         bool whole_subtree;
+        bool by_wildcard;  // which '$' at the start of a topic hides from
     };
 
     void look_at(const visit& here, std::vector<message_ptr>& found);

@@ -1,6 +1,8 @@
 #include "topic/subscription_trie.hpp"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace amqtt {
 namespace {
@@ -111,14 +113,25 @@ void subscription_trie::remove(trie_entry& entry) {
     if (!entry.node) return;
     trie_node& node = *entry.node;
     if (ends_in_multi_wildcard(entry.filter)) {
-        node.wild->multi.erase(entry);
+        erase(node.wild->multi, entry);
         drop_wildcards_if_unused(node);
     } else {
-        node.exact.erase(entry);
+        erase(node.exact, entry);
     }
     prune(&node);
     entry.node = nullptr;
     --size_;
+}
+
+void subscription_trie::erase(trie_entries& from, trie_entry& entry) {
+    if (std::exchange(entry.is_next_of_walk, false)) {
+        for (trie_walk& walk : walks_) {
+            if (walk.at_.next != &entry) continue;
+            walk.at_.next = from.after(entry);
+            if (walk.at_.next) walk.at_.next->is_next_of_walk = true;
+        }
+    }
+    from.erase(entry);
 }
 
 void subscription_trie::prune(trie_node* node) {
@@ -134,32 +147,115 @@ void subscription_trie::prune(trie_node* node) {
     }
 }
 
+// -- matching
+
 void subscription_trie::match(std::string_view topic, std::vector<trie_entry*>& found) {
-    const auto add = [&found](trie_entry& entry) { found.push_back(&entry); };
-    pending_.clear();
-    pending_.push_back({&root_, topic, true});
-    // A first level that starts with '$' is found by its text only.
-    bool wildcards_apply = !topic.starts_with('$');
-    while (!pending_.empty()) {
-        const visit here = pending_.back();
-        pending_.pop_back();
-        const trie_node::wildcards* wild = wildcards_apply ? here.node->wild.get() : nullptr;
-        wildcards_apply = true;
-        if (wild) wild->multi.for_each(add);
-        if (!here.more) {
-            here.node->exact.for_each(add);
-            continue;
+    std::size_t steps = std::numeric_limits<std::size_t>::max();
+    match(topic, found, steps);
+}
+
+bool subscription_trie::match(std::string_view topic, std::vector<trie_entry*>& found,
+                              std::size_t& steps) {
+    progress_.pending.clear();
+    progress_.pending.push_back({&root_, 0, true, false});
+    progress_.next = nullptr;
+    advance(progress_, topic, found, steps);
+    return progress_.is_over();
+}
+
+std::unique_ptr<trie_walk> subscription_trie::go_on(std::string_view topic) {
+    return std::make_unique<trie_walk>(*this, topic, std::exchange(progress_, {}));
+}
+
+void subscription_trie::advance(trie_progress& at, std::string_view topic,
+                                std::vector<trie_entry*>& found, std::size_t& steps) const {
+    while (true) {
+        for (; at.next && steps > 0; --steps) {
+            found.push_back(at.next);
+            at.next = at.list->after(*at.next);
         }
-        const level_split split = split_level(here.rest);
-        if (wild && wild->plus) pending_.push_back({wild->plus.get(), split.rest, split.more});
-        trie_node* next = here.node->child(split.level);
-        if (!next) continue;
-        const std::size_t size = next->label().size();
-        if (here.rest.starts_with(next->label()) && ends_level(here.rest, size)) {
-            const bool more = size < here.rest.size();
-            pending_.push_back({next, here.rest.substr(more ? size + 1 : size), more});
-        }
+        if (steps == 0 || at.pending.empty()) return;
+        --steps;
+        look_at(at, topic);
     }
+}
+
+void subscription_trie::look_at(trie_progress& at, std::string_view topic) const {
+    const trie_progress::visit here = at.pending.back();
+    at.pending.pop_back();
+    const auto begin_with = [&at](const trie_entries& list) {
+        at.list = &list;
+        at.next = list.first();
+    };
+    if (here.exact_only) {
+        begin_with(here.node->exact);
+        return;
+    }
+    // A first level that starts with '$' is found by its text only.
+    const bool is_hidden = here.node == &root_ && topic.starts_with('$');
+    const trie_node::wildcards* wild = is_hidden ? nullptr : here.node->wild.get();
+    if (!here.more) {
+        if (wild && !wild->multi.empty()) {
+            at.pending.push_back({here.node, here.rest, false, true});
+            begin_with(wild->multi);
+        } else {
+            begin_with(here.node->exact);
+        }
+        return;
+    }
+    if (wild) begin_with(wild->multi);
+    const std::string_view rest = topic.substr(here.rest);
+    const auto behind = [&](std::size_t size) {
+        return static_cast<std::uint32_t>(here.rest + size);
+    };
+    const level_split split = split_level(rest);
+    if (wild && wild->plus) {
+        const std::size_t size = split.level.size() + (split.more ? 1 : 0);
+        at.pending.push_back({wild->plus.get(), behind(size), split.more, false});
+    }
+    trie_node* next = here.node->child(split.level);
+    if (!next) return;
+    const std::size_t size = next->label().size();
+    if (rest.starts_with(next->label()) && ends_level(rest, size)) {
+        const bool more = size < rest.size();
+        at.pending.push_back({next, behind(more ? size + 1 : size), more, false});
+    }
+}
+
+// -- walks
+
+trie_walk::trie_walk(subscription_trie& trie, std::string_view topic, trie_progress at)
+    : trie_(trie), topic_(topic), at_(std::move(at)) {
+    trie_.walks_.push_back(*this);
+    suspend();
+}
+
+trie_walk::~trie_walk() {
+    wake();
+}
+
+void trie_walk::go_on(std::vector<trie_entry*>& found, std::size_t& steps) {
+    wake();
+    trie_.advance(at_, topic_, found, steps);
+    suspend();
+}
+
+void trie_walk::suspend() noexcept {
+    if (at_.next) at_.next->is_next_of_walk = true;
+    for (const trie_progress::visit& each : at_.pending) {
+        if (each.node->pins < trie_node::most_pins) ++each.node->pins;
+    }
+}
+
+void trie_walk::wake() {
+    for (const trie_progress::visit& each : at_.pending) {
+        if (each.node->pins < trie_node::most_pins) --each.node->pins;
+    }
+    std::erase_if(at_.pending, [this](const trie_progress::visit& each) {
+        if (!each.node->parent || !each.node->is_unused()) return false;
+        trie_.prune(each.node);
+        return true;
+    });
 }
 
 }  // namespace amqtt

@@ -25,7 +25,36 @@ void broker_connection::all_read() {
         [self = shared_from_this()] { static_cast<broker_connection&>(*self).has_caught_up(); });
 }
 
+void broker_connection::close_soon(reason_code reason) {
+    if (closed_for_) {
+        close_at_last();
+    } else {
+        close_after_output(reason);
+    }
+}
+
+void broker_connection::resume_reading() {
+    if (closed_for_) {
+        close_at_last();
+    } else {
+        go_on_reading();
+    }
+}
+
+// The broker may be at work on what was read last.
+void broker_connection::close_at_last() {
+    loop().post([self = shared_from_this()] {
+        auto& me = static_cast<broker_connection&>(*self);
+        if (const auto problem = std::exchange(me.closed_for_, nullptr)) me.socket_closed(*problem);
+    });
+}
+
 void broker_connection::socket_closed(const std::string& problem) {
+    // What a peer has sent before it closed the connection counts.
+    if (has_input_left()) {
+        closed_for_ = std::make_unique<std::string>(problem);
+        return;
+    }
     closed(problem);
     host_.forget(std::static_pointer_cast<broker_connection>(shared_from_this()));
 }

@@ -24,8 +24,8 @@ class broker_connection final : public socket_half, public client_half {
                       std::unique_ptr<stream> peer_stream, peer_info peer, bool behind_proxy);
 
     void flush_soon() override { flush_output(); }
-    void close_soon(reason_code reason) override { close_after_output(reason); }
-    void resume_reading() override { go_on_reading(); }
+    void close_soon(reason_code reason) override;
+    void resume_reading() override;
     bool catch_up() override;
     void give_key(bytes_view key) override { socket_half::give_key(key); }
 
@@ -43,8 +43,12 @@ class broker_connection final : public socket_half, public client_half {
     void peer_ended() override { ended(); }
     void peer_left() override { close(); }
     void socket_closed(const std::string& problem) override;
+    // The socket was closed before all input was dealt with; now it is, or is not wanted.
+    void close_at_last();
 
     core_host& host_;
+    // Why the socket was closed, while the broker is not to be told.
+    std::unique_ptr<std::string> closed_for_;
 };
 
 // The thread of the core as the one that serves connections.

@@ -62,6 +62,8 @@ class client_half : public link {
         if (!broker_knows_) home_.core.output_sent(*client_, size);
     }
     void wants_key(std::string_view identity) { home_.owner.key_wanted(*this, identity); }
+    // Some of what was received was not looked at yet; the broker will read on then, or close.
+    bool has_input_left() const noexcept { return client_->has_input_left(); }
     // The broker learns that the connection is over, or will be as soon as the peer was told.
     void ended();
     void closed(const std::string& problem);

@@ -22,10 +22,25 @@ remote_client::remote_client(io_host& host, const connection_home& home, listene
     : client_half(home, of, std::move(peer)), host_(host) {}
 
 void remote_client::wants_something() {
-    if (!std::exchange(is_noted, true)) host_.note(*this);
+    if (std::exchange(is_noted, true)) return;
+    if (closed_for_) {
+        host_.attend_later(*this);
+    } else {
+        host_.note(*this);
+    }
+}
+
+void remote_client::resume_reading() {
+    if (closed_for_) {
+        is_done_ = true;
+        wants_something();
+    } else {
+        set_reading(true);
+    }
 }
 
 void remote_client::close_soon(reason_code reason) {
+    is_done_ = true;
     if (close_reason_) return;
     close_reason_ = reason;
     wants_something();
@@ -71,7 +86,7 @@ void remote_client::take(socket_report& report) {
             wants_key(report.details->text);
             break;
         case report_kind::ended:
-            ended();
+            if (!has_input_left()) ended();  // else the socket is closed soon
             break;
         case report_kind::left:
             // What has come before may have to wait.
@@ -80,14 +95,21 @@ void remote_client::take(socket_report& report) {
             if (closes_) wants_something();
             break;
         case report_kind::closed:
-            closed(report.details ? report.details->text : std::string());
-            host_.forget(*this);
+            closed_for_ = std::make_unique<std::string>(
+                report.details ? std::move(report.details->text) : std::string());
+            gate().all_arrived();
+            is_done_ |= !has_input_left();
+            attend();
             break;
     }
 }
 
 void remote_client::give_order(order_batch& to) {
     is_noted = false;
+    if (closed_for_) {
+        wants_something();
+        return;
+    }
     socket_order order{socket};
     output_queue& out = ready_output();
     gate().handed_over(out.size());
@@ -108,6 +130,20 @@ void remote_client::give_order(order_batch& to) {
     }
     order.closes = closes_;
     to.orders.push_back(std::move(order));
+}
+
+// What a peer has sent before it closed the connection counts, so the broker is told of that when
+// it has dealt with it.
+void remote_client::attend() {
+    output_queue& out = ready_output();
+    const std::size_t size = out.size();
+    out.clear();
+    if (is_done_) {
+        closed(*closed_for_);
+        host_.forget(*this);
+    } else if (size > 0) {
+        sent(size);
+    }
 }
 
 // -- all of a thread
@@ -143,8 +179,24 @@ void io_host::note(remote_client& wanting) {
     flush_later();
 }
 
+void io_host::attend_later(remote_client& wanting) {
+    to_attend_.push_back(&wanting);
+    if (to_attend_.size() > 1) return;
+    home_.loop.post([self = shared_from_this()] { self->attend_to_waiting(); });
+}
+
+void io_host::attend_to_waiting() {
+    for (remote_client* const each : std::exchange(to_attend_, {})) {
+        each->is_noted = false;
+        each->attend();
+    }
+}
+
 void io_host::forget(remote_client& gone) {
-    if (gone.is_noted) std::erase(noted_, &gone);
+    if (gone.is_noted) {
+        std::erase(noted_, &gone);
+        std::erase(to_attend_, &gone);
+    }
     socket_order last{gone.socket};
     last.is_last = true;
     open_->orders.push_back(std::move(last));

@@ -29,7 +29,7 @@ class remote_client final : public client_half,
 
     void flush_soon() override { wants_something(); }
     void close_soon(reason_code reason) override;
-    void resume_reading() override { set_reading(true); }
+    void resume_reading() override;
     bool catch_up() override;
     void give_key(bytes_view key) override;
 
@@ -37,6 +37,8 @@ class remote_client final : public client_half,
     void take(socket_report& report);
     // Puts down what is wanted of the socket.
     void give_order(order_batch& to);
+    // The same when the socket is closed. The client may be gone after that.
+    void attend();
 
     // Set once; it belongs to its thread.
     remote_socket* socket = nullptr;
@@ -48,6 +50,8 @@ class remote_client final : public client_half,
     void set_reading(bool wanted);
 
     io_host& host_;
+    // Why the socket was closed, while there is input left that came before.
+    std::unique_ptr<std::string> closed_for_;
     std::unique_ptr<std::string> key_;
     std::optional<reason_code> close_reason_;
     bool reading_ = true;
@@ -55,6 +59,7 @@ class remote_client final : public client_half,
     bool catches_up_ = false;
     bool peer_left_ = false;
     bool closes_ = false;
+    bool is_done_ = false;  // with its input, or with all of it
 };
 
 class io_host final : public connection_host,
@@ -81,11 +86,14 @@ class io_host final : public connection_host,
     // -- for its clients
 
     void note(remote_client& wanting);
+    // Lets it attend to what it wants when the broker does not work on it.
+    void attend_later(remote_client& wanting);
     // It is destroyed.
     void forget(remote_client& gone);
 
   private:
     void flush_later();
+    void attend_to_waiting();
     // Takes what its thread has to tell, on that thread. False: the core is at work elsewhere.
     bool collect_here();
 
@@ -97,6 +105,7 @@ class io_host final : public connection_host,
     boost::intrusive::list<remote_client, boost::intrusive::constant_time_size<false>> clients_;
     std::size_t size_ = 0;
     std::vector<remote_client*> noted_;
+    std::vector<remote_client*> to_attend_;
     std::unique_ptr<order_batch> open_;
     std::size_t returned_cost_ = 0;  // of batches that were returned without hurry
     bool is_to_be_flushed_ = false;

@@ -135,7 +135,7 @@ void socket_half::stop_reading() {
 
 void socket_half::catch_up() {
     is_catching_up_ = true;
-    if (closing_) {
+    if (closing_ || !reading_) {
         tell_all_read();
     } else {
         on_readable();
@@ -160,8 +160,11 @@ void socket_half::close_after_output(reason_code reason) {
 }
 
 void socket_half::flush() {
-    if (!stream_->is_open()) return;
     output_queue& out = output();
+    if (!stream_->is_open()) {
+        discard(out);
+        return;
+    }
     if (!waiting_to_flush_ && !send_is_shut_) write(out);
     if (closing_ && !linger_timer_ && stream_->is_open()) bound_closing();
 }
@@ -186,6 +189,13 @@ void socket_half::write(output_queue& out) {
     } else if (closing_ && out.empty()) {
         linger();  // output_written() may have added some, to be flushed by then
     }
+}
+
+// The broker may have input left to deal with, and go on with it when its answers are gone.
+void socket_half::discard(output_queue& out) {
+    const std::size_t size = out.size();
+    out.clear();
+    if (size > 0) output_written(size);
 }
 
 void socket_half::wait_to_flush(io_status wanted) {

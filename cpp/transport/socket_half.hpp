@@ -80,6 +80,7 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     bool read_proxy_header();
     void tell_tls();
     void write(output_queue& out);
+    void discard(output_queue& out);
     void linger();
     // Closes in a while if that has not happened by then.
     void bound_closing();

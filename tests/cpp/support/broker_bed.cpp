@@ -103,7 +103,7 @@ peer& peer::lag() {
 peer& peer::arrive() {
     lags_ = false;
     give_input(std::exchange(under_way_, {}));
-    if (std::exchange(catch_up_wished_, false)) bed_.core.caught_up(*core_, bed_.now);
+    if (std::exchange(catch_up_wished_, false) && core_) bed_.core.caught_up(*core_, bed_.now);
     bed_.settle();
     return *this;
 }
@@ -218,6 +218,10 @@ void broker_bed::settle() {
             busy = each->perform_wishes() || busy;
         if (!busy && store_ && std::exchange(store_->is_changed, false)) {
             core.settle(now);
+            busy = true;
+        }
+        if (!busy && works && std::exchange(hooks.has_work_left, false)) {
+            core.work(now);
             busy = true;
         }
     }

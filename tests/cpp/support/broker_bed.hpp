@@ -148,6 +148,9 @@ class broker_bed {
     std::size_t queued(std::string_view client_id);
     session* session_of(std::string_view client_id) { return core.sessions().find(client_id); }
 
+    // Whether what the broker leaves for later is done as soon as nothing else is to do.
+    bool works = true;
+
     fake_hooks hooks;
     broker core;
     instant now = std::chrono::seconds(1);

@@ -47,6 +47,25 @@ TEST_F(TimerWheel, FiresOnceAtTheDeadline) {
     EXPECT_THAT(fired_at(11 * tick + whole_round), IsEmpty());
 }
 
+TEST_F(TimerWheel, LeavesTheRestForTheNextTime) {
+    wheel.set(a, tick);
+    wheel.set(b, tick);
+    wheel.set(c, tick);
+    std::vector<timer*> fired;
+    const auto fire_one = [&] {
+        return wheel.advance(
+            tick, [&](timer& t) { fired.push_back(&t); },
+            [&, before = fired.size()] { return fired.size() == before; });
+    };
+    EXPECT_FALSE(fire_one());
+    EXPECT_THAT(fired, ElementsAre(&a));
+    EXPECT_TRUE(b.is_set());
+    b.cancel();
+    EXPECT_TRUE(fire_one());
+    EXPECT_THAT(fired, ElementsAre(&a, &c));
+    EXPECT_THAT(fired_at(2 * tick), IsEmpty());
+}
+
 TEST_F(TimerWheel, FiresADeadlineBetweenTicksAtTheNextOne) {
     wheel.set(a, 10 * tick + duration(1));
     EXPECT_THAT(fired_at(10 * tick), IsEmpty());

@@ -164,6 +164,24 @@ TEST_F(server_connection_test, answers_pings_between_other_packets) {
     EXPECT_TRUE(std::holds_alternative<need_input>(connection_.next()));
 }
 
+// However many there are, its user has a say in between.
+TEST_F(server_connection_test, answers_many_pings_a_few_at_a_time) {
+    log_in();
+    bytes pings;
+    for (int i = 0; i < 1000; ++i)
+        pings = std::move(pings) + pingreq();
+    std::size_t answered = 0;
+    server_event event = event_of(pings);
+    while (std::holds_alternative<pings_answered>(event)) {
+        const std::size_t now = take_all(connection_.output()).size() / pingresp().size();
+        EXPECT_LE(now, 100U);
+        answered += now;
+        event = connection_.next();
+    }
+    EXPECT_TRUE(std::holds_alternative<need_input>(event));
+    EXPECT_EQ(answered + take_all(connection_.output()).size() / pingresp().size(), 1000U);
+}
+
 TEST_F(server_connection_test, does_not_answer_pings_before_connack) {
     ASSERT_TRUE(std::holds_alternative<connect_packet>(event_of(connect({.client_id = "c"}))));
     connection_.pause();
