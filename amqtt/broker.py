@@ -291,6 +291,10 @@ class Broker(BrokerOperations):
                 "topic_levels": limits.max_topic_levels,
                 "retained_messages": limits.max_retained_messages,
                 "retained_bytes": limits.max_retained_bytes,
+                "session_bytes": limits.max_session_bytes,
+                "subscription_bytes": limits.max_subscription_bytes,
+                "total_subscription_bytes": limits.max_total_subscription_bytes,
+                "total_queued_bytes": limits.max_total_queued_bytes,
             },
             protocol={
                 "reason_strings": protocol.reason_strings,

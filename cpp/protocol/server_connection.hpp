@@ -106,6 +106,10 @@ class server_connection {
     // A CONNECT has come, which may be wrong but for its version.
     bool version_is_known() const noexcept { return phase_ != phase::awaiting_connect; }
     std::size_t buffered_input() const noexcept { return feed_.buffered(); }
+    // What topic aliases take of memory.
+    std::size_t alias_bytes() const noexcept {
+        return received_aliases_.bytes() + sent_aliases_.bytes();
+    }
     // At most this much of the output are answers to packets of the peer. To be called after
     // output was sent, which is when it falls.
     std::size_t unsent_answers() noexcept {

@@ -71,6 +71,8 @@ class subscription_trie {
     void match(std::string_view topic, std::vector<trie_entry*>& found);
 
     std::size_t size() const noexcept { return size_; }
+    // What its nodes and their tables take of memory; entries are the owner's.
+    std::size_t bytes() const noexcept { return bytes_; }
 
   private:
     struct visit {
@@ -83,6 +85,7 @@ class subscription_trie {
 
     trie_node root_;
     std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
     std::vector<visit> pending_;  // scratch of match()
 };
 

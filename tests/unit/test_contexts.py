@@ -303,8 +303,8 @@ class TestLimitsConfig:
     def test_defaults(self) -> None:
         assert list(LimitsConfig()) == [
             *(30, 262144, 30, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None, 65535, 32),
-            *(1000, 100000, 268435456),
-            *(1000000, 100000, 200, 1000000, 1073741824),
+            *(1000, 100000, 67108864, 268435456),
+            *(1000000, 134217728, 100000, 33554432, 134217728, 200, 1000000, 268435456),
         ]
 
     @pytest.mark.parametrize(
@@ -333,8 +333,12 @@ class TestLimitsConfig:
             ("max_queued_messages", 0),
             ("max_queued_bytes", -1),
             ("max_queued_bytes", 1.5),
+            ("max_total_queued_bytes", -1),
             ("max_sessions", -1),
+            ("max_session_bytes", -1),
             ("max_subscriptions", "many"),
+            ("max_subscription_bytes", 0.5),
+            ("max_total_subscription_bytes", -1),
             ("max_topic_levels", -1),
             ("max_retained_messages", 0.5),
             ("max_retained_bytes", -1),
