@@ -14,7 +14,7 @@ namespace {
 
 // Expired retained messages that are removed to make room, and those between two turns of others.
 constexpr std::size_t expired_at_once = 16;
-constexpr std::size_t expired_in_a_turn = 2048;
+constexpr std::size_t expired_in_a_turn = 1024;
 
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
@@ -317,9 +317,12 @@ bool broker::may_retain(const publication& p) {
         return !broker_quotas::exceeded(size, most.retained_messages) &&
                !broker_quotas::exceeded(bytes, most.retained_bytes);
     };
-    // A large one may take the place of several.
+    // A large one may take the place of several, though not of so many that others would wait.
+    std::size_t expired = 0;
     while (!has_room()) {
-        if (expire_retained(expired_at_once) == 0) return false;
+        const std::size_t more = expire_retained(expired_at_once);
+        expired += more;
+        if (more == 0 || expired > expired_in_a_turn) return false;
     }
     return true;
 }
