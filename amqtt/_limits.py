@@ -75,8 +75,14 @@ class LimitsConfig(Dictable):
             acknowledgement.
         max_queued_messages: messages that wait for one session.
         max_queued_bytes: bytes that wait for one session.
+        max_total_queued_bytes: bytes that wait for all sessions or are on their way to their
+            clients, each message once; or 0.
         max_sessions: sessions, whether their client is there or away; or 0.
+        max_session_bytes: bytes of all sessions and their clients, without subscriptions and
+            messages; or 0.
         max_subscriptions: subscriptions of one session; or 0.
+        max_subscription_bytes: bytes of the subscriptions of one session; or 0.
+        max_total_subscription_bytes: bytes of the subscriptions of all sessions; or 0.
         max_topic_levels: levels of a topic filter, and of the topic of a retained message; or 0.
         max_retained_messages: retained messages; or 0.
         max_retained_bytes: bytes of all retained messages, everything that is kept of them; or 0.
@@ -107,12 +113,16 @@ class LimitsConfig(Dictable):
     topic_alias_maximum: int = 32
     max_inflight_messages: int = 1000
     max_queued_messages: int = 100000
-    max_queued_bytes: int = 268435456
+    max_queued_bytes: int = 67108864
+    max_total_queued_bytes: int = 268435456
     max_sessions: int = 1000000
+    max_session_bytes: int = 134217728
     max_subscriptions: int = 100000
+    max_subscription_bytes: int = 33554432
+    max_total_subscription_bytes: int = 134217728
     max_topic_levels: int = 200
     max_retained_messages: int = 1000000
-    max_retained_bytes: int = 1073741824
+    max_retained_bytes: int = 268435456
     max_unfinished_bytes: int = 285212672
     max_pending_decisions: int = 10000
     max_pending_decision_bytes: int = 67108864
@@ -124,8 +134,12 @@ class LimitsConfig(Dictable):
         check_range(self, "max_inflight_messages", 1, _MOST_16_BITS)
         check_range(self, "max_queued_messages", 1)
         check_range(self, "max_queued_bytes", 1)
+        check_range(self, "max_total_queued_bytes", 0)
         check_range(self, "max_sessions", 0)
+        check_range(self, "max_session_bytes", 0)
         check_range(self, "max_subscriptions", 0)
+        check_range(self, "max_subscription_bytes", 0)
+        check_range(self, "max_total_subscription_bytes", 0)
         check_range(self, "max_topic_levels", 0)
         check_range(self, "max_retained_messages", 0)
         check_range(self, "max_retained_bytes", 0)

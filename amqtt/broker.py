@@ -295,6 +295,10 @@ class Broker(BrokerOperations):
                 "unfinished_bytes": limits.max_unfinished_bytes,
                 "pending_decisions": limits.max_pending_decisions,
                 "pending_decision_bytes": limits.max_pending_decision_bytes,
+                "session_bytes": limits.max_session_bytes,
+                "subscription_bytes": limits.max_subscription_bytes,
+                "total_subscription_bytes": limits.max_total_subscription_bytes,
+                "total_queued_bytes": limits.max_total_queued_bytes,
             },
             protocol={
                 "reason_strings": protocol.reason_strings,

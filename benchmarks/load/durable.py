@@ -147,7 +147,10 @@ def amqtt_spec(name: str, url: str | None, options: str = "") -> peers.PeerSpec:
     """Describe our broker with a database, or without."""
 
     def command(port: int, folder: Path) -> list[str]:
-        text = peers.amqtt_config(port) + "limits:\n  max_queued_messages: 10000000\n"
+        text = peers.amqtt_config(port) + (
+            "limits:\n  max_queued_messages: 10000000\n  max_queued_bytes: 4294967296\n"
+            "  max_total_queued_bytes: 0\n"
+        )
         if url is not None:
             where = url.format(folder=folder)
             text += (

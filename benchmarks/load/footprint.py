@@ -19,7 +19,10 @@ MILLION = 1_000_000
 RETAINED = ("retained", "--count", str(MILLION), "--size", "64", "--filter", "bench/#",
             "--timeout", "200", "--stall-ms", "20000")  # fmt: skip
 # What our broker admits by default is less than a million.
-UNBOUNDED = "limits:\n  max_retained_messages: 0\n  max_retained_bytes: 0\n  max_subscriptions: 0\n"
+UNBOUNDED = (
+    "limits:\n  max_retained_messages: 0\n  max_retained_bytes: 0\n  max_subscriptions: 0\n"
+    "  max_subscription_bytes: 0\n  max_total_subscription_bytes: 0\n  max_session_bytes: 0\n"
+)
 
 
 def start(bench: Bench) -> Iterator[Answer]:

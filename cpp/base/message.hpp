@@ -10,6 +10,7 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include "base/bytes.hpp"
+#include "base/footprint.hpp"
 #include "base/qos.hpp"
 #include "base/time.hpp"
 
@@ -46,10 +47,15 @@ class message {
     // The QoS and RETAIN flag it was published with.
     qos level() const noexcept { return qos_; }
     bool retain() const noexcept { return retain_; }
-    // What it counts for in queues that are bounded in bytes.
+    // Bytes of its texts.
     std::size_t size() const noexcept {
         return topic_size_ + payload_size_ + properties_size_ + publisher_size_;
     }
+    // What a message with that many bytes of texts takes of memory, and what this one does.
+    static constexpr std::size_t footprint_of(std::size_t size) noexcept {
+        return allocated(sizeof(message) + size);
+    }
+    std::size_t footprint() const noexcept { return footprint_of(size()); }
 
   private:
     message(std::string_view topic, bytes_view payload, qos level, bool retain,
@@ -70,8 +76,12 @@ class message {
         m->references_.fetch_add(1, std::memory_order_relaxed);
     }
     friend void intrusive_ptr_release(const message* m) noexcept;
+    friend class backlog;
 
     mutable std::atomic<std::uint32_t> references_{0};
+    // Places in queues and windows of sessions that have it: the business of their backlog, on the
+    // thread of the broker.
+    mutable std::uint32_t places_ = 0;
     std::uint32_t topic_size_;
     std::uint32_t payload_size_;
     std::uint32_t properties_size_;

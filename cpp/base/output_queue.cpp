@@ -13,6 +13,7 @@ block_pool::~block_pool() = default;
 
 block_pool::block block_pool::take(std::size_t size) {
     std::vector<block>& free = free_of(size);
+    in_use_ += static_cast<std::ptrdiff_t>(size);
     if (free.empty()) return block(new std::uint8_t[size]);
     block b = std::move(free.back());
     free.pop_back();
@@ -20,16 +21,22 @@ block_pool::block block_pool::take(std::size_t size) {
 }
 
 void block_pool::give_back(block b, std::size_t size) {
+    in_use_ -= static_cast<std::ptrdiff_t>(size);
+    keep(std::move(b), size);
+}
+
+void block_pool::keep(block b, std::size_t size) {
     std::vector<block>& free = free_of(size);
     if (b && free.size() < kept_at_most / size) free.push_back(std::move(b));
 }
 
 void block_pool::move_to(block_pool& other) {
+    other.in_use_ += std::exchange(in_use_, 0);
     for (const std::size_t size : {small_block_size, block_size}) {
         std::vector<block>& free = free_of(size);
         if (other.free_of(size).empty()) other.free_of(size).swap(free);
         for (block& b : free)
-            other.give_back(std::move(b), size);
+            other.keep(std::move(b), size);
         free.clear();
     }
 }
@@ -90,6 +97,7 @@ void output_queue::append_shared(message_ptr owner, bytes_view data) {
     shared.owner = std::move(owner);
     list().segments.push_back(std::move(shared));
     size_ += data.size();
+    pool_->share(data.size());
 }
 
 std::size_t output_queue::gather(std::span<bytes_view> slices) const noexcept {
@@ -106,6 +114,7 @@ void output_queue::consume(std::size_t n) {
     while (n > 0) {
         output_segment& first = waiting().front();
         if (n < first.size) {
+            if (first.owner) pool_->unshare(n);
             first.data += n;
             first.size -= n;
             break;
@@ -195,6 +204,7 @@ void output_queue::clear() {
 void output_queue::pop_front() {
     output_segment& first = waiting().front();
     if (first.block) pool_->give_back(std::move(first.block), first.block_size);
+    if (first.owner) pool_->unshare(first.size);
     first.owner.reset();
     ++list_->head;
 }

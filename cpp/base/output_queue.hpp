@@ -31,13 +31,23 @@ class block_pool {
     // size is one of the two.
     block take(std::size_t size = block_size);
     void give_back(block b, std::size_t size = block_size);
-    // Gives all blocks that were given back to another pool.
+    // Gives all blocks that were given back to another pool, and what this one has counted.
     void move_to(block_pool& other);
+    // Bytes of messages that output shares, counted for each connection.
+    void share(std::size_t n) noexcept { in_use_ += static_cast<std::ptrdiff_t>(n); }
+    void unshare(std::size_t n) noexcept { in_use_ -= static_cast<std::ptrdiff_t>(n); }
+    // What output takes: blocks that were taken, and what is shared. Of several pools that hand
+    // output on to each other only the sum tells, as each counts what is taken and given back there.
+    std::size_t in_use() const noexcept {
+        return in_use_ > 0 ? static_cast<std::size_t>(in_use_) : 0;
+    }
     // An empty list, and back again.
     std::unique_ptr<output_list> take_list();
     void give_back_list(std::unique_ptr<output_list> list);
 
   private:
+    void keep(block b, std::size_t size);
+
     static constexpr std::size_t kept_at_most = 4 * 1024 * 1024;  // bytes of each size
     static constexpr std::size_t kept_lists = 4096;
     static constexpr std::size_t kept_segments = 64;  // room of a list that is kept
@@ -48,6 +58,7 @@ class block_pool {
 
     std::vector<block> free_;
     std::vector<block> free_small_;
+    std::ptrdiff_t in_use_ = 0;
     std::vector<std::unique_ptr<output_list>> free_lists_;
 };
 

@@ -18,6 +18,7 @@ class rare {
     }
     // The T if it was made, else null.
     T* get() noexcept { return value_.get(); }
+    bool is_made() const noexcept { return value_ != nullptr; }
     void reset() noexcept { value_.reset(); }
 
   private:

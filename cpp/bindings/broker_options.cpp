@@ -71,6 +71,10 @@ broker_quotas to_quotas(const py::dict& options) {
     quotas.retained_messages = number("retained_messages");
     quotas.retained_bytes = number("retained_bytes");
     quotas.unfinished_bytes = number("unfinished_bytes");
+    quotas.session_bytes = number("session_bytes");
+    quotas.subscription_bytes = number("subscription_bytes");
+    quotas.total_subscription_bytes = number("total_subscription_bytes");
+    quotas.total_queued_bytes = number("total_queued_bytes");
     return quotas;
 }
 

@@ -20,11 +20,15 @@ void forget_request(client& c) {
     bare.client_id = id;
     c.request.emplace(bare);
 }
+
 // Messages of the broker itself, wills for the most part, that may wait for their turns before new
 // clients have to wait as well.
 constexpr std::size_t most_unpublished = 1000;
 // Subscriptions and messages of a session that ends at once.
 constexpr std::size_t most_at_once = 128;
+// Expired retained messages that are removed to make room, and those between two turns of others.
+constexpr std::size_t expired_at_once = 16;
+constexpr std::size_t expired_in_a_turn = 1024;
 
 // (5.0: MQTT-3.1.2-30.)
 bool may_come_before_connack(const server_event& event) noexcept {
@@ -38,8 +42,9 @@ bool may_come_before_connack(const server_event& event) noexcept {
 broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
-      sessions_(settings.queue, settings.random_seed),
-      outbox_(settings_, stats_, now_, budget_, *this),
+      backlog_(settings.quotas.total_queued_bytes),
+      sessions_(settings.queue, settings.random_seed, backlog_),
+      outbox_(settings_, stats_, now_, backlog_, budget_, *this),
       last_ticket_(settings.first_ticket),
       peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
       kept_(settings.quotas.unfinished_bytes) {}
@@ -108,6 +113,7 @@ bool broker::process(client& c) {
     }
     c.is_processing = false;
     count_packets(c);
+    if (c.state && c.state_bytes() != c.counted_state) count_state(c);
     if (!can_go_on() && c.phase != client_phase::closing) c.connection.pause();
     input_kept(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
@@ -151,6 +157,8 @@ void broker::output_sent(client& c, std::size_t bytes) {
 void broker::advance(instant now) {
     begin(now);
     expire_questions();
+    expire_retained(expired_in_a_turn);
+    outbox_.expire_some();
     if (work_is_left_) work(now);
     budget_.begin_turn();
     fire_timers();
@@ -285,16 +293,23 @@ void broker::store_retained(publication& p) {
     }
 }
 
-bool broker::may_retain(const publication& p) const {
+bool broker::may_retain(const publication& p) {
     if (p.payload().empty()) return true;  // which removes
     const broker_quotas& most = settings_.quotas;
     if (broker_quotas::exceeded(level_count(p.topic()), most.topic_levels)) return false;
-    const retained_store& store = router_.retained();
-    const message_ptr before = store.find(p.topic());
-    const std::size_t count = store.size() + (before ? 0 : 1);
-    const std::size_t bytes = store.bytes() - (before ? before->size() : 0) + p.size();
-    return !broker_quotas::exceeded(count, most.retained_messages) &&
-           !broker_quotas::exceeded(bytes, most.retained_bytes);
+    const auto has_room = [&] {
+        const auto [size, bytes] = router_.retained().with(p.topic(), p.size());
+        return !broker_quotas::exceeded(size, most.retained_messages) &&
+               !broker_quotas::exceeded(bytes, most.retained_bytes);
+    };
+    // A large one may take the place of several, though not of so many that others would wait.
+    std::size_t expired = 0;
+    while (!has_room()) {
+        const std::size_t more = expire_retained(expired_at_once);
+        expired += more;
+        if (more == 0 || expired > expired_in_a_turn) return false;
+    }
+    return true;
 }
 
 void broker::publish_will(session& publisher, const will_message& will) {
@@ -470,7 +485,8 @@ void broker::log_not_retained(const publication& p) {
 void broker::log_drop(const session& s) {
     peer_log_.log(log_kinds::dropped, s.client_id(), now_, [&] {
         return "queue full: dropped a message for client '" + printable(s.client_id()) +
-               "' (limits.max_queued_messages, limits.max_queued_bytes)";
+               "' (limits.max_queued_messages, limits.max_queued_bytes, "
+               "limits.max_total_queued_bytes)";
     });
 }
 

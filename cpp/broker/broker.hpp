@@ -117,6 +117,8 @@ class broker : private delivery_guard {
     // Ends a subscription that is not allowed any more, and removes what waits because of it. False:
     // there is none.
     bool revoke(session& s, std::string_view filter_name);
+    // Removes messages whose time is over from a session's queue.
+    void expire_queue(session& s, instant now);
     // Queues a message for a session.
     bool enqueue(session& s, message_ptr content);
     // A subscriber inside the process: hooks::local_message() gets its messages, retained ones
@@ -134,6 +136,8 @@ class broker : private delivery_guard {
     // For lines that peers can cause.
     log_limiter& peer_log() noexcept { return peer_log_; }
     router& routes() noexcept { return router_; }
+    // What queues, windows and gates take of memory.
+    std::size_t queued_bytes() const noexcept { return backlog_.bytes(); }
     session_registry& sessions() noexcept { return sessions_; }
 
   private:
@@ -234,6 +238,17 @@ class broker : private delivery_guard {
     reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
                           bool& wants_retained);
 
+    // -- what sessions take of memory, see broker_budget.cpp
+
+    void count_session(session& s);
+    // Whether there is room for a client's session, which may be there already.
+    bool has_room_for(const client& c);
+    // To be called after the client's packets were handled.
+    void count_state(client& c);
+    // Subscribing is undone when the session has too much then.
+    bool exceeds_subscription_bytes(const session& s) const noexcept;
+    void log_refused_subscription(const session& s);
+
     // -- retained messages for those who subscribe, see broker_retained.cpp
 
     // Sends or queues them, at once or, while the session's queue is full of others, later.
@@ -279,7 +294,10 @@ class broker : private delivery_guard {
     void answer_receive(std::uint64_t ticket, session& to, const decision& made);
     // True when a message may go out now; else the gate has it, or it is refused.
     bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
+    bool gate_has_room(receive_gate& gate, std::size_t size);
+    void leave_gate(receive_gate& gate, const gated_message& m);
     void drain_gate(session& to);
+    void go_on_behind_gate(session& to);
     void forget_gate(session& s);
 
     // -- rights that may have been withdrawn, see broker_rights.cpp
@@ -342,7 +360,9 @@ class broker : private delivery_guard {
     void publish_will(session& publisher, const will_message& will);
     void store_retained(publication& p);
     // Whether the message is within the quotas of retained messages.
-    bool may_retain(const publication& p) const;
+    bool may_retain(const publication& p);
+    // Removes that many retained messages whose time is over, if there are; returns how many.
+    std::size_t expire_retained(std::size_t most);
     void count_packets(client& c);
     void watch_packets(client& c);
 
@@ -373,6 +393,7 @@ class broker : private delivery_guard {
         return journal_ ? journal_->since(position) : 0;
     }
     void session_changed(session& s) {
+        count_session(s);
         if (journal_) journal_->session_changed(s);
     }
     void forget_retained(const message_ptr& m);
@@ -397,6 +418,7 @@ class broker : private delivery_guard {
     block_pool pool_;
     timer_wheel timers_;
     router router_;
+    backlog backlog_;
     session_registry sessions_;
     work_budget budget_;  // of whoever has a turn
     outbox outbox_;

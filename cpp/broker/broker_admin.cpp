@@ -82,6 +82,11 @@ reason_code broker::add_subscription(session& s, std::string_view filter, qos le
     return subscribe(s, {filter, options}, 0, wants_retained);
 }
 
+void broker::expire_queue(session& s, instant now) {
+    now_ = now;
+    outbox_.expire(s);
+}
+
 bool broker::enqueue(session& s, message_ptr content) {
     const qos level = content->level();
     if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) {

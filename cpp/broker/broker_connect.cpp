@@ -191,6 +191,11 @@ void broker::let_in(client& c) {
                "there are as many sessions as limits.max_sessions admits");
         return;
     }
+    if (!has_room_for(c)) {
+        refuse(c, reason_code::quota_exceeded,
+               "sessions and clients take as much as limits.max_session_bytes admits");
+        return;
+    }
     c.connection.set_own_limits(c.limits.max_packet_size, c.limits.topic_alias_maximum);
     const std::uint64_t before = position();
     bool present = false;

@@ -1,4 +1,6 @@
 // Decisions on topics: what policy cannot say at once stalls the one client it is about.
+#include <algorithm>
+#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
@@ -143,17 +145,21 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     const auto gate = gates_.find(&s);
     if (made.answer == verdict::allow && gate == gates_.end()) return true;
     receive_gate& behind = gate == gates_.end() ? gates_[&s] : gate->second;
-    const std::size_t size = p.share()->size();
-    const queue_limits& limits = settings_.queue;
     // Retained messages are bounded by their store.
-    if (!retained &&
-        (behind.waiting.size() >= limits.messages || behind.bytes + size > limits.bytes)) {
+    if (!retained && !gate_has_room(behind, p.size())) {
         ++stats_.publish_dropped;
         log_drop(s);
+        go_on_behind_gate(s);
         return false;
     }
     if (made.answer == verdict::allow) ticket = 0;
-    behind.bytes += size;
+    const message_ptr& content = p.share();
+    behind.bytes += receive_gate::cost_of(content->size());
+    backlog_.add(*content);
+    backlog_.resize(0, sizeof(gated_message));
+    if (content->expires_at()) {
+        behind.next_expiry = std::min(behind.next_expiry, *content->expires_at());
+    }
     behind.waiting.push_back(
         {ticket, to, share, p.share(), p.level(), p.expiry_interval(), retained, 0});
     if (journal_) {
@@ -167,6 +173,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
         behind.waiting.back().record = journal_->delivery_added(s, p.share(), row);
     }
     if (ticket != 0) ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
+    go_on_behind_gate(s);
     return false;
 }
 
@@ -179,6 +186,46 @@ gated_message* broker::find_gated(std::uint64_t ticket, session& to) {
     return nullptr;
 }
 
+// What the first one waited for has expired with it.
+void broker::go_on_behind_gate(session& to) {
+    const auto gate = gates_.find(&to);
+    if (gate->second.waiting.empty()) {
+        gates_.erase(gate);
+    } else if (gate->second.waiting.front().ticket == 0) {
+        drain_gate(to);
+    }
+}
+
+bool broker::gate_has_room(receive_gate& gate, std::size_t size) {
+    const queue_limits& limits = settings_.queue;
+    const std::size_t cost = receive_gate::cost_of(size);
+    const auto has_room = [&] {
+        return gate.waiting.size() < limits.messages && gate.bytes + cost <= limits.bytes &&
+               backlog_.has_room(gate.bytes, cost);
+    };
+    if (has_room()) return true;
+    if (gate.next_expiry > now_) return false;
+    gate.next_expiry = instant::max();
+    std::erase_if(gate.waiting, [&](const gated_message& m) {
+        const auto& expires_at = m.content->expires_at();
+        if (m.content->is_expired(now_)) {
+            questions_.erase(m.ticket);
+            leave_gate(gate, m);
+            if (journal_) journal_->delivery_removed(m.record, m.content.get());
+            return true;
+        }
+        if (expires_at) gate.next_expiry = std::min(gate.next_expiry, *expires_at);
+        return false;
+    });
+    return has_room();
+}
+
+void broker::leave_gate(receive_gate& gate, const gated_message& m) {
+    gate.bytes -= receive_gate::cost_of(m.content->size());
+    backlog_.remove(*m.content);
+    backlog_.resize(sizeof(gated_message), 0);
+}
+
 void broker::answer_receive(std::uint64_t ticket, session& to, const decision& made) {
     const auto gate = gates_.find(&to);
     if (gate == gates_.end()) return;
@@ -188,7 +235,7 @@ void broker::answer_receive(std::uint64_t ticket, session& to, const decision& m
         it->ticket = 0;
         if (made.answer != verdict::allow) {
             log_refusal(to, topic_action::receive, it->content->topic());
-            gate->second.bytes -= it->content->size();
+            leave_gate(gate->second, *it);
             if (journal_) journal_->delivery_removed(it->record, it->content.get());
             waiting.erase(it);
         }
@@ -203,7 +250,7 @@ void broker::drain_gate(session& to) {
     while (!waiting.empty() && waiting.front().ticket == 0) {
         gated_message next = std::move(waiting.front());
         waiting.pop_front();
-        gate->second.bytes -= next.content->size();
+        leave_gate(gate->second, next);
         // What is delivered has a place of its own there.
         const message_ptr content = next.content;
         const std::uint64_t record = next.record;
@@ -228,6 +275,7 @@ void broker::forget_gate(session& s) {
     if (gate == gates_.end()) return;
     for (const gated_message& m : gate->second.waiting) {
         questions_.erase(m.ticket);
+        leave_gate(gate->second, m);
         if (journal_) journal_->delivery_removed(m.record, m.content.get());
     }
     gates_.erase(gate);

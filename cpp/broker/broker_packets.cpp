@@ -369,6 +369,7 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
                               bool& wants_retained) {
     const auto filter = parse_filter(request.filter);
     const reason_code problem = check_filter(s, request.filter, filter);
+    if (problem == reason_code::quota_exceeded) log_refused_subscription(s);
     if (is_failure(problem)) return problem;
     budget_.spend(step_cost::of_filter(request.filter.size()));
     subscription_options granted = request.options;
@@ -378,6 +379,11 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
         granted.no_local = filter->share.empty();
     }
     const bool is_new = router_.subscribe(s, request.filter, *filter, granted, id);
+    if (is_new && exceeds_subscription_bytes(s)) {
+        router_.unsubscribe(s, request.filter);
+        log_refused_subscription(s);
+        return reason_code::quota_exceeded;
+    }
     if (journal_) journal_->subscribed(*s.find_subscription(request.filter));
     // Retain Handling, and none for shared subscriptions (section 4.8.2 of 5.0).
     wants_retained =

@@ -82,6 +82,7 @@ void broker::restore_session(session_row& row) {
     away.since = row.disconnected_at.value_or(now_);
     if (row.will) away.will = std::make_unique<will_message>(std::move(*row.will));
     if (!row.disconnected_at) restored_->connected.push_back(row.id);
+    count_session(s);
     restored_->sessions.emplace(row.id, &s);
 }
 
@@ -118,7 +119,11 @@ void broker::restore_delivery(const delivery_row& row) {
     const bool has_content = found != restored_->messages.end() && found->second.content;
     const bool is_taken = of != restored_->sessions.end() && row.packet_id != 0 &&
                           of->second->inflight().find(row.packet_id);
-    if (of == restored_->sessions.end() || (needs_content && !has_content) || is_taken) {
+    // One that was sent before goes on all the same (section 3.3.2.3.3 of 5.0).
+    const bool is_expired =
+        has_content && row.packet_id == 0 && found->second.content->is_expired(now_);
+    if (of == restored_->sessions.end() || (needs_content && !has_content) || is_taken ||
+        is_expired) {
         if (row.id != 0) restored_->useless_deliveries.push_back(row.id);
         return;
     }
@@ -132,8 +137,7 @@ void broker::restore_delivery(const delivery_row& row) {
     if (content) found->second.is_wanted = true;
     journal_->adopt_delivery(row.id, content, row.message);
     if (row.packet_id == 0) {
-        s.queue().push_unbounded(
-            {content, row.level, row.retain, row.identifiers, row.share, row.id});
+        outbox_.adopt(s, {content, row.level, row.retain, row.identifiers, row.share, row.id});
         return;
     }
     inflight_entry& entry = s.inflight().add(row.packet_id, row.level, content, row.retain);

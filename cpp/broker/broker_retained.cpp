@@ -104,6 +104,17 @@ void broker::deliver_retained(const route& to, message_ptr m) {
     }
 }
 
+std::size_t broker::expire_retained(std::size_t most) {
+    std::size_t removed = 0;
+    while (removed < most) {
+        const message_ptr next = router_.retained().expired(now_);
+        if (!next) break;
+        forget_retained(next);
+        ++removed;
+    }
+    return removed;
+}
+
 void broker::forget_retained(const message_ptr& m) {
     router_.retained().remove(m->topic());
     if (journal_) journal_->retained_changed(m, nullptr);

@@ -67,7 +67,7 @@ struct client
 
     // Messages held back by the size of the output may go on.
     bool has_room(const broker_settings& settings) const noexcept {
-        return connection.gate().size() < settings.output_high_water;
+        return connection.gate().size() < output_mark(settings);
     }
 
     // Some of its input was received but not looked at, so that others have their turn.
@@ -75,7 +75,18 @@ struct client
 
     // The peer does not take the answers to its packets, so no more of those are looked at.
     bool is_behind_with_answers(const broker_settings& settings) noexcept {
-        return connection.unsent_answers() >= settings.output_high_water;
+        return connection.unsent_answers() >= output_mark(settings);
+    }
+
+    // What its packets make it grow by. While connected.
+    std::size_t state_bytes() const noexcept {
+        return connection.alias_bytes() + state->received_qos2().bytes();
+    }
+
+    // When all connections together have much output, each may have little.
+    std::size_t output_mark(const broker_settings& settings) const noexcept {
+        const bool is_much = connection.output().pool().in_use() > settings.output_bytes;
+        return is_much ? settings.output_high_water / 16 : settings.output_high_water;
     }
 
     link* network;
@@ -105,6 +116,7 @@ struct client
     std::uint32_t receive_quota = UINT16_MAX;
     client_phase phase = client_phase::connecting;
     reason_code close_reason = reason_code::success;
+    std::size_t counted_state = 0;  // the state_bytes() that the session was counted with
     bool flush_requested = false;  // set by the broker, reset by the transport
     bool held_up = false;          // input waits until answers were sent
     bool throttled = false;        // observers do not keep up, so it is not read from

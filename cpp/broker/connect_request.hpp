@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/footprint.hpp"
 #include "base/rare.hpp"
 #include "codec/connect.hpp"
 #include "protocol/server_connection.hpp"
@@ -47,6 +48,20 @@ struct connect_request {
     // All of them, without their length.
     const std::vector<std::uint8_t>& encoded_properties() const noexcept {
         return extras_->encoded_properties;
+    }
+
+    // What its parts take of memory, beside itself.
+    std::size_t bytes() const noexcept {
+        std::size_t sum = text_bytes(client_id) + (will ? will->bytes() : 0);
+        if (extras_.is_made()) {
+            sum += allocated(sizeof(extras)) + text_bytes(extras_->authentication_data) +
+                   allocated(extras_->encoded_properties.capacity());
+            for (const auto* text :
+                 {&extras_->user_name, &extras_->password, &extras_->authentication_method}) {
+                if (*text) sum += text_bytes(**text);
+            }
+        }
+        return sum;
     }
 
     protocol_version version;

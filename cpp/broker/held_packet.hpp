@@ -53,8 +53,14 @@ struct gated_message {
 
 // The messages of one subscriber in their order, bounded like its queue.
 struct receive_gate {
+    // What a message with that many bytes of texts counts for.
+    static constexpr std::size_t cost_of(std::size_t size) noexcept {
+        return message::footprint_of(size) + sizeof(gated_message);
+    }
+
     std::deque<gated_message> waiting;
     std::size_t bytes = 0;
+    instant next_expiry = instant::max();  // before it, none of them expires
 };
 
 }  // namespace amqtt

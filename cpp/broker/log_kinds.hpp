@@ -20,6 +20,9 @@ inline constexpr log_kind subscribe_refused{log_level::info, "refused subscripti
 inline constexpr log_kind publish_refused{log_level::info, "refused publications"};
 inline constexpr log_kind receive_refused{log_level::info, "refused deliveries"};
 inline constexpr log_kind dropped{log_level::warning, "messages dropped for full queues", 1, 20};
+inline constexpr log_kind subscription_quota{log_level::warning, "subscriptions at their bound", 1,
+                                             20};
+inline constexpr log_kind quota{log_level::warning, "clients closed for max_session_bytes"};
 inline constexpr log_kind not_retained{log_level::warning, "messages not retained", 1, 20};
 inline constexpr log_kind subscription_revoked{log_level::info, "subscriptions not allowed any more"};
 inline constexpr log_kind other_user{log_level::warning, "clients that wanted sessions of others",

@@ -5,6 +5,16 @@
 #include <vector>
 
 namespace amqtt {
+namespace {
+
+// Longer ones are not searched for messages that have expired each time there is no room.
+constexpr std::size_t short_queue = 1024;
+
+// What is searched for them before others have their turn.
+constexpr std::size_t sessions_in_a_turn = 1024;
+constexpr std::size_t messages_in_a_turn = 8192;
+
+}  // namespace
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
@@ -41,6 +51,10 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
         return enqueue(to, {p.share(), how.level, how.retain, how.ids, how.share});
     }
     if (how.level != qos::at_most_once) {
+        if (!backlog_.has_room(to.inflight().bytes(), message::footprint_of(p.size()))) {
+            ++stats_.publish_dropped;
+            return delivery_result::dropped;
+        }
         send(to, {p.share(), how.level, how.retain, how.ids, how.share});
         return delivery_result::sent;
     }
@@ -64,28 +78,70 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
     return delivery_result::sent;
 }
 
-std::optional<delivery_result> outbox::refusal(const session& to, std::size_t size, qos granted) {
+std::optional<delivery_result> outbox::refusal(session& to, std::size_t size, qos granted) {
     const bool waits =
         to.connection || (granted != qos::at_most_once && !to.ends_with_connection());
     if (!waits) return delivery_result::not_wanted;
-    if (to.queue().has_room(size)) return std::nullopt;
+    if (makes_room(to, size)) return std::nullopt;
     ++stats_.publish_dropped;
     return delivery_result::dropped;
+}
+
+bool outbox::makes_room(session& to, std::size_t size) {
+    message_queue& queue = to.queue();
+    if (queue.has_room(size)) return true;
+    // A long queue is left to expire_some(), which comes soon: this is for each message.
+    if (queue.next_expiry() > now_ || queue.size() > short_queue) return false;
+    expire(to);
+    return queue.has_room(size);
 }
 
 delivery_result outbox::enqueue(session& to, queued_message m) {
     to.queue().push_unbounded(std::move(m));
     if (journal_) record_queued(to);
+    watch_expiry(to);
     return delivery_result::queued;
 }
 
 bool outbox::push(session& to, queued_message m) {
-    if (!to.queue().push(std::move(m))) {
+    if (!makes_room(to, m.content->size())) {
         ++stats_.publish_dropped;
         return false;
     }
-    if (journal_) record_queued(to);
+    enqueue(to, std::move(m));
     return true;
+}
+
+void outbox::adopt(session& to, queued_message m) {
+    to.queue().push_unbounded(std::move(m));
+    watch_expiry(to);
+}
+
+// To be called for the message that was queued last.
+void outbox::watch_expiry(session& to) {
+    if (to.queue().back().content->expires_at() && !to.expiring.is_linked()) {
+        expiring_.push_back(to);
+    }
+}
+
+// -- messages whose time is over
+
+void outbox::expire(session& to) {
+    to.queue().expire(now_, [this](const queued_message& m) { dropped(m); });
+}
+
+void outbox::expire_some() {
+    std::size_t messages = 0;
+    for (std::size_t n = 0; n < sessions_in_a_turn && messages < messages_in_a_turn; ++n) {
+        if (expiring_.empty()) return;
+        session& next = expiring_.front();
+        expiring_.pop_front();
+        if (next.queue().next_expiry() <= now_) {
+            messages += next.queue().size();
+            expire(next);
+        }
+        if (next.queue().next_expiry() != instant::max()) expiring_.push_back(next);
+    }
 }
 
 void outbox::record_queued(session& to) {

@@ -27,10 +27,15 @@ enum class delivery_result : std::uint8_t {
 class outbox {
   public:
     // now is the broker's present time.
-    // budget: of whoever has a turn.
+    // total: what the messages of all sessions take. budget: of whoever has a turn.
     outbox(const broker_settings& settings, broker_stats& stats, const instant& now,
-           work_budget& budget, delivery_guard& guard) noexcept
-        : settings_(settings), stats_(stats), now_(now), budget_(budget), guard_(guard) {}
+           backlog& total, work_budget& budget, delivery_guard& guard) noexcept
+        : settings_(settings),
+          stats_(stats),
+          now_(now),
+          budget_(budget),
+          guard_(guard),
+          backlog_(total) {}
 
     // What is queued and in flight is to be kept in a store.
     void keep_in(journal& j) noexcept { journal_ = &j; }
@@ -58,11 +63,17 @@ class outbox {
     }
     // Queues a message that a session is to get, if there is room for it.
     bool push(session& to, queued_message m);
+    // Queues a message that the store has already.
+    void adopt(session& to, queued_message m);
     // The queue forgets m, whose place in the store goes with it.
     void dropped(const queued_message& m);
     // Sends as far as window, output and the present turn allow. False: there is more for the next
     // turn.
     [[nodiscard]] bool pump(session& to);
+    // Removes messages whose time is over from a queue, or from some queues of sessions that may
+    // have such.
+    void expire(session& to);
+    void expire_some();
 
     // Asks the transport to look at a client's output.
     static void request_flush(client& c);
@@ -79,9 +90,12 @@ class outbox {
     std::size_t window_of(const session& to) const noexcept;
     delivery_result deliver_to(session& to, publication& p, qos granted, const options& how);
     // Why a message of that size cannot wait for a session, counted if it is dropped; else nothing.
-    std::optional<delivery_result> refusal(const session& to, std::size_t size, qos granted);
+    std::optional<delivery_result> refusal(session& to, std::size_t size, qos granted);
+    // Whether a message of that size may wait for a session, after those whose time is over went.
+    bool makes_room(session& to, std::size_t size);
     // Queues a message, whatever the bounds say.
     delivery_result enqueue(session& to, queued_message m);
+    void watch_expiry(session& to);
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
     void send(session& to, queued_message m);
@@ -98,6 +112,8 @@ class outbox {
     work_budget& budget_;
     delivery_guard& guard_;
     journal* journal_ = nullptr;  // null: nothing is kept
+    backlog& backlog_;
+    expiring_sessions expiring_;  // that have messages which may expire
 };
 
 }  // namespace amqtt

@@ -16,8 +16,17 @@ std::unique_ptr<cached_topic> cached_topic::create(std::string_view topic) {
 }
 
 std::size_t cached_topic::bytes() const noexcept {
-    return sizeof(cached_topic) + topic_size + routes.routes.capacity() * sizeof(route) +
-           routes.groups.capacity() * sizeof(shared_group*);
+    std::size_t sum = allocated(sizeof(cached_topic) + topic_size);
+    // The first of each has its place inside.
+    if (routes.routes.capacity() > 1) sum += allocated(routes.routes.capacity() * sizeof(route));
+    if (routes.groups.capacity() > 1) {
+        sum += allocated(routes.groups.capacity() * sizeof(shared_group*));
+    }
+    for (const route& each : routes.routes) {
+        // A vector with its count of references, and what is in it.
+        if (each.ids) sum += allocated(40) + allocated(each.ids->capacity() * sizeof(std::uint32_t));
+    }
+    return sum;
 }
 
 // -- all of them

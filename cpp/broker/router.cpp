@@ -15,12 +15,23 @@ route route_of(const subscription& s) {
 bool router::subscribe(session& subscriber, std::string_view name, const parsed_filter& filter,
                        subscription_options options, std::uint32_t id) {
     ++generation_;
-    subscription* existing = subscriber.find_subscription(name);
-    subscription& current = existing ? *existing : subscriber.add_subscription(name);
-    current.options = options;
-    current.id = id;
-    if (!existing) insert(current, filter);
-    return !existing;
+    if (subscription* existing = subscriber.find_subscription(name)) {
+        existing->options = options;
+        existing->id = id;
+        return false;
+    }
+    bytes_ -= table_bytes(subscriber.subscriptions());
+    subscription& added = subscriber.add_subscription(name);
+    bytes_ += table_bytes(subscriber.subscriptions()) + added.own_bytes();
+    added.options = options;
+    added.id = id;
+    const std::size_t before = trie_.bytes() + group_bytes_;
+    insert(added, filter);
+    // Who adds a node pays for it, even when others use it later.
+    const std::size_t after = std::max(before, trie_.bytes() + group_bytes_);
+    added.charged = static_cast<std::uint32_t>(added.own_bytes() + (after - before));
+    subscriber.subscription_charge += added.charged;
+    return true;
 }
 
 void router::insert(subscription& added, const parsed_filter& filter) {
@@ -36,22 +47,28 @@ void router::insert(subscription& added, const parsed_filter& filter) {
         auto fresh = std::make_unique<shared_group>(added.name(), filter.filter);
         group = fresh.get();
         trie_.insert(*group);
+        group_bytes_ -= table_bytes(groups_);
         groups_.insert(std::move(fresh));
+        group_bytes_ += table_bytes(groups_) + group->own_bytes();
     }
     group->add(added);
+    group_bytes_ += shared_group::member_bytes;
 }
 
 bool router::unsubscribe(session& subscriber, std::string_view name) {
     subscription* existing = subscriber.find_subscription(name);
     if (!existing) return false;
     take_out(*existing);
+    bytes_ -= table_bytes(subscriber.subscriptions());
     subscriber.remove_subscription(name);
+    bytes_ += table_bytes(subscriber.subscriptions());
     return true;
 }
 
 void router::unsubscribe_all(session& subscriber) {
     for (const auto& entry : subscriber.subscriptions())
         take_out(*entry);
+    bytes_ -= table_bytes(subscriber.subscriptions());
     subscriber.remove_subscriptions();
     for (route_search& each : searches_)
         each.forget(subscriber);
@@ -69,6 +86,8 @@ void router::unsubscribe_some(session& subscriber, std::size_t most) {
 void router::take_out(subscription& existing) {
     ++generation_;
     --subscription_count_;
+    bytes_ -= existing.own_bytes();
+    existing.subscriber->subscription_charge -= existing.charged;
     if (existing.node) {
         trie_.remove(existing);
         return;
@@ -77,11 +96,15 @@ void router::take_out(subscription& existing) {
     if (it == groups_.end()) return;
     shared_group& group = **it;
     group.remove(existing);
+    group_bytes_ -= shared_group::member_bytes;
     if (!group.empty()) return;
     for (route_search& each : searches_)
         each.forget(group);
     trie_.remove(group);
+    group_bytes_ -= table_bytes(groups_) + group.own_bytes();
     groups_.erase(it);
+    shrink_if_sparse(groups_);
+    group_bytes_ += table_bytes(groups_);
 }
 
 shared_group* router::find_group(std::string_view name) noexcept {

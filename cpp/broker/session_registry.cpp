@@ -10,15 +10,17 @@ session* session_registry::find(std::string_view client_id) noexcept {
 }
 
 session& session_registry::create(std::string client_id) {
-    auto fresh = std::make_unique<session>(std::move(client_id), limits_);
+    auto fresh = std::make_unique<session>(std::move(client_id), limits_, &total_);
     session& created = *fresh;
     sessions_.insert(std::move(fresh));
     return created;
 }
 
 void session_registry::remove(session& s) {
+    count(s, 0);
     const auto it = sessions_.find(std::string_view(s.client_id()));
     sessions_.erase(it);
+    shrink_if_sparse(sessions_);
 }
 
 std::unique_ptr<session> session_registry::take(session& s) {

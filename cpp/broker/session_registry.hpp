@@ -14,7 +14,9 @@ namespace amqtt {
 // The sessions by client identifier (3.1.1: MQTT-3.1.3-2).
 class session_registry {
   public:
-    session_registry(queue_limits limits, std::uint64_t seed) : limits_(limits), random_(seed) {}
+    // total: what the messages of all sessions take together, which must outlive the registry.
+    session_registry(queue_limits limits, std::uint64_t seed, backlog& total)
+        : limits_(limits), random_(seed), total_(total) {}
 
     session* find(std::string_view client_id) noexcept;
     // Precondition: there is none with this identifier.
@@ -23,6 +25,14 @@ class session_registry {
     // Removes it, but leaves it to the caller.
     std::unique_ptr<session> take(session& s);
     std::size_t size() const noexcept { return sessions_.size(); }
+
+    // Notes what a session takes of memory, besides subscriptions and messages.
+    void count(session& s, std::size_t bytes) noexcept {
+        bytes_ += bytes - s.counted_bytes;
+        s.counted_bytes = bytes;
+    }
+    // What all of them take, with the table they are found by.
+    std::size_t bytes() const noexcept { return bytes_ + table_bytes(sessions_); }
 
     // An identifier no session has, for a client that sent none.
     std::string new_client_id();
@@ -42,6 +52,8 @@ class session_registry {
 
     queue_limits limits_;
     std::mt19937_64 random_;
+    backlog& total_;
+    std::size_t bytes_ = 0;
     set_by_text<std::unique_ptr<session>, by_client_id> sessions_;
 };
 

@@ -55,13 +55,20 @@ struct connection_limits {
     }
 };
 
-// How much clients may make the broker keep; 0: any number.
+// How much clients may make the broker keep; 0: any number. Bytes are those of memory. Together
+// the defaults are for a machine of 1 GiB.
 struct broker_quotas {
+    static constexpr std::size_t mib = std::size_t{1024} * 1024;
+
     std::size_t sessions = 1'000'000;
     std::size_t subscriptions = 100'000;  // of one session
     std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
     std::size_t retained_messages = 1'000'000;
-    std::size_t retained_bytes = 1024 * 1024 * 1024;
+    std::size_t retained_bytes = 256 * mib;
+    std::size_t session_bytes = 128 * mib;             // of all, with their clients
+    std::size_t subscription_bytes = 32 * mib;         // of one session
+    std::size_t total_subscription_bytes = 128 * mib;  // of all sessions
+    std::size_t total_queued_bytes = 256 * mib;        // of all sessions, what is in flight too
     // Of input that is kept until its packet is complete, see input_ledger; never any number.
     std::size_t unfinished_bytes = 272 * 1024 * 1024;
 
@@ -75,6 +82,8 @@ struct broker_settings {
     connection_limits limits;                  // of listeners that have none of their own
     std::size_t max_inflight_messages = 1000;  // unacknowledged, towards one client
     queue_limits queue;                        // of one session
+    // Output of all connections above which each has a sixteenth of output_high_water.
+    std::size_t output_bytes = 64 * broker_quotas::mib;
     broker_quotas quotas;
     duration decision_timeout = std::chrono::seconds(30);  // for a pending authentication
     std::optional<duration> session_expiry;                // of a disconnected session; none: never

@@ -26,6 +26,12 @@ class shared_group : public trie_entry {
     const std::string& name() const noexcept { return *name_; }
     const share_name& share() const noexcept { return name_; }
     bool empty() const noexcept { return members_.empty(); }
+    // What it takes of memory without its members, and for each of them at most.
+    std::size_t own_bytes() const noexcept {
+        return allocated(sizeof(shared_group)) + allocated(sizeof(std::string) + 16) +
+               text_bytes(*name_);
+    }
+    static constexpr std::size_t member_bytes = 64;
 
     void add(subscription& member);
     void remove(subscription& member);

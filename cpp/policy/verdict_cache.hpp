@@ -10,17 +10,21 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include "base/by_text.hpp"
+#include "base/footprint.hpp"
 #include "broker/hooks.hpp"
 
 namespace amqtt {
 
-// By client, action and topic. Bounded: a full cache starts afresh.
+// By client, action and topic. Bounded in number and in bytes of memory: a full cache starts afresh.
 //
 // What was asked lately is found without hashing anything: clients are told apart there by where
 // their identifier is, so forget() is to be called when one that was asked about goes.
 class verdict_cache {
   public:
-    explicit verdict_cache(std::size_t most = 100'000) noexcept : most_(most) {}
+    explicit verdict_cache(std::size_t most = 100'000,
+                           std::size_t most_bytes = std::size_t{32} * 1024 * 1024) noexcept
+        : most_(most), most_bytes_(most_bytes) {}
 
     // What was decided and holds still, until the next call of any of these; null: nothing.
     const decision* find(std::string_view client_id, topic_action action, std::string_view topic,
@@ -34,6 +38,8 @@ class verdict_cache {
     void clear();
 
     std::size_t size() const noexcept { return size_; }
+    // What it takes of memory.
+    std::size_t bytes() const noexcept { return bytes_ + table_bytes(clients_); }
 
   private:
     struct entry {
@@ -42,6 +48,12 @@ class verdict_cache {
     };
     // Keys are the action as one character and the topic.
     using entries = map_by_text<entry>;
+
+    static std::size_t bytes_of(const std::string& key, const entry& e) noexcept {
+        return text_bytes(key) + text_bytes(e.made.reason);
+    }
+    void erase_entry(entries& of, entries::iterator at) noexcept;
+    void erase_client(map_by_text<entries>::iterator at) noexcept;
 
     // An answer that was given lately.
     struct memo {
@@ -67,7 +79,9 @@ class verdict_cache {
     void erase(entries& of, std::string_view topic);
 
     std::size_t most_;
+    std::size_t most_bytes_;
     std::size_t size_ = 0;
+    std::size_t bytes_ = 0;  // without the table of clients
     map_by_text<entries> clients_;
     std::string key_;  // scratch
     std::array<memo, memo_count> memos_;

@@ -113,6 +113,10 @@ class server_connection {
     std::size_t input_footprint() const noexcept { return feed_.footprint(); }
     // Nothing more will be done with it; not while packets of it are in use.
     void drop_input() noexcept { feed_.clear(); }
+    // What topic aliases take of memory.
+    std::size_t alias_bytes() const noexcept {
+        return received_aliases_.bytes() + sent_aliases_.bytes();
+    }
     // At most this much of the output are answers to packets of the peer. To be called after
     // output was sent, which is when it falls.
     std::size_t unsent_answers() noexcept {

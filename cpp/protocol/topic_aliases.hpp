@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/by_text.hpp"
+#include "base/footprint.hpp"
 #include "base/rare.hpp"
 
 namespace amqtt {
@@ -22,9 +23,18 @@ class received_aliases {
     // Precondition of both: is_allowed(alias).
     void store(std::uint16_t alias, std::string_view topic) {
         std::vector<std::string>& topics = topics_.make();
-        if (topics.size() < alias) topics.resize(alias);
-        topics[alias - 1U] = topic;
+        if (topics.size() < alias) {
+            bytes_ += (alias - topics.size()) * sizeof(std::string);
+            topics.resize(alias);
+        }
+        std::string& stored = topics[alias - 1U];
+        bytes_ -= text_bytes(stored);
+        if (stored.capacity() > 2 * topic.size()) stored = {};
+        stored = topic;
+        bytes_ += text_bytes(stored);
     }
+    // What they take of memory.
+    std::size_t bytes() const noexcept { return bytes_; }
     // Empty when the alias was never stored.
     std::string_view find(std::uint16_t alias) const noexcept {
         return alias <= topics_->size() ? std::string_view((*topics_)[alias - 1U])
@@ -33,6 +43,7 @@ class received_aliases {
 
   private:
     std::uint16_t maximum_ = 0;
+    std::size_t bytes_ = 0;
     rare<std::vector<std::string>> topics_;
 };
 
@@ -48,6 +59,8 @@ class sent_aliases {
     void set_maximum(std::uint16_t maximum) noexcept { maximum_ = maximum; }
 
     choice choose(std::string_view topic);
+    // What they take of memory.
+    std::size_t bytes() const noexcept { return watched_ ? watched_->bytes : 0; }
 
   private:
     struct watched {

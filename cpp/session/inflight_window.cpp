@@ -31,12 +31,15 @@ bool inflight_window::is_taken(std::uint16_t packet_id) const noexcept {
 
 inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr content,
                                      bool retain) {
-    if (slots_.empty()) slots_.resize(smallest_table);
+    if (slots_.empty()) set_slots(smallest_table);
     while (slots_[slot_of(packet_id)].state != inflight_state::unused)
-        grow();
+        set_slots(slots_.size() * 2);
     inflight_entry& entry = slots_[slot_of(packet_id)];
     entry.content = std::move(content);
-    if (entry.content) bytes_ += entry.content->size();
+    if (entry.content) {
+        bytes_ += entry.content->footprint();
+        if (total_) total_->add(*entry.content);
+    }
     entry.packet_id = packet_id;
     entry.previous = last_;
     entry.next = 0;
@@ -79,30 +82,39 @@ void inflight_window::remove(std::uint16_t packet_id) {
     entry->ids.reset();
     entry->share.reset();
     entry->state = inflight_state::unused;
-    --size_;
+    if (--size_ == 0 && slots_.size() > large_table) set_slots(0);
 }
 
 void inflight_window::release_content(inflight_entry& entry) noexcept {
-    if (entry.content) bytes_ -= entry.content->size();
+    if (!entry.content) return;
+    bytes_ -= entry.content->footprint();
+    if (total_) total_->remove(*entry.content);
     entry.content.reset();
 }
 
 void inflight_window::clear() {
-    slots_.clear();
-    slots_.shrink_to_fit();
+    for (inflight_entry& entry : slots_)
+        release_content(entry);
     size_ = 0;
+    set_slots(0);
     bytes_ = 0;
     first_ = last_ = 0;
 }
 
-void inflight_window::grow() {
-    std::vector<inflight_entry> bigger(slots_.size() * 2);
-    for (inflight_entry& entry : slots_) {
-        if (entry.state == inflight_state::unused) continue;
-        const std::size_t slot = entry.packet_id & (bigger.size() - 1);
-        bigger[slot] = std::move(entry);
+// Entries keep their identifiers, and find their slots in the table of another size.
+void inflight_window::set_slots(std::size_t count) {
+    std::vector<inflight_entry> others(count);
+    if (size_ > 0) {
+        for (inflight_entry& entry : slots_) {
+            if (entry.state == inflight_state::unused) continue;
+            others[entry.packet_id & (count - 1)] = std::move(entry);
+        }
     }
-    slots_ = std::move(bigger);
+    if (total_) {
+        total_->resize(allocated(slots_.size() * sizeof(inflight_entry)),
+                       allocated(count * sizeof(inflight_entry)));
+    }
+    slots_ = std::move(others);
 }
 
 }  // namespace amqtt

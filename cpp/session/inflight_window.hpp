@@ -7,6 +7,7 @@
 
 #include "base/message.hpp"
 #include "base/qos.hpp"
+#include "session/backlog.hpp"
 #include "session/subscription_ids.hpp"
 
 namespace amqtt {
@@ -39,6 +40,12 @@ struct inflight_entry {
 // has no limit but that; how many messages may be in flight is the caller's decision.
 class inflight_window {
   public:
+    // total: what the windows of all sessions take together; null: nobody asks.
+    explicit inflight_window(backlog* total = nullptr) noexcept : total_(total) {}
+    ~inflight_window() { clear(); }
+    inflight_window(const inflight_window&) = delete;
+    inflight_window& operator=(const inflight_window&) = delete;
+
     // An identifier that is not in use, or 0 when all are. It stays free until add().
     std::uint16_t next_packet_id();
 
@@ -54,7 +61,7 @@ class inflight_window {
 
     std::size_t size() const noexcept { return size_; }
     bool empty() const noexcept { return size_ == 0; }
-    // Size of the contents.
+    // What the contents take of memory.
     std::size_t bytes() const noexcept { return bytes_; }
 
     // Calls visit(inflight_entry&) in the order of sending. visit must not add or remove.
@@ -72,11 +79,12 @@ class inflight_window {
         return packet_id & (slots_.size() - 1);
     }
     bool is_taken(std::uint16_t packet_id) const noexcept;
-    void grow();
+    void set_slots(std::size_t count);
 
     // A power of two of slots, an entry in the slot of its identifier's low bits: identifiers
     // that follow each other never collide, and when two do the table doubles.
     std::vector<inflight_entry> slots_;
+    backlog* total_;
     std::size_t size_ = 0;
     std::size_t bytes_ = 0;
     std::uint16_t first_ = 0;

@@ -5,6 +5,7 @@
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
+#include "base/footprint.hpp"
 #include "base/rare.hpp"
 
 namespace amqtt {
@@ -20,9 +21,16 @@ class packet_id_set {
     bool insert(std::uint16_t packet_id) { return ids_.make().insert(packet_id).second; }
     bool erase(std::uint16_t packet_id) noexcept {
         auto* const made = ids_.get();
-        return made != nullptr && made->erase(packet_id) != 0;
+        if (made == nullptr || made->erase(packet_id) == 0) return false;
+        shrink_if_sparse(*made);
+        return true;
     }
     void clear() noexcept { ids_.reset(); }
+    // What it takes of memory.
+    std::size_t bytes() const noexcept {
+        const std::size_t table = table_bytes(*ids_);
+        return table == 0 ? 0 : table + allocated(sizeof(*ids_));
+    }
 
   private:
     rare<boost::unordered_flat_set<std::uint16_t>> ids_;

@@ -40,11 +40,12 @@ void session::remove_subscription(std::string_view name) {
     if (it == subscriptions_.end()) return;
     if (!wants_retained.empty() && &wants_retained.front() == it->get()) turn.reset();
     subscriptions_.erase(it);
+    shrink_if_sparse(subscriptions_);
 }
 
 void session::remove_subscriptions() noexcept {
     turn.reset();
-    subscriptions_.clear();
+    subscriptions_ = {};
 }
 
 }  // namespace amqtt

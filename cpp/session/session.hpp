@@ -39,8 +39,13 @@ struct subscription : trie_entry {
         return {reinterpret_cast<const char*>(this + 1), name_size};
     }
 
+    // What it takes of memory itself.
+    std::size_t own_bytes() const noexcept { return allocated(sizeof(subscription) + name_size); }
+
     std::uint16_t name_size = 0;
     std::uint32_t place = 0;  // of a shared one, in its group
+    // What it counts for with its session: own_bytes(), and what was made for it in the trie.
+    std::uint32_t charged = 0;
     session* subscriber = nullptr;
     subscription_options options;
     std::uint32_t id = 0;  // Subscription Identifier, 0: none
@@ -85,8 +90,9 @@ struct retained_turn {
 
 class session {
   public:
-    session(std::string client_id, queue_limits limits)
-        : client_id_(std::move(client_id)), queue_(limits) {}
+    // total: what the messages of all sessions take together; null: nobody asks.
+    session(std::string client_id, queue_limits limits, backlog* total = nullptr)
+        : client_id_(std::move(client_id)), inflight_(total), queue_(limits, total) {}
     session(const session&) = delete;
     session& operator=(const session&) = delete;
 
@@ -100,11 +106,13 @@ class session {
     void remove_subscription(std::string_view name);
     void remove_subscriptions() noexcept;
     auto& subscriptions() noexcept { return subscriptions_; }
+    const auto& subscriptions() const noexcept { return subscriptions_; }
 
     inflight_window& inflight() noexcept { return inflight_; }
     message_queue& queue() noexcept { return queue_; }
     const message_queue& queue() const noexcept { return queue_; }
     packet_id_set& received_qos2() noexcept { return received_qos2_; }
+    const packet_id_set& received_qos2() const noexcept { return received_qos2_; }
 
     // By which its client was admitted last.
     std::optional<std::string> user_name;
@@ -148,6 +156,14 @@ class session {
     // The first so many messages of the queue are to be checked before they are sent.
     std::size_t unchecked = 0;
 
+    // Set while messages wait that may expire.
+    boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+        expiring;
+    // What its subscriptions were charged; their table comes to that.
+    std::size_t subscription_charge = 0;
+    // What it counts for among all sessions, its connection included.
+    std::size_t counted_bytes = 0;
+
     // Scratch of the router: where in the list of targets it stands, for the current match.
     std::uint32_t route_index = 0;
     std::uint64_t route_mark = 0;
@@ -159,5 +175,10 @@ class session {
     message_queue queue_;
     packet_id_set received_qos2_;
 };
+
+using expiring_sessions = boost::intrusive::list<
+    session,
+    boost::intrusive::member_hook<session, decltype(session::expiring), &session::expiring>,
+    boost::intrusive::constant_time_size<false>>;
 
 }  // namespace amqtt

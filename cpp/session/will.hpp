@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/footprint.hpp"
 #include "base/qos.hpp"
 #include "base/state_changes.hpp"
 #include "codec/connect.hpp"
@@ -36,6 +37,12 @@ struct will_message {
           delay(row.delay),
           forwarded(std::move(row.properties)),
           expiry_interval(row.expiry_interval) {}
+
+    // What it takes of memory.
+    std::size_t bytes() const noexcept {
+        return allocated(sizeof(will_message)) + text_bytes(topic) + text_bytes(payload) +
+               allocated(forwarded.capacity());
+    }
 
     std::string topic;
     std::string payload;

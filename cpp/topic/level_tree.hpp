@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/by_text.hpp"
+#include "base/footprint.hpp"
 #include "topic/filter.hpp"
 
 namespace amqtt {
@@ -68,6 +69,26 @@ class level_node {
 
     bool has_children() const noexcept { return children_ != nullptr; }
 
+    // The child that the order of a tree begins with. Trees without an order have no use for it: of
+    // several children it is the one that set_first_child() was called for last.
+    Node* first_child() const noexcept {
+        const table* many = table_of_children();
+        return many ? many->first : static_cast<Node*>(children_);
+    }
+    void set_first_child(Node* first) noexcept {
+        if (table* many = table_of_children()) many->first = first;
+    }
+
+    // What the node itself takes of memory, and its table of children besides.
+    std::size_t node_bytes() const noexcept { return allocated(sizeof(Node) + label_end_); }
+    static constexpr std::size_t node_bytes(std::size_t label_size) noexcept {
+        return allocated(sizeof(Node) + label_size);
+    }
+    std::size_t table_of_children_bytes() const noexcept {
+        const table* many = table_of_children();
+        return many ? allocated(sizeof(table)) + table_bytes(*many) : 0;
+    }
+
     // Calls visit(Node&) for each child, in no order. visit must not add or remove.
     template <class Visit>
     void for_each_child(Visit&& visit) const {
@@ -107,7 +128,9 @@ class level_node {
         static std::string_view of(const Node* node) noexcept { return first_level(node->label()); }
     };
     // Owns what it points to, see remove_child() and destroy_children().
-    using table = set_by_text<Node*, by_first_level>;
+    struct table : set_by_text<Node*, by_first_level> {
+        Node* first = nullptr;
+    };
 
     static Node* with_label(std::string_view label) {
         void* memory = ::operator new(sizeof(Node) + label.size());
@@ -140,7 +163,11 @@ class level_node {
     void take_out(Node& gone) noexcept {
         table* many = table_of_children();
         if (many) many->erase(&gone);
-        if (!many || many->empty()) forget_children();
+        if (!many || many->empty()) {
+            forget_children();
+        } else {
+            shrink_if_sparse(*many);
+        }
     }
 
     void forget_children() noexcept {

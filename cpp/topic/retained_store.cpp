@@ -4,21 +4,63 @@
 #include <utility>
 
 namespace amqtt {
+namespace {
+
+constexpr std::size_t no_multi = std::numeric_limits<std::size_t>::max();
+
+std::size_t depth_of_multi(std::string_view filter) noexcept {
+    const bool has_multi = filter == "#" || filter.ends_with("/#");
+    return has_multi ? level_count(filter) - 1 : no_multi;
+}
+
+}  // namespace
 
 void retained_store::store(message_ptr m) {
     node* at = &root_;
     level_split split{{}, m->topic(), true};
     while (split.more) {
         split = split_level(split.rest);
-        at = &at->child_or_new(split.level);
+        at = &child_or_new(*at, split.level);
     }
-    if (at->value) {
-        bytes_ -= at->value->size();
-        --size_;
+    set_value(*at, std::move(m));
+}
+
+retained_store::node& retained_store::child_or_new(node& parent, std::string_view level) {
+    if (node* found = parent.child(level)) return *found;
+    node* const first = parent.first_child();
+    bytes_ -= parent.table_of_children_bytes();
+    node& fresh = parent.add_child(level);
+    bytes_ += parent.table_of_children_bytes() + fresh.node_bytes();
+    fresh.next = first;
+    if (first) first->previous = &fresh;
+    parent.set_first_child(&fresh);
+    return fresh;
+}
+
+void retained_store::set_value(node& at, message_ptr m) {
+    const auto count = [&](const message_ptr& value, bool is_new) {
+        if (!value) return;
+        const bool expires = value->expires_at().has_value();
+        const std::size_t bytes = value->footprint() + (expires ? index_bytes : 0);
+        bytes_ = is_new ? bytes_ + bytes : bytes_ - bytes;
+        size_ = is_new ? size_ + 1 : size_ - 1;
+    };
+    // The place of the one before in the index is used again if it has one.
+    decltype(expiring_)::node_type place;
+    if (at.value && at.value->expires_at()) {
+        place = expiring_.extract({*at.value->expires_at(), &at});
     }
-    bytes_ += m->size();
-    ++size_;
-    at->value = std::move(m);
+    if (m && m->expires_at()) {
+        if (place) {
+            place.value() = {*m->expires_at(), &at};
+            expiring_.insert(std::move(place));
+        } else {
+            expiring_.emplace(*m->expires_at(), &at);
+        }
+    }
+    count(at.value, false);
+    count(m, true);
+    at.value = std::move(m);
 }
 
 const retained_store::node* retained_store::find_node(std::string_view topic) const noexcept {
@@ -35,30 +77,25 @@ bool retained_store::remove(std::string_view topic) {
     // The tree is ours, so what find_node() found may be changed.
     auto* at = const_cast<node*>(find_node(topic));
     if (!at || !at->value) return false;
-    bytes_ -= at->value->size();
-    --size_;
-    at->value.reset();
-    if (walks_ > 0) {
-        removed_meanwhile_.emplace_back(topic);
-    } else {
-        prune(topic);
-    }
+    set_value(*at, nullptr);
+    prune(at);
     return true;
 }
 
-void retained_store::prune(std::string_view topic) {
-    auto* at = const_cast<node*>(find_node(topic));  // as above
-    while (at && at->parent && !at->value && !at->has_children()) {
+void retained_store::prune(node* at) {
+    while (at->parent && at->is_unused()) {
         node* parent = at->parent;
+        if (at->previous) {
+            at->previous->next = at->next;
+        } else {
+            parent->set_first_child(at->next);
+        }
+        if (at->next) at->next->previous = at->previous;
+        bytes_ -= parent->table_of_children_bytes() + at->node_bytes();
         parent->remove_child(*at);
+        bytes_ += parent->table_of_children_bytes();
         at = parent;
     }
-}
-
-void retained_store::walk_ended() {
-    if (--walks_ > 0) return;
-    for (const std::string& topic : std::exchange(removed_meanwhile_, {}))
-        prune(topic);
 }
 
 message_ptr retained_store::find(std::string_view topic) const {
@@ -70,56 +107,127 @@ void retained_store::match(std::string_view filter, std::vector<message_ptr>& fo
     retained_walk(*this, filter).look(std::numeric_limits<std::size_t>::max(), found);
 }
 
-retained_walk::retained_walk(retained_store& store, std::string_view filter)
-    : store_(store), filter_(filter), pending_{{&store.root_, 0, true, false, false}} {
-    ++store_.walks_;
-}
-
-std::size_t retained_walk::look(std::size_t most, std::vector<message_ptr>& found) {
-    std::size_t looked_at = 0;
-    for (; looked_at < most && !pending_.empty(); ++looked_at) {
-        const visit here = pending_.back();
-        pending_.pop_back();
-        look_at(here, found);
-    }
-    return looked_at;
-}
-
-void retained_walk::look_at(const visit& here, std::vector<message_ptr>& found) {
-    // Not before: to look at all nodes below the root at once would take long.
-    const bool hidden = here.by_wildcard && here.at->parent == &store_.root_ &&
-                        here.at->label().starts_with('$');
-    if (hidden) return;
-    const level_split split = split_level(std::string_view(filter_).substr(here.rest));
-    const bool multi = here.whole_subtree || (here.more && split.level == "#");
-    if ((multi || !here.more) && here.at->value) found.push_back(here.at->value);
-    if (!multi && !here.more) return;
-    const auto rest = static_cast<std::uint32_t>(filter_.size() - split.rest.size());
-    if (!multi && split.level != "+") {
-        if (const auto* next = here.at->child(split.level)) {
-            pending_.push_back({next, rest, split.more, false, false});
-        }
-        return;
-    }
-    here.at->for_each_child([&](const retained_store::node& next) {
-        pending_.push_back({&next, rest, split.more, multi, true});
-    });
-}
-
 void retained_store::all(std::vector<message_ptr>& found) const {
-    std::vector<const node*> pending{&root_};
-    while (!pending.empty()) {
-        const node* here = pending.back();
-        pending.pop_back();
-        if (here->value) found.push_back(here->value);
-        here->for_each_child([&](const node& next) { pending.push_back(&next); });
+    const node* at = &root_;
+    while (at) {
+        if (at->value) found.push_back(at->value);
+        if (const node* below = at->first_child()) {
+            at = below;
+            continue;
+        }
+        while (at && !at->next)
+            at = at->parent;
+        if (at) at = at->next;
     }
+}
+
+message_ptr retained_store::expired(instant now) const {
+    if (expiring_.empty() || expiring_.begin()->first > now) return nullptr;
+    return expiring_.begin()->second->value;
+}
+
+retained_store::extent retained_store::with(std::string_view topic,
+                                            std::size_t message_size) const noexcept {
+    extent found{size_, bytes_ + message::footprint_of(message_size)};
+    const node* at = &root_;
+    level_split split{{}, topic, true};
+    while (split.more) {
+        split = split_level(split.rest);
+        if (at) at = at->child(split.level);
+        if (!at) found.bytes += node::node_bytes(split.level.size());
+    }
+    if (at && at->value) {
+        found.bytes -= at->value->footprint();
+    } else {
+        ++found.size;
+    }
+    return found;
 }
 
 void retained_store::clear() {
     destroy_children(root_, [](node&, auto&) {});
+    expiring_.clear();
     size_ = 0;
     bytes_ = 0;
+}
+
+// -- walks
+
+retained_walk::retained_walk(retained_store& store, std::string_view filter)
+    : store_(store), filter_(filter), at_(&store.root_), multi_from_(depth_of_multi(filter)) {
+    ++at_->walks;
+}
+
+retained_walk::~retained_walk() {
+    if (!at_) return;
+    --at_->walks;
+    store_.prune(at_);
+}
+
+std::size_t retained_walk::look(std::size_t most, std::vector<message_ptr>& found) {
+    if (!at_) return 0;
+    node* const before = at_;
+    std::size_t steps = 0;
+    for (; steps < most && at_; ++steps) {
+        if (is_leaving_) {
+            leave();
+        } else {
+            enter(found);
+        }
+    }
+    if (at_) ++at_->walks;
+    --before->walks;
+    store_.prune(before);
+    return steps;
+}
+
+void retained_walk::enter(std::vector<message_ptr>& found) {
+    const bool all_below = is_in_multi();
+    if ((all_below || is_behind_filter()) && at_->value) found.push_back(at_->value);
+    node* below = nullptr;
+    if (all_below || (!is_behind_filter() && level() == "+")) {
+        below = seen(at_->first_child());
+    } else if (!is_behind_filter()) {
+        below = at_->child(level());
+    }
+    if (below) {
+        descend(*below);
+    } else {
+        leave();
+    }
+}
+
+void retained_walk::leave() {
+    node* const done = at_;
+    is_leaving_ = true;
+    at_ = done->parent;
+    if (!at_) return;
+    ascend();
+    if (!is_in_multi() && level() != "+") return;
+    if (node* next = seen(done->next)) descend(*next);
+}
+
+void retained_walk::descend(node& to) noexcept {
+    if (!is_in_multi()) level_ += level().size() + 1;
+    ++depth_;
+    at_ = &to;
+    is_leaving_ = false;
+}
+
+void retained_walk::ascend() noexcept {
+    --depth_;
+    if (depth_ >= multi_from_) return;
+    // To the level before: behind the '/' before it, if there is one.
+    const std::size_t end = level_ - 1;
+    const auto slash = end == 0 ? std::string_view::npos : filter_.rfind('/', end - 1);
+    level_ = slash == std::string_view::npos ? 0 : slash + 1;
+}
+
+retained_walk::node* retained_walk::seen(node* child) const noexcept {
+    if (depth_ > 0) return child;
+    while (child && child->label().starts_with('$'))
+        child = child->next;
+    return child;
 }
 
 }  // namespace amqtt

@@ -11,22 +11,32 @@ bool ends_in_multi_wildcard(std::string_view filter) noexcept {
     return filter == "#" || filter.ends_with("/#");
 }
 
-trie_node::wildcards& wildcards_of(trie_node& node) {
-    if (!node.wild) node.wild = std::make_unique<trie_node::wildcards>();
+constexpr std::size_t wildcards_bytes = allocated(sizeof(trie_node::wildcards));
+
+// Here and below, bytes is what the trie takes of memory.
+
+trie_node::wildcards& wildcards_of(trie_node& node, std::size_t& bytes) {
+    if (!node.wild) {
+        node.wild = std::make_unique<trie_node::wildcards>();
+        bytes += wildcards_bytes;
+    }
     return *node.wild;
 }
 
-trie_node& plus_or_new(trie_node& node) {
-    std::unique_ptr<trie_node>& plus = wildcards_of(node).plus;
+trie_node& plus_or_new(trie_node& node, std::size_t& bytes) {
+    std::unique_ptr<trie_node>& plus = wildcards_of(node, bytes).plus;
     if (!plus) {
         plus = std::make_unique<trie_node>();
         plus->parent = &node;
+        bytes += plus->node_bytes();
     }
     return *plus;
 }
 
-void drop_wildcards_if_unused(trie_node& node) noexcept {
-    if (node.wild && !node.wild->plus && node.wild->multi.empty()) node.wild.reset();
+void drop_wildcards_if_unused(trie_node& node, std::size_t& bytes) noexcept {
+    if (!node.wild || node.wild->plus || !node.wild->multi.empty()) return;
+    node.wild.reset();
+    bytes -= wildcards_bytes;
 }
 
 // The levels at the start of a filter that are no wildcards; the first is none.
@@ -54,17 +64,16 @@ void skip_levels(level_split& text, std::size_t size) noexcept {
 
 // The node below this one for the first levels of rest that have no wildcard; moves on behind
 // those it stands for.
-trie_node& literal_or_new(trie_node& node, level_split& split) {
+trie_node& literal_or_new(trie_node& node, level_split& split, std::size_t& bytes) {
     const std::string_view run = literal_run(split.rest);
     trie_node* next = node.child(run.substr(0, run.find('/')));
-    if (!next) {
-        skip_levels(split, run.size());
-        return node.add_child(run);
-    }
-    const std::size_t common = common_levels(next->label(), run);
-    if (common < next->label().size()) next = &node.split_child(*next, common);
+    const std::size_t common = next ? common_levels(next->label(), run) : run.size();
     skip_levels(split, common);
-    return *next;
+    if (next && common == next->label().size()) return *next;
+    bytes -= node.table_of_children_bytes();
+    trie_node& fresh = next ? node.split_child(*next, common) : node.add_child(run);
+    bytes += node.table_of_children_bytes() + fresh.node_bytes();
+    return fresh;
 }
 
 }  // namespace
@@ -98,14 +107,14 @@ void subscription_trie::insert(trie_entry& entry) {
     level_split split{{}, entry.filter, true};
     while (split.more && split.rest != "#") {
         if (const level_split next = split_level(split.rest); next.level == "+") {
-            node = &plus_or_new(*node);
+            node = &plus_or_new(*node, bytes_);
             split = next;
         } else {
-            node = &literal_or_new(*node, split);
+            node = &literal_or_new(*node, split, bytes_);
         }
     }
     entry.node = node;
-    (split.more ? wildcards_of(*node).multi : node->exact).push_back(entry);
+    (split.more ? wildcards_of(*node, bytes_).multi : node->exact).push_back(entry);
     ++size_;
 }
 
@@ -114,7 +123,7 @@ void subscription_trie::remove(trie_entry& entry) {
     trie_node& node = *entry.node;
     if (ends_in_multi_wildcard(entry.filter)) {
         erase(node.wild->multi, entry);
-        drop_wildcards_if_unused(node);
+        drop_wildcards_if_unused(node, bytes_);
     } else {
         erase(node.exact, entry);
     }
@@ -137,11 +146,14 @@ void subscription_trie::erase(trie_entries& from, trie_entry& entry) {
 void subscription_trie::prune(trie_node* node) {
     while (node->parent && node->is_unused()) {
         trie_node* parent = node->parent;
+        bytes_ -= node->node_bytes();
         if (parent->wild && parent->wild->plus.get() == node) {
             parent->wild->plus.reset();
-            drop_wildcards_if_unused(*parent);
+            drop_wildcards_if_unused(*parent, bytes_);
         } else {
+            bytes_ -= parent->table_of_children_bytes();
             parent->remove_child(*node);
+            bytes_ += parent->table_of_children_bytes();
         }
         node = parent;
     }

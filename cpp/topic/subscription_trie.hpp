@@ -130,6 +130,8 @@ class subscription_trie {
     std::unique_ptr<trie_walk> go_on(std::string_view topic);
 
     std::size_t size() const noexcept { return size_; }
+    // What its nodes and their tables take of memory; entries are the owner's.
+    std::size_t bytes() const noexcept { return bytes_; }
 
   private:
     friend class trie_walk;
@@ -143,6 +145,7 @@ class subscription_trie {
 
     trie_node root_;
     std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
     trie_progress progress_;  // scratch of match()
     walks walks_;
 };

@@ -339,7 +339,9 @@ std::vector<std::string> broker_engine::session_ids() {
 std::optional<session_facts> broker_engine::find_session(const std::string& client_id) {
     return call([&](parts& p) {
         session* s = p.core.sessions().find(client_id);
-        return s ? std::optional(facts_of(*s)) : std::nullopt;
+        if (!s) return std::optional<session_facts>();
+        p.core.expire_queue(*s, p.loop.now());
+        return std::optional(facts_of(*s));
     });
 }
 
@@ -355,13 +357,17 @@ std::map<std::string, std::vector<std::pair<std::string, qos>>> broker_engine::s
 }
 
 message_ptr broker_engine::find_retained(const std::string& topic) {
-    return call([&](parts& p) { return p.core.routes().retained().find(topic); });
+    return call([&](parts& p) {
+        message_ptr found = p.core.routes().retained().find(topic);
+        return found && !found->is_expired(p.loop.now()) ? found : nullptr;
+    });
 }
 
 std::vector<message_ptr> broker_engine::retained() {
     return call([](parts& p) {
         std::vector<message_ptr> all;
         p.core.routes().retained().all(all);
+        std::erase_if(all, [&](const message_ptr& m) { return m->is_expired(p.loop.now()); });
         return all;
     });
 }

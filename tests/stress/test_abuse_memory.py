@@ -1,193 +1,225 @@
-"""Memory that strangers can make a broker take: unanswered questions, and packets without end."""
+"""Clients that fill what the broker keeps: its stores take what their bounds say, and no more."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-import support
-from support.abuse import MIB, Watch, crowd, descriptors, watched
-from support.blocking import BLOCKED
-from support.endpoints import resident_bytes
-from support.process import BrokerProcess, StartBroker
-from support.wire import CONNACK_ACCEPTED, WireClient, connect, string
+from support.abuse import MIB, Watch, crowd, watched
+from support.process import StartBroker
+from support.wire import (
+    CONNACK_ACCEPTED,
+    CONNACK_ACCEPTED_V5,
+    DISCONNECT,
+    WireClient,
+    connect,
+    publish,
+    subscribe,
+)
 
-PLUGIN = "support.blocking.BlocksTheLoop"
-LIMIT = 60.0
-# The broker's own bounds.
-QUESTIONS = 64 * MIB
-STRANGERS = 272 // 4 * MIB
-SLACK = 32 * MIB
-A_CONNECTION = 8 << 10
-KEPT = 24 * MIB  # by allocators, after everything has ended; of questions they keep all
-CONNECTS = 2000
-BIG = bytes(60_000)
-BUSY = b"\x20\x02\x00\x03"
+SLACK = 16 * MIB
+BOUND = 24 * MIB
+QUOTA_EXCEEDED = 0x97
+# Without the plugin that retains messages in $SYS.
+PLUGINS: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {}}
 
 
-@pytest.fixture(autouse=True)
-def plugin_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let brokers find the plugins of the tests."""
-    folder = Path(support.__file__).parent.parent
-    path = os.environ.get("PYTHONPATH")
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{path}" if path else str(folder))
+def _limits(**limits: int) -> dict[str, Any]:
+    return {"limits": limits, "plugins": PLUGINS}
 
 
-@contextlib.contextmanager
-def blocked(broker: BrokerProcess, file: Path) -> Iterator[None]:
-    """Block the event loop of the broker."""
-    file.touch()
-    with WireClient(broker.port) as client:
-        client.send(connect("block", username="block"))
-        try:
-            broker.wait_for_log(BLOCKED)
-            yield
-        finally:
-            file.unlink()
-        client.expect(CONNACK_ACCEPTED, LIMIT)
+def _deep(number: int, levels: int = 200) -> str:
+    return f"{number}" + "/a" * (levels - 1)
 
 
-def start(broker_process: StartBroker, file: Path, **config: Any) -> BrokerProcess:
-    return broker_process({"plugins": {PLUGIN: {"file": str(file)}}, **config}, mosquitto=None)
+# -- retained messages
 
 
-def big_connect(number: int) -> bytes:
-    return connect(
-        f"c{number}", username="u", password=BIG.decode(), will=("will", BIG), keep_alive=0
-    )
-
-
-def until_shrunk(broker: BrokerProcess, most: int) -> None:
-    """Wait until the broker has given its memory back."""
-    deadline = time.monotonic() + LIMIT
-    while (resident_bytes(broker.pid) or 0) > most:
-        assert time.monotonic() < deadline, f"{(resident_bytes(broker.pid) or 0) / MIB:.0f} MiB"
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_connects_that_wait_for_a_blocked_plugin(
-    broker_process: StartBroker, tmp_path: Path, threads: int
+def test_retained_messages_set_and_cleared_while_others_are_due(
+    broker_process: StartBroker,
 ) -> None:
-    """2,000 CONNECTs of 120 KB, 240 MB in all, while the event loop is blocked."""
-    file = tmp_path / "block"
-    broker = start(broker_process, file, threads=threads)
-    count = descriptors(CONNECTS)
-    bound = QUESTIONS + SLACK + count * A_CONNECTION
-    before = resident_bytes(broker.pid) or 0
-    with watched(broker, memory=bound), crowd(broker.port, count) as peers:
-        with blocked(broker, file):
-            for number, peer in enumerate(peers):
-                peer.send(big_connect(number))
-            refused = sum(_is_refused(peer) for peer in peers[-100:])
-            assert refused == min(count, 100)
-        peers[0].expect(CONNACK_ACCEPTED, LIMIT)
-    until_shrunk(broker, before + QUESTIONS + KEPT)
-    with WireClient(broker.port) as later:
-        later.login(connect("later")).ping()
+    """A subscriber of all does not read, another is away; 2,000 long topics come and go in vain."""
+    broker = broker_process({"limits": {"max_queued_messages": 100}, "plugins": PLUGINS})
+    with (
+        watched(broker, memory=SLACK),
+        WireClient(broker.port, receive_buffer=4096) as slow,
+        WireClient(broker.port) as publisher,
+    ):
+        publisher.login(connect("p"))
+        for number in range(2000):
+            publisher.send(publish(f"kept/{number}", b"x" * 1000, retain=True))
+        publisher.ping()
+        with WireClient(broker.port, receive_buffer=4096) as away:
+            away.login(connect("away", clean=False, keep_alive=0))
+            away.send(subscribe(1, ("#", 0)))
+        slow.login(connect("slow", keep_alive=0))
+        slow.send(subscribe(1, ("#", 0)))
+        for number in range(2000):
+            topic = f"{number}".ljust(60_000, "x")
+            publisher.send(publish(topic, b"x", retain=True) + publish(topic, b"", retain=True))
+            for _ in range(10):
+                publisher.send(
+                    publish("same", b"x", retain=True) + publish("same", b"", retain=True)
+                )
+            publisher.ping()
 
 
-def _is_refused(peer: WireClient) -> bool:
-    peer.expect(BUSY, LIMIT)
-    return True
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_clients_that_connect_and_leave(
-    broker_process: StartBroker, tmp_path: Path, threads: int
-) -> None:
-    """3,000 clients send CONNECT with a will and are gone, while the event loop is blocked."""
-    file = tmp_path / "block"
-    broker = start(broker_process, file, threads=threads)
-    before = resident_bytes(broker.pid) or 0
-    with watched(broker, memory=QUESTIONS + SLACK):
-        with blocked(broker, file):
-            for number in range(3000):
-                with WireClient(broker.port) as peer:
-                    peer.send(big_connect(number))
-        with WireClient(broker.port) as later:
-            later.send(connect("later", username="u"))
-            later.expect(CONNACK_ACCEPTED, LIMIT)
-    until_shrunk(broker, before + QUESTIONS + KEPT)
-
-
-def test_half_connects(broker_process: StartBroker) -> None:
-    """1,000 strangers send 254 KiB of a CONNECT each; what they had is given back."""
-    broker = broker_process(mosquitto=None)
-    count = descriptors(1000)
-    half = b"\x10\xf0\xff\x0f" + string("MQTT") + b"\x05\x02\x00\x00" + bytes(254 << 10)
-    before = resident_bytes(broker.pid) or 0
-    bound = STRANGERS + SLACK + count * A_CONNECTION
-    with watched(broker, memory=bound), crowd(broker.port, count) as peers:
-        for peer in peers:
-            peer.send(half)
-        with WireClient(broker.port) as client:
-            client.login(connect("client")).ping()
-    until_shrunk(broker, before + KEPT)
-
-
-def test_half_publishes(broker_process: StartBroker) -> None:
-    """Eight clients without keep alive send 20 MiB of a PUBLISH each and then nothing."""
-    limits = {"max_unfinished_bytes": 64 * MIB, "packet_timeout": 1}
-    broker = broker_process({"limits": limits}, mosquitto=None)
-    before = resident_bytes(broker.pid) or 0
-    with watched(broker, memory=64 * MIB + SLACK), crowd(broker.port, 8) as peers:
-        for number, peer in enumerate(peers):
-            peer.login(connect(f"c{number}", keep_alive=0))
-            peer.send(b"\x30\xff\xff\xff\x7f" + string("t") + bytes(20 * MIB))
-        for peer in peers:
-            peer.expect_close(LIMIT)
-    until_shrunk(broker, before + KEPT)
-
-
-@pytest.mark.parametrize("keep_alive", [0, 1])
-def test_packets_that_trickle(broker_process: StartBroker, keep_alive: int) -> None:
-    """A byte now and then keeps nobody connected: a packet has its time limit."""
-    broker = broker_process({"limits": {"packet_timeout": 1}}, mosquitto=None)
-    count = 20
-    with watched(broker, memory=SLACK), crowd(broker.port, count) as peers:
-        for number, peer in enumerate(peers):
-            peer.login(connect(f"c{number}", keep_alive=keep_alive))
-            peer.send(b"\x30\xff\xff\x03" + string("t"))
-        open_peers, end = list(peers), time.monotonic() + LIMIT
-        while open_peers and time.monotonic() < end:
-            for peer in open_peers:
-                peer.send(b"x")
-            # The time between two bytes; closes are noticed meanwhile.
-            open_peers = [peer for peer in open_peers if not _closes(peer, 0.3 / count)]
-        assert not open_peers
-
-
-def _closes(peer: WireClient, limit: float) -> bool:
-    with contextlib.suppress(AssertionError):
-        peer.expect_close(limit)
-        return True
-    return False
-
-
-def test_first_bytes_that_are_not_connect(broker_process: StartBroker) -> None:
-    """Whoever does not begin with CONNECT is not waited for."""
-    broker = broker_process({"limits": {"connect_timeout": 3600}}, mosquitto=None)
-    with watched(broker, memory=SLACK):
-        for first in (0x00, 0x11, 0x16, 0x30, 0x47, 0x82, 0xC0, 0xFF):
-            with WireClient(broker.port) as peer:
-                peer.send(bytes([first]))
-                peer.expect_close()
-
-
-def test_the_watch_sees_what_a_peer_makes_a_broker_keep(broker_process: StartBroker) -> None:
-    """The bounds of these tests are worth something: what one client may send is measured."""
-    broker = broker_process(mosquitto=None)
+def test_retained_messages_with_many_levels(broker_process: StartBroker) -> None:
+    """The nodes of 200 levels count, and so do long topics, many children and small messages."""
+    broker = broker_process(_limits(max_retained_bytes=BOUND, max_retained_messages=0))
     watch = Watch(broker)
-    with WireClient(broker.port) as client:
-        client.login(connect("c", keep_alive=0))
-        client.send(b"\x30\xff\xff\xff\x7f" + string("t") + bytes(48 * MIB))
-        deadline = time.monotonic() + LIMIT
-        while watch.peak_growth() < 40 * MIB:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+    with watched(broker, memory=BOUND + SLACK), WireClient(broker.port) as client:
+        client.login(connect("c", properties=b""), CONNACK_ACCEPTED_V5)
+        for start in range(0, 4000, 100):
+            numbers = range(start, start + 100)
+            client.send(
+                b"".join(publish(_deep(n), b"x", retain=True, properties=b"") for n in numbers)
+            )
+            client.ping()
+        for number in range(500):
+            long = f"{number}".ljust(60_000, "x")
+            client.send(publish(long, b"x", retain=True, properties=b""))
+        for start in range(0, 60_000, 1000):
+            numbers = range(start, start + 1000)
+            client.send(
+                b"".join(publish(f"t/{n}", b"x", retain=True, properties=b"") for n in numbers)
+            )
+        last = publish(_deep(5000), b"x", qos=1, packet_id=1, retain=True, properties=b"")
+        client.send(last)
+        client.expect(b"\x40\x03\x00\x01\x97")
+        client.ping()
+    # It is full, and what was counted is there.
+    assert watch.peak_growth() > BOUND // 2
+
+
+def test_retained_messages_that_expire(broker_process: StartBroker) -> None:
+    """At the bound those whose time is over make room for others."""
+    broker = broker_process(_limits(max_retained_messages=2000))
+    expiry = b"\x02\x00\x00\x00\x01"
+    kept = 0
+    with watched(broker, memory=SLACK), WireClient(broker.port) as client:
+        client.login(connect("c", properties=b""), CONNACK_ACCEPTED_V5)
+        number = 0
+        # Until the first ones have expired and others have taken their place.
+        while kept < 3000:
+            number += 1
+            client.send(
+                publish(f"t/{number}", b"x", qos=1, packet_id=1, retain=True, properties=expiry)
+            )
+            answer = client.read_packet()
+            kept += answer[-1] != QUOTA_EXCEEDED
+
+
+# -- subscriptions
+
+
+def test_subscriptions_of_many_sessions(broker_process: StartBroker) -> None:
+    """Long filters and filters of many levels count for what they take, for each and in total."""
+    broker = broker_process(
+        _limits(max_total_subscription_bytes=BOUND, max_subscription_bytes=BOUND // 4)
+    )
+    refusals = 0
+    with watched(broker, memory=BOUND + SLACK):
+        for session in range(12):
+            with WireClient(broker.port) as client:
+                client.login(connect(f"s{session}", clean=False))
+                for start in range(0, 400, 20):
+                    texts = [
+                        f"{session}/{n}".ljust(60_000, "x") if n % 4 == 0
+                        else f"{session}/{n}" + "/+" * 190
+                        for n in range(start, start + 20)
+                    ]  # fmt: skip
+                    client.send(subscribe(1, *[(text, 0) for text in texts]))
+                    refusals += client.read_packet().count(b"\x80")
+                client.send(DISCONNECT)
+    assert refusals > 12 * 100
+
+
+# -- sessions
+
+
+def test_sessions_with_long_identifiers(broker_process: StartBroker) -> None:
+    """Client ids and wills of 60 KB: sessions are refused before they take too much."""
+    broker = broker_process(_limits(max_session_bytes=BOUND))
+    watch = Watch(broker)
+    answers = []
+    with watched(broker, memory=BOUND + SLACK):
+        for number in range(1000):
+            with WireClient(broker.port) as client:
+                will = ("w", b"x" * 60_000) if number % 2 else None
+                name = f"{number}".ljust(60_000, "n")
+                client.send(connect(name, clean=False, will=will))
+                answers.append(client.read_packet())
+                if number % 2 == 0 and answers[-1] == CONNACK_ACCEPTED:
+                    client.send(DISCONNECT)
+    assert 300 < answers.count(CONNACK_ACCEPTED) < 420
+    assert answers[-1] == b"\x20\x02\x00\x03"
+    assert watch.peak_growth() > BOUND // 2
+
+
+def test_topic_aliases_of_many_connections(broker_process: StartBroker) -> None:
+    """32 aliases of 60 KB on each of 60 connections would be 110 MiB."""
+    broker = broker_process(_limits(max_session_bytes=BOUND))
+    closed = 0
+    with watched(broker, memory=BOUND + SLACK), crowd(broker.port, 60) as peers:
+        for number, peer in enumerate(peers):
+            peer.login(connect(f"c{number}", properties=b""), CONNACK_ACCEPTED_V5)
+            with contextlib.suppress(OSError):
+                for alias in range(1, 33):
+                    bound = b"\x23" + alias.to_bytes(2, "big")
+                    peer.send(publish(f"{alias}".ljust(60_000, "x"), properties=bound))
+                peer.send(b"\xc0\x00")
+            with contextlib.suppress(OSError, AssertionError, EOFError):
+                closed += peer.read_packet() == b"\xe0\x01\x97"
+    assert closed > 20
+
+
+# -- queues
+
+
+def test_small_messages_for_many_sessions(broker_process: StartBroker) -> None:
+    """20,000 messages of a byte for 50 sessions that are away would take 70 MiB of places."""
+    broker = broker_process(_limits(max_total_queued_bytes=BOUND))
+    watch = Watch(broker)
+    with watched(broker, memory=BOUND + SLACK):
+        for number in range(50):
+            with WireClient(broker.port) as client:
+                client.login(connect(f"s{number}", clean=False)).subscribe("t", 1)
+                client.send(DISCONNECT)
+        with WireClient(broker.port) as publisher:
+            publisher.login(connect("p"))
+            for _ in range(20):
+                publisher.send(publish("t", b"x", qos=1, packet_id=1) * 1000)
+                publisher.read(4 * 1000)
+    assert watch.peak_growth() > BOUND // 2
+
+
+def test_large_messages_for_many_sessions(broker_process: StartBroker) -> None:
+    """40 sessions with messages of their own: all queues together have a bound."""
+    broker = broker_process(_limits(max_total_queued_bytes=BOUND))
+    with watched(broker, memory=BOUND + SLACK):
+        for number in range(40):
+            with WireClient(broker.port) as client:
+                client.login(connect(f"s{number}", clean=False)).subscribe(f"t/{number}", 1)
+                client.send(DISCONNECT)
+        with WireClient(broker.port) as publisher:
+            publisher.login(connect("p"))
+            for number in range(40):
+                publisher.send(publish(f"t/{number}", b"x" * 100_000, qos=1, packet_id=1) * 20)
+                publisher.read(4 * 20)
+
+
+def test_messages_in_flight_of_many_clients(broker_process: StartBroker) -> None:
+    """40 clients that acknowledge nothing: what is on its way to them counts as well."""
+    broker = broker_process(_limits(max_total_queued_bytes=BOUND))
+    with (
+        watched(broker, memory=BOUND + SLACK + 8 * MIB),
+        crowd(broker.port, 40) as peers,
+        WireClient(broker.port) as publisher,
+    ):
+        publisher.login(connect("p"))
+        for number, peer in enumerate(peers):
+            peer.login(connect(f"s{number}", keep_alive=0)).subscribe(f"t/{number}", 1)
+        for number in range(40):
+            publisher.send(publish(f"t/{number}", b"x" * 100_000, qos=1, packet_id=1) * 20)
+            publisher.read(4 * 20)

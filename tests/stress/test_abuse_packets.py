@@ -280,5 +280,7 @@ def test_more_retained_messages_than_there_may_be(broker_process: StartBroker) -
         client.send(subscribe(1, ("t/#", 0), properties=b""))
         client.expect(suback(1, 0, properties=b""))
         received = [client.read_packet() for _ in range(1000)]
-        assert sum(len(message) > 65536 for message in received) == 8 * MIB // 65600
+        # The tree of the topics and the headers of messages count too, some 200 bytes each.
+        large = sum(len(message) > 65536 for message in received)
+        assert (8 * MIB - 250_000) // 65700 <= large <= 8 * MIB // 65600
         client.ping()

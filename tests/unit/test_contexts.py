@@ -304,8 +304,8 @@ class TestLimitsConfig:
         assert list(LimitsConfig()) == [
             *(30, 60, 1024, 262144, 30, 268435460, 0, 0, ["3.1", "3.1.1", "5.0"], 2, True, None),
             *(65535, 32),
-            *(1000, 100000, 268435456),
-            *(1000000, 100000, 200, 1000000, 1073741824),
+            *(1000, 100000, 67108864, 268435456),
+            *(1000000, 134217728, 100000, 33554432, 134217728, 200, 1000000, 268435456),
             *(285212672, 10000, 67108864),
         ]
 
@@ -335,8 +335,12 @@ class TestLimitsConfig:
             ("max_queued_messages", 0),
             ("max_queued_bytes", -1),
             ("max_queued_bytes", 1.5),
+            ("max_total_queued_bytes", -1),
             ("max_sessions", -1),
+            ("max_session_bytes", -1),
             ("max_subscriptions", "many"),
+            ("max_subscription_bytes", 0.5),
+            ("max_total_subscription_bytes", -1),
             ("max_topic_levels", -1),
             ("max_retained_messages", 0.5),
             ("max_retained_bytes", -1),

@@ -107,12 +107,15 @@ TEST(queue_limits, drop_the_newest_messages) {
 }
 
 TEST(queue_limits, count_bytes) {
-    delivery_bed bed(queue_of(1000, 1000));
+    // With its topic, its header and its place a message of 299 bytes takes that.
+    constexpr std::size_t cost = message_queue::cost_of(300);
+    static_assert(cost > 400);
+    delivery_bed bed(queue_of(1000, 3 * cost + cost / 2));
     bed["one"].login({.client_id = "sub", .clean = false}).subscribe("t", 1);
     bed["one"].send(disconnect());
-    bed.publish_numbers(1, 10, 1, 299);  // of 300 bytes with their topic
+    bed.publish_numbers(1, 10, 1, 299);
     EXPECT_EQ(bed.queued("sub"), 3U);
-    EXPECT_EQ(bed.session_of("sub")->queue().bytes(), 900U);
+    EXPECT_EQ(bed.session_of("sub")->queue().bytes(), 3 * cost);
     EXPECT_EQ(bed.core.stats().publish_dropped, 7U);
 }
 

@@ -187,6 +187,39 @@ TEST(flood_of_subscribes, forgets_what_is_not_wanted_any_more) {
     EXPECT_GE(again.take_packets().size(), 20U);
 }
 
+// Topics that are set and cleared while retained messages are still due: for a client that does not
+// read, or one that is away.
+TEST(flood_of_retained_messages, leaves_nothing_while_others_are_due) {
+    broker_settings settings;
+    settings.output_high_water = 2000;
+    settings.queue.messages = 5;
+    broker_bed bed(settings);
+    for (int i = 0; i < 500; ++i)
+        bed.publish("r/" + std::to_string(i), std::string(1000, 'x'), qos::at_least_once, true);
+    const retained_store& store = bed.core.routes().retained();
+    const std::size_t before = store.bytes();
+    const connect_spec who{.client_id = "sub", .clean = false};
+    peer& sub = bed["sub"].login(who).stop_reading();
+    sub.send(subscribe(1, {{"#", 0}}));
+    ASSERT_FALSE(bed.session_of("sub")->wants_retained.empty());
+    const auto set_and_clear = [&] {
+        for (int i = 0; i < 1000; ++i) {
+            for (const std::string& topic : {std::to_string(i), std::string("same")}) {
+                bed.publish(topic, "x", qos::at_least_once, true);
+                bed.publish(topic, "", qos::at_least_once, true);
+            }
+        }
+    };
+    set_and_clear();
+    EXPECT_EQ(store.bytes(), before);
+    sub.abort();
+    ASSERT_FALSE(bed.session_of("sub")->wants_retained.empty());
+    set_and_clear();
+    EXPECT_EQ(store.bytes(), before);
+    bed.reopen("sub").login(who, true);
+    EXPECT_TRUE(bed.session_of("sub")->wants_retained.empty());
+}
+
 // A subscriber that takes large messages and never acknowledges one.
 TEST(flood_of_messages_in_flight, is_bounded_in_bytes) {
     broker_settings settings;
@@ -205,13 +238,40 @@ TEST(flood_of_messages_in_flight, is_bounded_in_bytes) {
         publish_one(id);
     bed.advance(std::chrono::milliseconds(350));  // in which the publisher waits for it
     EXPECT_EQ(sub.take_packets().size(), 3U);
-    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 12'000U);
+    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 3 * message::footprint_of(4'000));
     EXPECT_EQ(bed.queued("sub"), 2U);
     sub.send(pubrec(1)).expect(pubrel(1));  // whose content is not needed any more
     sub.send(puback(2));
     EXPECT_EQ(sub.take_packets().size(), 2U);
     EXPECT_EQ(bed.queued("sub"), 0U);
-    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 12'000U);
+    EXPECT_EQ(bed.session_of("sub")->inflight().bytes(), 3 * message::footprint_of(4'000));
+}
+
+// Each of many clients that do not read is below its own mark.
+TEST(flood_of_output, is_bounded_for_all_connections_together) {
+    broker_settings settings;
+    settings.output_high_water = 64 * 1024;
+    settings.output_bytes = 256 * 1024;
+    broker_bed bed(settings);
+    constexpr std::size_t count = 20;
+    std::size_t output = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::string name = std::to_string(i);
+        bed[name].login({.client_id = name}).subscribe(name).stop_reading();
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::string name = std::to_string(i);
+        for (int n = 0; n < 100; ++n)
+            bed.publish(name, std::string(n % 2 == 0 ? 1000 : 5000, 'x'));
+        output += bed[name].unread_output();
+        EXPECT_GT(bed[name].unread_output(), 4'000U);
+    }
+    EXPECT_LT(output, 256U * 1024U + count * (4U * 1024U + 6'000U));
+    for (std::size_t i = 0; i < count; ++i) {
+        bed[std::to_string(i)].read_on();
+        EXPECT_EQ(bed[std::to_string(i)].take_packets().size(), 100U);
+    }
+    EXPECT_EQ(bed.core.output_blocks().in_use(), 0U);
 }
 
 // Subscribers times topics would be more than the cache of routes may hold.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "support/broker_bed.hpp"
+#include "support/heap.hpp"
 
 namespace amqtt::test {
 namespace {
@@ -98,20 +99,189 @@ TEST(quota_of_retained_messages, is_told_to_a_client_that_can_be_told) {
 }
 
 TEST(quota_of_retained_bytes, counts_what_is_replaced_once) {
-    broker_bed bed(with({.retained_bytes = 100}));
+    broker_bed bed(with({.retained_bytes = 2000}));
+    const retained_store& store = bed.core.routes().retained();
     peer& pub = bed["pub"].login({.client_id = "pub"});
-    // The topic and the identifier of the publisher count as well.
-    pub.send(publish(retained("a", std::string(56, 'x'))));
-    pub.send(publish(retained("b", std::string(37, 'x'))));
-    EXPECT_EQ(bed.core.routes().retained().bytes(), 60U);
-    pub.send(publish(retained("a", std::string(96, 'y'))));
-    EXPECT_EQ(bed.core.routes().retained().bytes(), 100U);
-    pub.send(publish(retained("a", std::string(97, 'z'))));
-    EXPECT_EQ(bed.core.routes().retained().find("a")->payload().front(), 'y');
+    pub.send(publish(retained("a", std::string(600, 'x'))));
+    pub.send(publish(retained("b", std::string(200, 'x'))));
+    EXPECT_EQ(store.size(), 2U);
+    // All that is kept counts: the message with the identifier of its publisher, and the tree.
+    const std::size_t rest = store.bytes() - store.find("a")->footprint();
+    EXPECT_GT(rest, 300U);
+    const std::size_t largest = 2000 - rest - message::footprint_of(0) - 4;
+    pub.send(publish(retained("a", std::string(largest, 'y'))));
+    EXPECT_LE(store.bytes(), 2000U);
+    EXPECT_GT(store.bytes(), 1950U);
+    pub.send(publish(retained("a", std::string(largest + 32, 'z'))));
+    EXPECT_EQ(store.find("a")->payload().front(), 'y');
+}
+
+TEST(quota_of_retained_bytes, counts_the_levels_of_topics) {
+    broker_bed bed(with({.topic_levels = 200, .retained_bytes = 1024 * 1024}));
+    peer& pub = bed["pub"].login({.client_id = "pub"});
+    for (int i = 0; i < 1000; ++i) {
+        std::string topic = std::to_string(i);
+        for (int level = 1; level < 200; ++level)
+            topic += "/a";
+        pub.send(publish(retained(topic, "x")));
+    }
+    EXPECT_LE(bed.core.routes().retained().bytes(), 1024U * 1024U);
+    EXPECT_LT(bed.core.routes().retained().size(), 100U);
+}
+
+TEST(quota_of_session_bytes, counts_identifiers_and_wills) {
+    broker_bed bed(with({.session_bytes = 1024 * 1024}));
+    const auto name = [](int i) { return std::to_string(i) + std::string(60'000, 'n'); };
+    int sessions = 0;
+    for (;; ++sessions) {
+        ASSERT_LT(sessions, 100);
+        peer& c = bed.reopen("c").send(connect({.client_id = name(sessions), .clean = false}));
+        if (c.take() != connack(false)) break;
+        c.send(disconnect());
+    }
+    EXPECT_GT(sessions, 12);
+    EXPECT_LT(sessions, 18);
+    EXPECT_LE(bed.core.sessions().bytes(), 1024U * 1024U);
+    EXPECT_EQ(bed.hooks.logs_with("limits.max_session_bytes"), 1U);
+    // Whoever has a session may have it back, but not with a large will.
+    bed.reopen("c").login({.client_id = name(0), .clean = false}, true).send(disconnect());
+    const connect_spec with_will{.client_id = name(0),
+                                 .clean = false,
+                                 .will = {{"t", std::string(60'000, 'w')}}};
+    bed.reopen("c").send(connect(with_will)).expect("20 02 00 03").expect_closed();
+    // What ends makes room.
+    for (int i = 0; i < 2; ++i)
+        bed.reopen("c").login({.client_id = name(i)}).send(disconnect());
+    bed.reopen("c").login(with_will).abort();
+    while (sessions > 0)
+        bed.reopen("c").login({.client_id = name(--sessions)}, false).send(disconnect());
+    EXPECT_EQ(bed.core.sessions().size(), 0U);
+    EXPECT_LT(bed.core.sessions().bytes(), 1024U);
+}
+
+TEST(quota_of_session_bytes, counts_topic_aliases_and_identifiers_of_qos_2) {
+    broker_bed bed(with({.session_bytes = 256 * 1024}));
+    peer& c = bed["c"];
+    c.send(connect_v5).expect(connack_v5);
+    const std::size_t before = bed.core.sessions().bytes();
+    for (unsigned alias = 1; alias <= 32 && c.is_open() && !c.closed_by_broker(); ++alias) {
+        // PUBLISH QoS 0 with a topic of 20,000 bytes and a Topic Alias.
+        bytes packet = wire("30 a6 9c 01 4e 20");
+        packet.insert(packet.end(), 20'000, static_cast<std::uint8_t>('a' + alias % 20));
+        const bytes rest = wire("03 23 00 01 ");
+        packet.insert(packet.end(), rest.begin(), rest.end());
+        packet.back() = static_cast<std::uint8_t>(alias);
+        c.send(packet);
+    }
+    c.expect("e0 01 97").expect_closed();
+    EXPECT_EQ(bed.hooks.logs_with("closed: its topic aliases"), 1U);
+    peer& other = bed["other"];
+    other.login({.client_id = "other"});
+    for (unsigned id = 1; id <= 65'535 && !other.closed_by_broker(); ++id)
+        other.send(publish({.topic = "t", .payload = "x", .level = 2, .packet_id = id}));
+    EXPECT_TRUE(other.closed_by_broker());
+    EXPECT_LT(bed.core.sessions().bytes(), before);
+}
+
+TEST(quota_of_subscription_bytes, is_one_for_a_session_and_one_for_all) {
+    broker_bed bed(with({.subscription_bytes = 64 * 1024, .total_subscription_bytes = 150 * 1024}));
+    const router& routes = bed.core.routes();
+    const auto fill = [&](const std::string& name) {
+        peer& c = bed[name].login({.client_id = name});
+        unsigned granted = 0;
+        for (unsigned i = 0; i < 100; ++i) {
+            c.send(subscribe(1, {{name + std::to_string(i) + std::string(2'000, 'f'), 0}}));
+            if (c.take() == suback(1, {0})) ++granted;
+        }
+        return granted;
+    };
+    // Twice each text: as a name, and in the tree.
+    EXPECT_EQ(fill("a"), 15U);
+    EXPECT_EQ(fill("b"), 15U);
+    EXPECT_LT(fill("c"), 8U);
+    EXPECT_LE(routes.subscription_bytes(), 150U * 1024U);
+    EXPECT_EQ(bed.hooks.logs_with("subscriptions at their bound: refused one of client"), 3U);
+    // What is there may be subscribed to again, and what is not may be refused again and again.
+    bed["a"].send(subscribe(1, {{"a0" + std::string(2'000, 'f'), 1}})).expect(suback(1, {1}));
+    const std::size_t before = routes.subscription_bytes();
+    for (int i = 0; i < 10; ++i)
+        bed["c"].send(subscribe(1, {{"c/" + std::string(4'000, 'g'), 0},
+                                      {"x/+/" + std::string(4'000, 'g') + "/#", 0}}));
+    EXPECT_EQ(routes.subscription_bytes(), before);
+    for (const char* name : {"a", "b", "c"})
+        bed[name].send(disconnect());
+    EXPECT_EQ(routes.subscription_bytes(), 0U);
+}
+
+TEST(quota_of_subscription_bytes, counts_what_subscriptions_really_take) {
+    const auto check = [](auto&& filter_of, int count) {
+        broker_bed bed(with({0, 0, 0, 0, 0, 0, 0, 0, 0}));
+        session* s = bed.core.create_session("s");
+        const auto before = heap_in_use();
+        for (int i = 0; i < count; ++i)
+            bed.core.add_subscription(*s, filter_of(i), qos::at_most_once);
+        const std::size_t counted = bed.core.routes().subscription_bytes();
+        EXPECT_NEAR(real_per_counted(before, counted), 1.0, 0.15) << filter_of(0);
+        EXPECT_NEAR(static_cast<double>(s->subscription_charge) / static_cast<double>(counted), 1.0,
+                    0.2);
+    };
+    check([](int i) { return "a/" + std::to_string(i); }, 10'000);
+    check([](int i) { return std::to_string(i) + "/+/b/#"; }, 10'000);
+    check(
+        [](int i) {
+            std::string filter = std::to_string(i);
+            for (int level = 1; level < 200; ++level)
+                filter += "/+";
+            return filter;
+        },
+        200);
+    check([](int i) { return std::to_string(i) + std::string(60'000, 'f'); }, 50);
+    check([](int i) { return "$share/g" + std::to_string(i) + "/t/" + std::to_string(i); }, 5'000);
+}
+
+// -- bytes of what is queued
+
+TEST(quota_of_total_queued_bytes, bounds_what_many_small_messages_take) {
+    broker_settings settings = with({.total_queued_bytes = 1024 * 1024});
+    settings.queue.messages = 1'000'000;
+    broker_bed bed(settings);
+    for (int i = 0; i < 50; ++i) {
+        const std::string name = "s" + std::to_string(i);
+        bed[name].login({.client_id = name, .clean = false}).subscribe("t", 1).send(disconnect());
+    }
+    bed.publish("other", "x");  // which makes the router remember topics
+    const auto before = heap_in_use();
+    for (int i = 0; i < 2'000; ++i)
+        bed.publish("t", "x", qos::at_least_once);
+    EXPECT_LE(bed.core.queued_bytes(), 1024U * 1024U + 50U * 1024U);
+    EXPECT_GT(bed.core.queued_bytes(), 500U * 1024U);
+    EXPECT_NEAR(real_per_counted(before, bed.core.queued_bytes()), 1.0, 0.3);
+    EXPECT_GT(bed.core.stats().publish_dropped, 50'000U);
+    for (int i = 0; i < 50; ++i)
+        bed.reopen("s" + std::to_string(i)).login({.client_id = "s" + std::to_string(i)});
+    EXPECT_EQ(bed.core.queued_bytes(), 0U);
+}
+
+TEST(quota_of_total_queued_bytes, counts_what_is_in_flight) {
+    broker_bed bed(with({.total_queued_bytes = 1024 * 1024}));
+    for (int i = 0; i < 10; ++i) {
+        const std::string name = "s" + std::to_string(i);
+        bed[name].login({.client_id = name}).subscribe(name, 1);
+    }
+    for (int n = 0; n < 30; ++n) {
+        for (int i = 0; i < 10; ++i)
+            bed.publish("s" + std::to_string(i), std::string(10'000, 'x'), qos::at_least_once);
+    }
+    EXPECT_LE(bed.core.queued_bytes(), 1024U * 1024U);
+    EXPECT_GT(bed.core.stats().publish_dropped, 150U);
+    // Those who have nothing still get something.
+    bed["other"].login({.client_id = "other"}).subscribe("o", 1);
+    bed.publish("o", "x", qos::at_least_once);
+    bed["other"].expect(publish({.topic = "o", .payload = "x", .level = 1, .packet_id = 1}));
 }
 
 TEST(quotas, of_0_are_none) {
-    broker_bed bed(with({0, 0, 0, 0, 0}));
+    broker_bed bed(with({0, 0, 0, 0, 0, 0, 0, 0, 0}));
     peer& c = bed["c"].login({.client_id = "c"});
     const std::string deep(60'000, '/');
     c.send(subscribe(1, {{deep, 0}, {"a", 0}})).expect(suback(1, {0, 0}));

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "support/heap.hpp"
+
 namespace amqtt::test {
 namespace {
 
@@ -93,6 +95,41 @@ TEST(verdict_cache, is_bounded) {
         EXPECT_LE(cache.size(), 3U);
     }
     EXPECT_TRUE(cache.find("c", topic_action::publish, "99", 0s));
+}
+
+TEST(verdict_cache, is_bounded_in_what_it_really_takes) {
+    constexpr std::size_t most = 4 * 1024 * 1024;
+    verdict_cache cache(100'000, most);
+    const auto before = heap_in_use();
+    std::size_t largest = 0;
+    for (int i = 0; i < 400; ++i) {
+        const std::string topic = std::to_string(i) + std::string(60'000, 't');
+        cache.store("c" + std::to_string(i % 7), topic_action::publish, topic, holding(10s), 0s);
+        ASSERT_LE(cache.bytes(), most);
+        if (cache.bytes() > largest) {
+            largest = cache.bytes();
+            ASSERT_NEAR(real_per_counted(before, largest), 1.0, 0.2);
+        }
+    }
+    EXPECT_GT(largest, most * 9 / 10);
+    for (int i = 0; i < 7; ++i)
+        cache.forget("c" + std::to_string(i));
+    EXPECT_EQ(cache.size(), 0U);
+    EXPECT_LT(cache.bytes(), 1024U);
+}
+
+TEST(verdict_cache, counts_small_entries_too) {
+    verdict_cache cache(100'000, 16 * 1024 * 1024);
+    const auto before = heap_in_use();
+    for (int i = 0; i < 20'000; ++i) {
+        cache.store("client " + std::to_string(i % 5'000), topic_action::publish,
+                    "topic/of/some/length/" + std::to_string(i), holding(10s), 0s);
+    }
+    EXPECT_NEAR(real_per_counted(before, cache.bytes()), 1.0, 0.2);
+    for (int i = 0; i < 5'000; ++i)
+        cache.forget("client " + std::to_string(i));
+    EXPECT_EQ(cache.size(), 0U);
+    EXPECT_LT(cache.bytes(), 4096U);
 }
 
 }  // namespace

@@ -1,18 +1,30 @@
 #include "session/message_queue.hpp"
 
 #include <deque>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
+
+#include "support/heap.hpp"
 
 namespace amqtt {
 namespace {
 
-// A message that counts for that many bytes.
-queued_message of_size(std::size_t bytes, qos level = qos::at_most_once, bool retain = false) {
+// A message whose texts have that many bytes.
+queued_message of_size(std::size_t bytes, qos level = qos::at_most_once, bool retain = false,
+                       std::optional<instant> until = {}) {
     const std::string payload(bytes - 1, 'x');
-    return {message::create("t", as_bytes(payload), level, retain), level, retain};
+    return {message::create("t", as_bytes(payload), level, retain, {}, until), level, retain};
+}
+
+// What it counts for.
+constexpr std::size_t cost(std::size_t bytes) {
+    return message_queue::cost_of(bytes);
 }
 
 TEST(MessageQueue, StartsEmpty) {
@@ -31,7 +43,7 @@ TEST(MessageQueue, IsFirstInFirstOut) {
         EXPECT_TRUE(queue.push(m));
     }
     EXPECT_EQ(queue.size(), 100U);
-    EXPECT_EQ(queue.bytes(), 1000U);
+    EXPECT_EQ(queue.bytes(), 100 * cost(10));
     for (int i = 0; i < 100; ++i) {
         EXPECT_EQ(queue.front().content, sent[static_cast<std::size_t>(i)]);
         const queued_message m = queue.pop_front();
@@ -51,21 +63,21 @@ TEST(MessageQueue, DropsTheNewestAtTheBoundInMessages) {
     EXPECT_TRUE(queue.push(of_size(10)));
     EXPECT_FALSE(queue.push(of_size(10)));
     EXPECT_EQ(queue.size(), 3U);
-    EXPECT_EQ(queue.bytes(), 30U);
+    EXPECT_EQ(queue.bytes(), 3 * cost(10));
     EXPECT_EQ(queue.pop_front().content, first.content);
     EXPECT_TRUE(queue.push(of_size(10)));
 }
 
 TEST(MessageQueue, DropsTheNewestAtTheBoundInBytes) {
-    message_queue queue({.messages = 100, .bytes = 100});
-    EXPECT_TRUE(queue.push(of_size(60)));
-    EXPECT_FALSE(queue.push(of_size(41)));
-    EXPECT_TRUE(queue.push(of_size(40)));
-    EXPECT_EQ(queue.bytes(), 100U);
+    message_queue queue({.messages = 100, .bytes = cost(600) + cost(400)});
+    EXPECT_TRUE(queue.push(of_size(600)));
+    EXPECT_FALSE(queue.push(of_size(416)));
+    EXPECT_TRUE(queue.push(of_size(400)));
+    EXPECT_EQ(queue.bytes(), cost(600) + cost(400));
     EXPECT_FALSE(queue.push(of_size(1)));
     queue.pop_front();
-    EXPECT_EQ(queue.bytes(), 40U);
-    EXPECT_TRUE(queue.push(of_size(60)));
+    EXPECT_EQ(queue.bytes(), cost(400));
+    EXPECT_TRUE(queue.push(of_size(600)));
 }
 
 TEST(MessageQueue, TakesOneMessageHoweverLarge) {
@@ -89,12 +101,12 @@ TEST(MessageQueue, PushUnboundedIgnoresTheBounds) {
     for (int i = 0; i < 100; ++i)
         queue.push_unbounded(of_size(20));
     EXPECT_EQ(queue.size(), 100U);
-    EXPECT_EQ(queue.bytes(), 2000U);
+    EXPECT_EQ(queue.bytes(), 100 * cost(20));
     EXPECT_FALSE(queue.push(of_size(1)));
 }
 
 TEST(MessageQueue, ClearForgetsEverything) {
-    message_queue queue({.messages = 2, .bytes = 100});
+    message_queue queue({.messages = 2, .bytes = 1000});
     queue.push(of_size(60));
     queue.push(of_size(40));
     queue.clear();
@@ -116,7 +128,7 @@ TEST(MessageQueue, WorksAgainAfterALongBacklog) {
 }
 
 TEST(MessageQueue, BehavesLikeADequeUnderRandomUse) {
-    constexpr queue_limits limits{.messages = 50, .bytes = 2000};
+    constexpr queue_limits limits{.messages = 50, .bytes = 6000};
     message_queue queue(limits);
     std::deque<message_ptr> model;
     std::size_t bytes = 0;
@@ -126,19 +138,109 @@ TEST(MessageQueue, BehavesLikeADequeUnderRandomUse) {
         if (random() % 10 < (draining ? 3U : 6U)) {
             const queued_message m = of_size(1 + random() % 100);
             const bool fits = model.size() < limits.messages &&
-                              (model.empty() || bytes + m.content->size() <= limits.bytes);
+                              (model.empty() || bytes + cost(m.content->size()) <= limits.bytes);
             ASSERT_EQ(queue.push(m), fits);
             if (!fits) continue;
             model.push_back(m.content);
-            bytes += m.content->size();
+            bytes += cost(m.content->size());
         } else if (!model.empty()) {
             ASSERT_EQ(queue.pop_front().content, model.front());
-            bytes -= model.front()->size();
+            bytes -= cost(model.front()->size());
             model.pop_front();
         }
         ASSERT_EQ(queue.size(), model.size());
         ASSERT_EQ(queue.bytes(), bytes);
     }
+}
+
+// -- messages that expire
+
+TEST(MessageQueue, RemovesWhatHasExpired) {
+    message_queue queue({});
+    const auto until = [](int second) {
+        return of_size(10, qos::at_least_once, false, instant(std::chrono::seconds(second)));
+    };
+    for (const int second : {30, 10, 0, 20, 10}) {
+        ASSERT_TRUE(queue.push(second == 0 ? of_size(10) : until(second)));
+    }
+    std::size_t dropped = 0;
+    const auto expire = [&](int second) {
+        queue.expire(std::chrono::seconds(second), [&](const queued_message&) { ++dropped; });
+    };
+    EXPECT_EQ(queue.next_expiry(), std::chrono::seconds(10));
+    expire(9);
+    EXPECT_EQ(dropped, 0U);
+    expire(10);
+    EXPECT_EQ(dropped, 2U);
+    EXPECT_EQ(queue.next_expiry(), std::chrono::seconds(20));
+    EXPECT_EQ(queue.bytes(), 3 * cost(10));
+    EXPECT_EQ(*queue.front().content->expires_at(), std::chrono::seconds(30));
+    expire(30);
+    EXPECT_EQ(queue.size(), 1U);
+    EXPECT_FALSE(queue.front().content->expires_at());
+    EXPECT_EQ(queue.next_expiry(), instant::max());
+}
+
+// -- what all queues take
+
+TEST(Backlog, CountsAMessageOnce) {
+    backlog total(0);
+    {
+        message_queue one({}, &total);
+        message_queue other({}, &total);
+        const queued_message m = of_size(100'000);
+        one.push(m);
+        const std::size_t first = total.bytes();
+        EXPECT_GT(first, 100'000U);
+        other.push(m);
+        EXPECT_LT(total.bytes(), first + 1000);
+        one.pop_front();
+        EXPECT_GT(total.bytes(), 100'000U);
+        other.clear();
+        EXPECT_LT(total.bytes(), 1000U);
+    }
+    EXPECT_EQ(total.bytes(), 0U);
+}
+
+TEST(Backlog, KeepsTheLastPartForThoseThatHaveLittle) {
+    backlog total(800'000);
+    message_queue greedy({}, &total);
+    while (greedy.push(of_size(10'000))) {
+    }
+    EXPECT_LE(total.bytes(), 700'000U);
+    EXPECT_GT(total.bytes(), 680'000U);
+    message_queue modest({}, &total);
+    EXPECT_TRUE(modest.push(of_size(10'000)));
+    EXPECT_FALSE(modest.push(of_size(10'000)));
+    EXPECT_FALSE(greedy.push(of_size(1)));
+    EXPECT_LE(total.bytes(), 800'000U);
+}
+
+TEST(Backlog, CountsWhatQueuesReallyTake) {
+    for (const auto& [queues, size] : {std::pair(50, 9), std::pair(1, 9), std::pair(3, 5000)}) {
+        backlog total(0);
+        std::vector<std::unique_ptr<message_queue>> all;
+        const auto before = test::heap_in_use();
+        for (int i = 0; i < queues; ++i)
+            all.push_back(std::make_unique<message_queue>(queue_limits{}, &total));
+        for (int i = 0; i < 3000; ++i) {
+            const queued_message m = of_size(static_cast<std::size_t>(size));
+            for (const auto& queue : all)
+                queue->push(m);
+        }
+        EXPECT_NEAR(test::real_per_counted(before, total.bytes()), 1.0, 0.1);
+    }
+}
+
+TEST(Backlog, GivesMemoryBackWhenLittleIsLeft) {
+    backlog total(0);
+    message_queue queue({}, &total);
+    for (int i = 0; i < 100'000; ++i)
+        queue.push(of_size(9));
+    while (queue.size() > 1)
+        queue.pop_front();
+    EXPECT_LT(total.bytes(), 200'000U);
+    EXPECT_EQ(queue.pop_front().content->size(), 9U);
 }
 
 }  // namespace

@@ -1,0 +1,44 @@
+// What the queues, windows and gates of all sessions take of memory.
+#pragma once
+
+#include <cstddef>
+
+#include "base/message.hpp"
+
+namespace amqtt {
+
+// Messages count once, however many places have them, and places count where they are. One thread.
+class backlog {
+  public:
+    // most: of bytes; 0: any number.
+    explicit backlog(std::size_t most) noexcept : most_(most) {}
+    backlog(const backlog&) = delete;
+    backlog& operator=(const backlog&) = delete;
+
+    // A place has a message from now on, or has it no more.
+    void add(const message& m) noexcept {
+        if (m.places_++ == 0) bytes_ += m.footprint();
+    }
+    void remove(const message& m) noexcept {
+        if (--m.places_ == 0) bytes_ -= m.footprint();
+    }
+    // A table of places has another size.
+    void resize(std::size_t from, std::size_t to) noexcept { bytes_ += to - from; }
+
+    // Whether a session that has own bytes of it may have more. The last part is for those that
+    // have little, so that a few that have much do not take it from all others.
+    bool has_room(std::size_t own, std::size_t more) const noexcept {
+        const bool has_little = own + more <= little;
+        return most_ == 0 || bytes_ + more <= (has_little ? most_ : most_ - most_ / 8);
+    }
+
+    std::size_t bytes() const noexcept { return bytes_; }
+
+  private:
+    static constexpr std::size_t little = std::size_t{16} * 1024;
+
+    std::size_t most_;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace amqtt
