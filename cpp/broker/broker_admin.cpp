@@ -82,10 +82,7 @@ reason_code broker::add_subscription(session& s, std::string_view filter, qos le
 
 bool broker::enqueue(session& s, message_ptr content) {
     const qos level = content->level();
-    if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) {
-        log_drop(s);
-        return false;
-    }
+    if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) return false;
     if (s.connection) outbox_.pump(s);
     return true;
 }

@@ -127,8 +127,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     // Retained messages are bounded by their store.
     if (!retained &&
         (behind.waiting.size() >= limits.messages || behind.bytes + size > limits.bytes)) {
-        ++stats_.publish_dropped;
-        log_drop(s);
+        drops_.count(drop_reason::queue_full, s);
         return false;
     }
     if (made.answer == verdict::allow) ticket = 0;
@@ -213,8 +212,8 @@ void broker::log_refusal(const session& s, topic_action action, std::string_view
 void broker::log_late_decision(const question& asked) {
     const std::string_view client_id = asked.subject ? asked.subject->client_id() : "";
     peer_log_.log(log_kinds::decision_late, client_id, now_, [&] {
-        return std::string("no decision in time on whether a client may ") +
-               name_of(asked.action) + " TOPIC " + printable(asked.topic) + ": refused";
+        return std::string("no decision in time on whether a client may ") + name_of(asked.action) +
+               " TOPIC " + printable(asked.topic) + ": refused";
     });
 }
 

@@ -16,6 +16,11 @@ inline constexpr log_kind subscribe_refused{log_level::info, "refused subscripti
 inline constexpr log_kind publish_refused{log_level::info, "refused publications"};
 inline constexpr log_kind receive_refused{log_level::info, "refused deliveries"};
 inline constexpr log_kind dropped{log_level::warning, "messages dropped for full queues", 1, 20};
+inline constexpr log_kind too_large{log_level::warning, "messages too large for subscribers", 1,
+                                    20};
+inline constexpr log_kind server_topic{log_level::warning, "messages to topics of the broker", 1,
+                                       20};
+inline constexpr log_kind payload_format{log_level::warning, "messages that are not UTF-8", 1, 20};
 inline constexpr log_kind not_retained{log_level::warning, "messages not retained", 1, 20};
 
 constexpr const log_kind& refused(topic_action action) noexcept {

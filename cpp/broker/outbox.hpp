@@ -6,6 +6,7 @@
 
 #include "base/qos.hpp"
 #include "broker/client.hpp"
+#include "broker/drop_log.hpp"
 #include "broker/journal.hpp"
 #include "broker/publication.hpp"
 #include "broker/router.hpp"
@@ -19,14 +20,15 @@ enum class delivery_result : std::uint8_t {
     sent,
     queued,
     not_wanted,  // expired, or the client is away and the subscription does not outlive that
-    dropped,     // the queue is full
+    dropped,     // the queue is full, or the message too large: see drop_log
 };
 
 class outbox {
   public:
     // now is the broker's present time.
-    outbox(const broker_settings& settings, broker_stats& stats, const instant& now) noexcept
-        : settings_(settings), stats_(stats), now_(now) {}
+    outbox(const broker_settings& settings, broker_stats& stats, drop_log& drops,
+           const instant& now) noexcept
+        : settings_(settings), stats_(stats), drops_(drops), now_(now) {}
 
     // What is queued and in flight is to be kept in a store.
     void keep_in(journal& j) noexcept { journal_ = &j; }
@@ -72,7 +74,7 @@ class outbox {
     delivery_result enqueue(session& to, queued_message m);
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
-    void send(session& to, queued_message m);
+    delivery_result send(session& to, queued_message m);
     void send_in_flight(client& c, inflight_entry& entry, bool dup);
     void resend(session& to);
     void remove(session& to, std::uint16_t packet_id);
@@ -82,6 +84,7 @@ class outbox {
 
     const broker_settings& settings_;
     broker_stats& stats_;
+    drop_log& drops_;
     const instant& now_;
     journal* journal_ = nullptr;  // null: nothing is kept
 };

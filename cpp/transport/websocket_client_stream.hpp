@@ -56,10 +56,10 @@ class websocket_client_stream final : public stream {
     packet_cutter cutter_{largest_frame};
     std::size_t frame_left_ = 0;  // payload of the begun frame that is not in pending_ yet
     std::array<std::uint8_t, 4> mask_{};
-    std::size_t mask_at_ = 0;              // which byte of it is next
+    std::size_t mask_at_ = 0;                // which byte of it is next
     std::array<std::uint8_t, 64> random_{};  // for masks
     std::size_t random_left_ = 0;
-    std::string pong_;        // payload of a Pong that waits for its turn
+    std::string pong_;  // payload of a Pong that waits for its turn
     bool pong_waits_ = false;
     std::string close_;  // payload of Close
     bool close_waits_ = false;

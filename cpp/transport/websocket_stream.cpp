@@ -137,8 +137,7 @@ io_result websocket_stream::write_pending() {
 bool websocket_stream::progress::begin_frame(const slice_reader& in, bool at_once) noexcept {
     payload_left = cutter.next_frame(in, at_once);
     if (payload_left == 0) return false;
-    header_size =
-        write_websocket_header(header.data(), websocket_opcode::binary, payload_left);
+    header_size = write_websocket_header(header.data(), websocket_opcode::binary, payload_left);
     header_at = 0;
     return true;
 }

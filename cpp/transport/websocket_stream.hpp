@@ -86,8 +86,8 @@ class websocket_stream final : public stream {
     websocket_decoder decoder_;
     std::span<std::uint8_t> scratch_;
     progress at_;
-    // The stream below may have taken in some of what it was offered without saying so: it has to be
-    // offered the same again, and more only behind it.
+    // The stream below may have taken in some of what it was offered without saying so: it has to
+    // be offered the same again, and more only behind it.
     bool is_held_up_ = false;
     std::string pending_;  // our own bytes, on their way
     std::string pong_;     // whole frames that wait for their turn

@@ -40,8 +40,8 @@ TEST(packet_cutter_test, gives_each_packet_a_frame_however_the_stream_lies) {
     const bytes stream = pingresp() + puback(1) +
                          publish({.topic = "t", .payload = std::string(200, 'x')}) + pingresp() +
                          publish({.topic = "t", .payload = std::string(20'000, 'x')}) + puback(2);
-    for (const std::size_t piece : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7},
-                                    stream.size()}) {
+    for (const std::size_t piece :
+         {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, stream.size()}) {
         SCOPED_TRACE(piece);
         EXPECT_EQ(frames_of(stream, piece, 100'000),
                   (std::vector<std::size_t>{2, 4, 206, 2, 20'007, 4}));
@@ -220,7 +220,8 @@ class websocket_output : public testing::TestWithParam<bool> {
 
 // 5.0:MQTT-6.0.0-2@server 3.1.1:MQTT-6.0.0-2@server
 TEST_P(websocket_output, puts_one_packet_into_each_frame) {
-    for (const std::size_t size : {0U, 1U, 119U, 120U, 121U, 122U, 5'000U, 65'530U, 65'531U, 70'000U}) {
+    for (const std::size_t size :
+         {0U, 1U, 119U, 120U, 121U, 122U, 5'000U, 65'530U, 65'531U, 70'000U}) {
         append(publish({.topic = "t", .payload = std::string(size, 'x')}));
         append(puback(1));
         append_shared(size);

@@ -94,8 +94,9 @@ TEST(WebsocketUpgrade, RefusesWhatIsNoHandshake) {
 // (RFC 9110, 5.3) Proxies add lines of their own.
 TEST(WebsocketUpgrade, JoinsTheLinesOfAList) {
     const std::string upgrade = "Connection: keep-alive, Upgrade\r\n";
-    EXPECT_EQ(answer_to(replaced(good, upgrade, "Connection: keep-alive\r\nConnection: Upgrade\r\n")),
-              accepted);
+    EXPECT_EQ(
+        answer_to(replaced(good, upgrade, "Connection: keep-alive\r\nConnection: Upgrade\r\n")),
+        accepted);
     EXPECT_EQ(answer_to(replaced(good, upgrade, "Connection: upgrade\r\nConnection: close\r\n")),
               accepted);
     EXPECT_EQ(answer_to(replaced(good, "Upgrade: websocket\r\n",
