@@ -294,6 +294,10 @@ class BrokerOperations:
     def statistics(self) -> dict[str, Any]:
         """Return what the broker counts: bytes, packets, messages, clients, subscriptions.
 
+        Of messages: `publish_dropped` because a subscriber's queue was full, `publish_too_large`
+        because they exceed what a subscriber accepts or a packet can hold, both counted for each
+        subscriber, and `publish_refused`, which clients have published and nobody got.
+
         Raises:
             BrokerError: the broker is not running.
 

@@ -32,6 +32,7 @@ class Tolerance(StrEnum):
     PASSWORD_WITHOUT_USER_NAME = "password_without_user_name"
     DUP_AT_QOS_0 = "dup_at_qos_0"
     DUP_OF_SUBSCRIBE = "dup_of_subscribe"
+    INVALID_FILTER = "invalid_filter"
 
 
 @dataclass
@@ -54,7 +55,8 @@ class ProtocolConfig(Dictable):
             admits them.
         tolerate: deviations of clients that are borne instead of ending the connection:
             `long_client_id` (over 23 characters in MQTT 3.1), `password_without_user_name` (in
-            MQTT 3), `dup_at_qos_0` and `dup_of_subscribe` (of UNSUBSCRIBE and PUBREL too).
+            MQTT 3), `dup_at_qos_0`, `dup_of_subscribe` (of UNSUBSCRIBE and PUBREL too) and
+            `invalid_filter` (a wildcard in a wrong place, in MQTT 3).
 
     Raises:
         ValueError: a value is none of these, or out of range.

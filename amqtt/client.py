@@ -345,7 +345,7 @@ class MQTTClient(ClientDelivery):
             or not self._connected_state.is_set()
             or self._offline.messages
             or asyncio.get_running_loop() is not reactor.loop
-            or (self.connack_properties and self._is_limited(size, retain))
+            or (self.connack_properties and self._is_limited(size, retain, properties))
         ):
             return False
         self._unconfirmed = unconfirmed
@@ -356,7 +356,7 @@ class MQTTClient(ClientDelivery):
             raise ClientError(str(error)) from error
         return True
 
-    def _is_limited(self, size: int, retain: bool) -> bool:
+    def _is_limited(self, size: int, retain: bool, properties: dict[str, Any] | None) -> bool:
         """Tell whether the broker may have excluded a message: only the engine knows."""
         said = self.connack_properties
         if not said:
@@ -364,7 +364,7 @@ class MQTTClient(ClientDelivery):
         most = said.get("maximum_packet_size")
         # Half of it leaves room enough for all but properties.
         return (retain and said.get("retain_available") == 0) or (
-            most is not None and size > most // 2
+            most is not None and (size > most // 2 or bool(properties))
         )
 
     # -- subscribing

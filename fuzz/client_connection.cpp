@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
             hello.props.add(property_id::receive_maximum, 5);
             if (kind >= 128) hello.props.add(property_id::authentication_method, "m");
         }
-        connection.connect(hello, now);
+        fuzz::check(connection.connect(hello, now));
         while (!in.empty()) {
             const std::uint8_t what = in.byte();
             if (ticket < requests && what % 4 == 3) request(connection, what / 4, ++ticket, now);

@@ -12,7 +12,7 @@ using namespace amqtt;
 void check_connect(bytes_view body) {
     const auto packet = fuzz::round_trip(
         body, [](bytes_view b) { return decode_connect(b); },
-        [](const connect_packet& p, auto& out) { encode(p, out); });
+        [](const connect_packet& p, auto& out) { return encode(p, out); });
     if (!packet) return;
     fuzz::check(requested_version(body) == packet->version);
     fuzz::check(is_valid_utf8(packet->client_id));
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         const auto decode = [version](bytes_view b) { return decode_connack(b, version); };
         if (version == protocol_version::v5_0) {
             fuzz::round_trip(body, decode, [version](const connack_packet& p, auto& out) {
-                encode(p, version, out);
+                return encode(p, version, out);
             });
         } else {
             (void)decode(body);  // return codes that are not known have no reason to encode

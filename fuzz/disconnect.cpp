@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const bytes_view body = in.rest();
     const fuzz::allocation_bound bound(size);
     const auto encode_any = [version](const auto& packet, auto& out) {
-        encode(packet, version, out);
+        return encode(packet, version, out);
     };
     const auto decoded = fuzz::round_trip(
         body, [version](bytes_view b) { return decode_disconnect(b, version); }, encode_any);

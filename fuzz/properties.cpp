@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto decoded = properties::decode(source, scope);
     if (!decoded) return 0;
     std::vector<std::uint8_t> once;
-    decoded->encode(once);
+    fuzz::check(decoded->encode(once));
     reader second(once);
     const auto again = properties::decode(second, scope);
     fuzz::check(again.has_value() && second.at_end());
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     for (const property& p : decoded->all())
         fuzz::check(decoded->contains(p.id));
     std::vector<std::uint8_t> twice;
-    again->encode(twice);
+    fuzz::check(again->encode(twice));
     fuzz::check(once == twice);
     return 0;
 }

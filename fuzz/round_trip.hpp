@@ -15,18 +15,18 @@ inline bytes_view body_of(const std::vector<std::uint8_t>& packet) {
     return found.packet.body;
 }
 
-// decode(body) gives a result, encode_packet(value, out) appends the whole packet. The first
-// encoding has the shortest form of everything, so the second must equal it.
+// decode(body) gives a result, encode_packet(value, out) appends the whole packet and returns true.
+// The first encoding has the shortest form of everything, so the second must equal it.
 template <class Decode, class Encode>
 auto round_trip(bytes_view body, const Decode& decode, const Encode& encode_packet) {
     auto decoded = decode(body);
     if (!decoded) return decoded;
     std::vector<std::uint8_t> once;
-    encode_packet(*decoded, once);
+    check(encode_packet(*decoded, once));
     const auto again = decode(body_of(once));
     check(again.has_value());
     std::vector<std::uint8_t> twice;
-    encode_packet(*again, twice);
+    check(encode_packet(*again, twice));
     check(once == twice);
     return decoded;
 }

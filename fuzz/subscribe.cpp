@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const bytes_view body = in.rest();
     const fuzz::allocation_bound bound(size);
     const auto encode_any = [version](const auto& packet, std::vector<std::uint8_t>& out) {
-        encode(packet, version, out);
+        return encode(packet, version, out);
     };
     fuzz::round_trip(
         body, [&](bytes_view b) { return decode_subscribe(b, version); }, encode_any);
@@ -20,9 +20,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         body, [&](bytes_view b) { return decode_unsubscribe(b, version); }, encode_any);
     fuzz::round_trip(
         body, [&](bytes_view b) { return decode_suback(b, version); },
-        [version](const suback_packet& p, auto& out) { encode_suback(p, version, out); });
+        [version](const suback_packet& p, auto& out) { return encode_suback(p, version, out); });
     fuzz::round_trip(
         body, [&](bytes_view b) { return decode_unsuback(b, version); },
-        [version](const suback_packet& p, auto& out) { encode_unsuback(p, version, out); });
+        [version](const suback_packet& p, auto& out) { return encode_unsuback(p, version, out); });
     return 0;
 }

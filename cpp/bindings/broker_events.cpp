@@ -223,6 +223,8 @@ py::dict to_python(const engine_status& status) {
     all["publish_received"] = status.stats.publish_received;
     all["publish_sent"] = status.stats.publish_sent;
     all["publish_dropped"] = status.stats.publish_dropped;
+    all["publish_too_large"] = status.stats.publish_too_large;
+    all["publish_refused"] = status.stats.publish_refused;
     all["clients_connected"] = status.stats.clients_connected;
     all["clients_disconnected"] = status.stats.disconnections;
     all["clients_maximum"] = status.stats.clients_maximum;

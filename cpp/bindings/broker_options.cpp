@@ -20,6 +20,7 @@ std::uint8_t tolerance_bit(std::string_view name) {
     if (name == "password_without_user_name") return bit(tolerance::password_without_user_name);
     if (name == "dup_at_qos_0") return bit(tolerance::dup_at_qos_0);
     if (name == "dup_of_subscribe") return bit(tolerance::dup_of_subscribe);
+    if (name == "invalid_filter") return bit(tolerance::invalid_filter);
     throw py::value_error("unknown tolerance " + std::string(name));
 }
 

@@ -156,7 +156,9 @@ py::bytes encode_properties(const py::dict& by_name) {
     for (const auto& [name, value] : by_name)
         built.add(py::cast<std::string_view>(name), value);
     std::vector<std::uint8_t> out;
-    built.all().encode(out);
+    if (!built.all().encode(out)) {
+        throw py::value_error("properties are longer than an MQTT packet can be");
+    }
     return to_python(bytes_view(out));
 }
 

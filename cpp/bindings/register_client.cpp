@@ -135,7 +135,7 @@ bool gather_publish(client_engine& engine, client_handle client, std::uint64_t t
     }
     std::vector<std::uint8_t> on_wire;
     for (const property& p : all.all())
-        encode_property(p, on_wire);
+        (void)encode_property(p, on_wire);  // it was decoded
     return engine.gather(
         {client, client_publish_command{
                      ticket, to_message(topic, payload, to_qos(level), retain, on_wire)}});

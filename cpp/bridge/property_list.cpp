@@ -23,7 +23,7 @@ property_list decode_properties(bytes_view encoded, property_scope scope) {
     if (encoded.empty()) return list;
     std::vector<std::uint8_t> with_length;
     writer to(with_length);
-    to.varint(static_cast<std::uint32_t>(encoded.size()));
+    to.varint(encoded.size());
     to.bytes(encoded);
     reader in(with_length);
     const auto read = properties::decode(in, scope);

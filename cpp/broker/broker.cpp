@@ -42,11 +42,12 @@ bool may_come_before_connack(const server_event& event) noexcept {
 broker::broker(const broker_settings& settings, hooks& policy)
     : settings_(settings),
       hooks_(policy),
+      peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
+      drops_(peer_log_, stats_, now_),
       backlog_(settings.quotas.total_queued_bytes),
       sessions_(settings.queue, settings.random_seed, backlog_),
-      outbox_(settings_, stats_, now_, backlog_, budget_, *this),
+      outbox_(settings_, stats_, drops_, now_, backlog_, budget_, *this),
       last_ticket_(settings.first_ticket),
-      peer_log_([this](log_level level, std::string text) { hooks_.log(level, std::move(text)); }),
       kept_(settings.quotas.unfinished_bytes) {}
 
 broker::~broker() {
@@ -259,9 +260,6 @@ void broker::deliver_now(const route& to, publication& p, const share_name& shar
     session& s = *to.subscriber;
     const bool is_for_one = p.is_for_one();
     switch (outbox_.deliver(to, p, share)) {
-        case delivery_result::dropped:
-            log_drop(s);
-            break;
         case delivery_result::queued:
             if (is_for_one) slow_down(p.publisher(), s);
             if (!s.connection && hooks_.wants(hook::retained_message)) {
@@ -270,6 +268,7 @@ void broker::deliver_now(const route& to, publication& p, const share_name& shar
             break;
         case delivery_result::sent:
         case delivery_result::not_wanted:
+        case delivery_result::dropped:
             break;
     }
 }
@@ -313,7 +312,10 @@ bool broker::may_retain(const publication& p) {
 }
 
 void broker::publish_will(session& publisher, const will_message& will) {
-    if (will.topic.starts_with('$')) return;  // not for clients to publish to
+    if (will.topic.starts_with('$')) {  // not for clients to publish to
+        drops_.count(drop_reason::server_topic, publisher);
+        return;
+    }
     publication p(will.topic, as_bytes(will.payload), will.level, will.retain);
     p.set_publisher(&publisher);
     p.set_forwarded(will.forwarded);
@@ -364,7 +366,11 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     if (c.request) forget_request(c);
     count_packets(c);
     if (!c.connection.output().empty()) outbox::request_flush(c);
-    const std::uint64_t until = with_commit ? since(before) : 0;
+    // A CONNACK that waits for the store comes before a DISCONNECT behind it; who is to be gone
+    // soon does not wait for it.
+    const std::uint64_t connack =
+        reason == reason_code::server_shutting_down ? 0 : c.connection.gate().connack_and_rest();
+    const std::uint64_t until = std::max(with_commit ? since(before) : 0, connack);
     if (until != 0) {
         journal_->close_after(c, until, reason);
         return;
@@ -479,14 +485,6 @@ void broker::log_not_retained(const publication& p) {
                printable(p.topic()) +
                "' (limits.max_retained_messages, limits.max_retained_bytes, "
                "limits.max_topic_levels)";
-    });
-}
-
-void broker::log_drop(const session& s) {
-    peer_log_.log(log_kinds::dropped, s.client_id(), now_, [&] {
-        return "queue full: dropped a message for client '" + printable(s.client_id()) +
-               "' (limits.max_queued_messages, limits.max_queued_bytes, "
-               "limits.max_total_queued_bytes)";
     });
 }
 

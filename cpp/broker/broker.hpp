@@ -18,6 +18,7 @@
 #include "base/output_queue.hpp"
 #include "base/timer_wheel.hpp"
 #include "broker/client.hpp"
+#include "broker/drop_log.hpp"
 #include "broker/hooks.hpp"
 #include "broker/input_ledger.hpp"
 #include "broker/journal.hpp"
@@ -173,6 +174,9 @@ class broker : private delivery_guard {
     void handle(client& c, const ack_packet& packet);
     void handle(client& c, const subscribe_packet& packet);
     void handle(client& c, const unsubscribe_packet& packet);
+    // What its listener does not bear among the filters of a packet.
+    template <class Filters>
+    std::optional<protocol_violation> filter_problem(const client& c, const Filters& filters) const;
     void handle(client& c, const disconnect_packet& packet);
     void handle(client& c, const auth_packet& packet);
     void handle(client& c, const protocol_violation& violation);
@@ -407,7 +411,6 @@ class broker : private delivery_guard {
     void begin_again(session& s, bool was_connected);
     duration expiry_of(const session& s) const noexcept;
     void timer_fired(timer& t);
-    void log_drop(const session& s);
     void log_not_retained(const publication& p);
     // At a bounded rate, since what the client does is the reason.
     void log(const log_kind& kind, const client& c, std::string_view text);
@@ -415,6 +418,8 @@ class broker : private delivery_guard {
     broker_settings settings_;
     hooks& hooks_;
     broker_stats stats_;
+    log_limiter peer_log_;
+    drop_log drops_;
     block_pool pool_;
     timer_wheel timers_;
     router router_;
@@ -448,7 +453,6 @@ class broker : private delivery_guard {
     // Subscribers inside the process, by their number.
     boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;
     instant now_{0};
-    log_limiter peer_log_;
     input_ledger kept_;
 };
 

@@ -89,10 +89,7 @@ void broker::expire_queue(session& s, instant now) {
 
 bool broker::enqueue(session& s, message_ptr content) {
     const qos level = content->level();
-    if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) {
-        log_drop(s);
-        return false;
-    }
+    if (!outbox_.push(s, {std::move(content), level, false, nullptr, nullptr})) return false;
     if (s.connection) pump(s);
     return true;
 }

@@ -178,8 +178,11 @@ void broker::let_in(client& c) {
         response_information = filled_in(settings_.response_information, request.client_id);
     }
     properties props = connack_properties(c, response_information);
-    if (!request.authentication_data().empty()) {
-        props.add(property_id::authentication_data, as_bytes(request.authentication_data()));
+    // Nothing obliges the server to give it (section 3.2.2.3.15 of 5.0); what else there is, it
+    // must.
+    if (!response_information.empty() && !c.connection.accepts_connack(props)) {
+        response_information.clear();
+        props = connack_properties(c, response_information);
     }
     if (!c.connection.accepts_connack(props)) {
         refuse(c, reason_code::packet_too_large, "its Maximum Packet Size has no room for CONNACK");
@@ -281,6 +284,9 @@ properties broker::connack_properties(const client& c,
     }
     if (request.authentication_method()) {
         props.add(id::authentication_method, std::string_view(*request.authentication_method()));
+    }
+    if (!request.authentication_data().empty()) {
+        props.add(id::authentication_data, as_bytes(request.authentication_data()));
     }
     return props;
 }

@@ -147,8 +147,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     receive_gate& behind = gate == gates_.end() ? gates_[&s] : gate->second;
     // Retained messages are bounded by their store.
     if (!retained && !gate_has_room(behind, p.size())) {
-        ++stats_.publish_dropped;
-        log_drop(s);
+        drops_.count(drop_reason::queue_full, s);
         go_on_behind_gate(s);
         return false;
     }
@@ -291,8 +290,8 @@ void broker::log_refusal(const session& s, topic_action action, std::string_view
 void broker::log_late_decision(const question& asked) {
     const std::string_view client_id = asked.subject ? asked.subject->client_id() : "";
     peer_log_.log(log_kinds::decision_late, client_id, now_, [&] {
-        return std::string("no decision in time on whether a client may ") +
-               name_of(asked.action) + " TOPIC " + printable(asked.topic) + ": refused";
+        return std::string("no decision in time on whether a client may ") + name_of(asked.action) +
+               " TOPIC " + printable(asked.topic) + ": refused";
     });
 }
 

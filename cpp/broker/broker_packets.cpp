@@ -76,12 +76,14 @@ void broker::publish_from(client& c, const publish_packet& packet) {
     if (hooks_.wants(hook::message_received)) {
         hooks_.message_received(*c.state, p.share(), packet.packet_id);
     }
-    // Topics with '$' are the server's own; what clients send there is acknowledged and dropped.
+    // Topics with '$' are the server's own. MQTT 3 cannot say so: there it looks like success.
     if (packet.topic.starts_with('$')) {
-        acknowledge(c, packet.level, packet.packet_id, reason_code::success);
+        drops_.count(drop_reason::server_topic, *c.state);
+        acknowledge(c, packet.level, packet.packet_id, reason_code::not_authorized);
         return;
     }
     if (settings_.check_payload_format && !payload_format_holds(packet.props, packet.payload)) {
+        drops_.count(drop_reason::payload_format, *c.state);
         acknowledge(c, packet.level, packet.packet_id, reason_code::payload_format_invalid);
         return;
     }
@@ -114,6 +116,7 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
     const bool can_refuse = has_properties(c.connection.version()) && level != qos::at_most_once;
     if (can_refuse && p.retain() && !may_retain(p)) {
         log_not_retained(p);
+        ++stats_.publish_refused;
         acknowledge(c, level, packet_id, reason_code::quota_exceeded);
         return;
     }
@@ -135,6 +138,7 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
 
 void broker::publish_refused(client& c, const publication& p, std::uint16_t packet_id,
                              const decision& made) {
+    ++stats_.publish_refused;
     log_refusal(*c.state, topic_action::publish, p.topic());
     acknowledge(c, *p.level(), packet_id, made.refusal(), made.reason);
 }
@@ -164,8 +168,8 @@ void broker::puback_received(session& s, std::uint16_t packet_id) {
 void broker::pubrec_received(client& c, const ack_packet& packet) {
     inflight_entry* entry = c.state->inflight().find(packet.packet_id);
     if (entry && entry->state == inflight_state::awaiting_puback) return;  // not a QoS 2 message
-    if (entry && is_failure(packet.code)) {
-        finish(*c.state, packet.packet_id);
+    if (is_failure(packet.code)) {  // which ends the exchange (5.0: MQTT-4.3.3-4)
+        if (entry) finish(*c.state, packet.packet_id);
         return;
     }
     if (entry) {
@@ -245,9 +249,40 @@ protocol_violation no_room_for_answer() noexcept {
     return {reason_code::packet_too_large, "its Maximum Packet Size has no room for the answer"};
 }
 
+std::string_view filter_of(const subscription_request& request) noexcept {
+    return request.filter;
+}
+
+std::string_view filter_of(std::string_view filter) noexcept {
+    return filter;
+}
+
 }  // namespace
 
+// MQTT 5.0 has a Reason Code for it, MQTT 3 none: a protocol violation (3.1.1: MQTT-4.8.0-1). What
+// is shared and how is the business of 5.0 only.
+template <class Filters>
+std::optional<protocol_violation> broker::filter_problem(const client& c,
+                                                         const Filters& filters) const {
+    if (has_properties(c.connection.version()) || c.limits.borne.has(tolerance::invalid_filter)) {
+        return std::nullopt;
+    }
+    for (const auto& each : filters) {
+        if (!is_topic_filter(filter_of(each))) {
+            return protocol_violation{
+                reason_code::topic_filter_invalid,
+                "topic filter with a wildcard that does not fill its level, or "
+                "with '#' before its end"};
+        }
+    }
+    return std::nullopt;
+}
+
 void broker::handle(client& c, const subscribe_packet& packet) {
+    if (const auto problem = filter_problem(c, packet.requests)) {
+        handle(c, *problem);
+        return;
+    }
     for (const subscription_request& request : packet.requests) {
         if (request.options.no_local && request.filter.starts_with("$share/")) {
             handle(c, protocol_error("No Local on a shared subscription"));
@@ -329,8 +364,12 @@ bool broker::go_on(client& c, const subscribe_packet& packet, subscribe_progress
     if (!std::exchange(progress.is_answered, true)) {
         progress.next = 0;
         if (const std::uint64_t number = since(before)) progress.until = number;
-        const held_back stored(journal_.get(), c, progress.until);
-        if (!c.connection.send_suback(packet.packet_id, codes, progress.reason)) {
+        bool is_sent = false;
+        {
+            const held_back stored(journal_.get(), c, progress.until);
+            is_sent = c.connection.send_suback(packet.packet_id, codes, progress.reason);
+        }
+        if (!is_sent) {
             handle(c, no_room_for_answer());
             return true;
         }
@@ -393,6 +432,10 @@ reason_code broker::subscribe(session& s, const subscription_request& request, s
 }
 
 void broker::handle(client& c, const unsubscribe_packet& packet) {
+    if (const auto problem = filter_problem(c, packet.filters)) {
+        handle(c, *problem);
+        return;
+    }
     unsubscribe_progress progress;
     progress.codes.reserve(packet.filters.size());
     if (go_on(c, packet, progress)) return;
@@ -425,10 +468,12 @@ bool broker::go_on(client& c, const unsubscribe_packet& packet, unsubscribe_prog
     }
     if (const std::uint64_t number = since(before)) progress.until = number;
     if (!is_over) return false;
-    const held_back stored(journal_.get(), c, progress.until);
-    if (!c.connection.send_unsuback(packet.packet_id, progress.codes)) {
-        handle(c, no_room_for_answer());
+    bool is_sent = false;
+    {
+        const held_back stored(journal_.get(), c, progress.until);
+        is_sent = c.connection.send_unsuback(packet.packet_id, progress.codes);
     }
+    if (!is_sent) handle(c, no_room_for_answer());
     return true;
 }
 

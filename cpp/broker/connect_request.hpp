@@ -93,7 +93,7 @@ struct connect_request {
     void read_properties(const properties& props) {
         using id = property_id;
         for (const property& p : props.all())
-            encode_property(p, extras_.make().encoded_properties);
+            (void)encode_property(p, extras_.make().encoded_properties);  // it came in a packet
         session_expiry_interval =
             props.integer(id::session_expiry_interval, session_expiry_interval);
         receive_maximum =

@@ -23,6 +23,11 @@ inline constexpr log_kind dropped{log_level::warning, "messages dropped for full
 inline constexpr log_kind subscription_quota{log_level::warning, "subscriptions at their bound", 1,
                                              20};
 inline constexpr log_kind quota{log_level::warning, "clients closed for max_session_bytes"};
+inline constexpr log_kind too_large{log_level::warning, "messages too large for subscribers", 1,
+                                    20};
+inline constexpr log_kind server_topic{log_level::warning, "messages to topics of the broker", 1,
+                                       20};
+inline constexpr log_kind payload_format{log_level::warning, "messages that are not UTF-8", 1, 20};
 inline constexpr log_kind not_retained{log_level::warning, "messages not retained", 1, 20};
 inline constexpr log_kind subscription_revoked{log_level::info, "subscriptions not allowed any more"};
 inline constexpr log_kind other_user{log_level::warning, "clients that wanted sessions of others",

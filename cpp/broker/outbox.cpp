@@ -52,11 +52,10 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
     }
     if (how.level != qos::at_most_once) {
         if (!backlog_.has_room(to.inflight().bytes(), message::footprint_of(p.size()))) {
-            ++stats_.publish_dropped;
+            drops_.count(drop_reason::queue_full, to);
             return delivery_result::dropped;
         }
-        send(to, {p.share(), how.level, how.retain, how.ids, how.share});
-        return delivery_result::sent;
+        return send(to, {p.share(), how.level, how.retain, how.ids, how.share});
     }
     outgoing_publish packet;
     packet.topic = p.topic();
@@ -71,7 +70,10 @@ delivery_result outbox::deliver_to(session& to, publication& p, qos granted, con
         packet.payload = owner->payload();
     }
     if (how.ids) budget_.spend(how.ids->size() / step_cost::copied_identifiers);
-    if (!to.connection->connection.accepts(packet)) return delivery_result::not_wanted;
+    if (!to.connection->connection.accepts(packet)) {
+        drops_.count(drop_reason::too_large, to);
+        return delivery_result::dropped;
+    }
     to.connection->connection.send_publish(packet, owner);
     ++stats_.publish_sent;
     request_flush(*to.connection);
@@ -83,7 +85,7 @@ std::optional<delivery_result> outbox::refusal(session& to, std::size_t size, qo
         to.connection || (granted != qos::at_most_once && !to.ends_with_connection());
     if (!waits) return delivery_result::not_wanted;
     if (makes_room(to, size)) return std::nullopt;
-    ++stats_.publish_dropped;
+    drops_.count(drop_reason::queue_full, to);
     return delivery_result::dropped;
 }
 
@@ -105,7 +107,7 @@ delivery_result outbox::enqueue(session& to, queued_message m) {
 
 bool outbox::push(session& to, queued_message m) {
     if (!makes_room(to, m.content->size())) {
-        ++stats_.publish_dropped;
+        drops_.count(drop_reason::queue_full, to);
         return false;
     }
     enqueue(to, std::move(m));
@@ -198,8 +200,7 @@ delivery_result outbox::redeliver(const subscription& member, queued_message m) 
         const auto why = refusal(s, m.content->size(), member.options.level);
         return why ? *why : enqueue(s, std::move(m));
     }
-    send(s, std::move(m));
-    return delivery_result::sent;
+    return send(s, std::move(m));
 }
 
 // -- sending what is stored
@@ -223,12 +224,13 @@ outgoing_publish outbox::packet_of(const message& m, qos level, bool retain,
     return packet;
 }
 
-void outbox::send(session& to, queued_message m) {
+delivery_result outbox::send(session& to, queued_message m) {
     client& c = *to.connection;
     const outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
     if (!c.connection.accepts(packet)) {
+        drops_.count(drop_reason::too_large, to);
         dropped(m);
-        return;
+        return delivery_result::dropped;
     }
     if (m.level == qos::at_most_once) {
         c.connection.send_publish(packet, m.content);
@@ -244,6 +246,7 @@ void outbox::send(session& to, queued_message m) {
     }
     ++stats_.publish_sent;
     request_flush(c);
+    return delivery_result::sent;
 }
 
 void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
@@ -295,8 +298,10 @@ void outbox::resend(session& to) {
             all_sent = false;
         }
     });
-    for (const std::uint16_t packet_id : not_for_peer)
+    for (const std::uint16_t packet_id : not_for_peer) {
+        drops_.count(drop_reason::too_large, to);
         remove(to, packet_id);
+    }
     to.resend_pending = !all_sent;
 }
 

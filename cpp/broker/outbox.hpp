@@ -6,6 +6,7 @@
 
 #include "base/qos.hpp"
 #include "broker/client.hpp"
+#include "broker/drop_log.hpp"
 #include "broker/journal.hpp"
 #include "broker/publication.hpp"
 #include "broker/rights_check.hpp"
@@ -21,17 +22,18 @@ enum class delivery_result : std::uint8_t {
     sent,
     queued,
     not_wanted,  // expired, or the client is away and the subscription does not outlive that
-    dropped,     // the queue is full
+    dropped,     // the queue is full, or the message too large: see drop_log
 };
 
 class outbox {
   public:
     // now is the broker's present time.
     // total: what the messages of all sessions take. budget: of whoever has a turn.
-    outbox(const broker_settings& settings, broker_stats& stats, const instant& now,
-           backlog& total, work_budget& budget, delivery_guard& guard) noexcept
+    outbox(const broker_settings& settings, broker_stats& stats, drop_log& drops,
+           const instant& now, backlog& total, work_budget& budget, delivery_guard& guard) noexcept
         : settings_(settings),
           stats_(stats),
+          drops_(drops),
           now_(now),
           budget_(budget),
           guard_(guard),
@@ -98,7 +100,7 @@ class outbox {
     void watch_expiry(session& to);
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
-    void send(session& to, queued_message m);
+    delivery_result send(session& to, queued_message m);
     void send_in_flight(client& c, inflight_entry& entry, bool dup);
     void resend(session& to);
     void remove(session& to, std::uint16_t packet_id);
@@ -108,6 +110,7 @@ class outbox {
 
     const broker_settings& settings_;
     broker_stats& stats_;
+    drop_log& drops_;
     const instant& now_;
     work_budget& budget_;
     delivery_guard& guard_;

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "codec/properties.hpp"
 #include "codec/protocol_version.hpp"
+#include "codec/reason_codes.hpp"
 
 namespace amqtt {
 
@@ -17,7 +18,10 @@ struct auth_packet {
     properties props;
 };
 
-result<auth_packet> decode_auth(bytes_view body);
-void encode(const auth_packet& packet, protocol_version version, std::vector<std::uint8_t>& out);
+result<auth_packet> decode_auth(bytes_view body, sender from = sender::any);
+// As all that encode a packet: appends it. False, and nothing is appended: a field or the packet is
+// too long to be encoded.
+[[nodiscard]] bool encode(const auth_packet& packet, protocol_version version,
+                          std::vector<std::uint8_t>& out);
 
 }  // namespace amqtt

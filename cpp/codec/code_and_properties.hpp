@@ -28,13 +28,13 @@ result<Packet> decode_code_and_properties(bytes_view body, property_scope scope)
     return packet;
 }
 
+// False: the properties have no encoding.
 template <class Packet>
-std::vector<std::uint8_t> encode_code_and_properties(const Packet& packet) {
-    std::vector<std::uint8_t> body;
-    if (packet.code == reason_code::success && packet.props.empty()) return body;
+[[nodiscard]] bool encode_code_and_properties(const Packet& packet,
+                                              std::vector<std::uint8_t>& body) {
+    if (packet.code == reason_code::success && packet.props.empty()) return true;
     body.push_back(to_byte(packet.code));
-    if (!packet.props.empty()) packet.props.encode(body);
-    return body;
+    return packet.props.empty() || packet.props.encode(body);
 }
 
 }  // namespace amqtt

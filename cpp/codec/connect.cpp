@@ -1,5 +1,7 @@
 #include "codec/connect.hpp"
 
+#include <utility>
+
 #include "codec/packet_type.hpp"
 #include "codec/reader.hpp"
 #include "codec/reason_codes.hpp"
@@ -83,6 +85,25 @@ std::optional<protocol_version> requested_version(bytes_view connect_body) {
     return in.ok() ? version_of(name, level & ~bridge_bit) : std::nullopt;
 }
 
+std::optional<protocol_version> nearest_version(bytes_view connect_body) {
+    reader in(connect_body);
+    const std::string_view name = in.utf8();
+    const int level = in.u8() & ~bridge_bit;
+    if (!in.ok()) return std::nullopt;
+    if (name == "MQIsdp") return protocol_version::v3_1;
+    if (name != "MQTT") return std::nullopt;
+    return level >= 5 ? protocol_version::v5_0 : protocol_version::v3_1_1;
+}
+
+std::optional<properties> connect_properties(bytes_view connect_body) {
+    reader in(connect_body);
+    (void)in.utf8();
+    (void)in.bytes(1 + 1 + 2);  // level, flags, keep alive
+    if (!in.ok()) return std::nullopt;
+    auto found = properties::decode(in, property_scope::connect);
+    return found ? std::optional(std::move(*found)) : std::nullopt;
+}
+
 result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
     reader in(body);
     const std::string_view name = in.utf8();
@@ -137,7 +158,7 @@ std::uint8_t connect_flags(const connect_packet& packet) noexcept {
 // Bytes of a CONNECT with nothing but a client identifier: name, level, flags, keep alive, lengths.
 constexpr std::size_t fixed_part = 15;
 
-void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
+bool encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
     const std::uint8_t flags = connect_flags(packet);
     std::vector<std::uint8_t> body;
     body.reserve(fixed_part + packet.client_id.size());
@@ -146,16 +167,16 @@ void encode(const connect_packet& packet, std::vector<std::uint8_t>& out) {
     to.u8(static_cast<std::uint8_t>(packet.version));
     to.u8(flags);
     to.u16(packet.keep_alive);
-    if (has_properties(packet.version)) packet.props.encode(body);
+    if (has_properties(packet.version) && !packet.props.encode(body)) return false;
     to.utf8(packet.client_id);
     if (packet.will) {
-        if (has_properties(packet.version)) packet.will->props.encode(body);
+        if (has_properties(packet.version) && !packet.will->props.encode(body)) return false;
         to.utf8(packet.will->topic);
         to.binary(packet.will->payload);
     }
     if (packet.user_name) to.utf8(*packet.user_name);
     if (packet.password) to.binary(*packet.password);
-    write_packet(out, packet_type::connect, body);
+    return to.ok() && write_packet(out, packet_type::connect, body);
 }
 
 std::optional<std::uint8_t> v3_connack_code(reason_code code) noexcept {
@@ -227,18 +248,18 @@ result<connack_packet> decode_connack(bytes_view body, protocol_version version)
     return packet;
 }
 
-void encode(const connack_packet& packet, protocol_version version,
+bool encode(const connack_packet& packet, protocol_version version,
             std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
     writer to(body);
     to.u8(packet.session_present && version != protocol_version::v3_1 ? 1 : 0);
     if (has_properties(version)) {
         to.u8(to_byte(packet.code));
-        packet.props.encode(body);
+        if (!packet.props.encode(body)) return false;
     } else {
         to.u8(v3_connack_code(packet.code).value_or(3));
     }
-    write_packet(out, packet_type::connack, body);
+    return write_packet(out, packet_type::connack, body);
 }
 
 }  // namespace amqtt

@@ -44,11 +44,18 @@ result<connect_packet> decode_connect(bytes_view body, tolerances borne = {});
 // The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.
 std::optional<protocol_version> requested_version(bytes_view connect_body);
 
+// The version to answer a CONNECT in that asks for none of ours: the nearest to it, if its protocol
+// name is right.
+std::optional<protocol_version> nearest_version(bytes_view connect_body);
+
+// The properties of a CONNECT of 5.0, if they can be read, however wrong the rest is.
+std::optional<properties> connect_properties(bytes_view connect_body);
+
 // The Connect Flags that go with the fields of a packet (section 3.1.2.3).
 std::uint8_t connect_flags(const connect_packet& packet) noexcept;
 
-// Appends a CONNECT. Strings and password must be at most 65,535 bytes.
-void encode(const connect_packet& packet, std::vector<std::uint8_t>& out);
+// Appends a CONNECT. False, and nothing is appended: a field or the packet is too long.
+[[nodiscard]] bool encode(const connect_packet& packet, std::vector<std::uint8_t>& out);
 
 struct connack_packet {
     bool session_present = false;
@@ -58,7 +65,8 @@ struct connack_packet {
 };
 
 result<connack_packet> decode_connack(bytes_view body, protocol_version version);
-void encode(const connack_packet& packet, protocol_version version, std::vector<std::uint8_t>& out);
+[[nodiscard]] bool encode(const connack_packet& packet, protocol_version version,
+                          std::vector<std::uint8_t>& out);
 
 // The CONNACK return code of MQTT 3 for a reason; nothing when none fits and the connection is
 // to be closed without CONNACK (3.1.1: MQTT-3.2.2-6).

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "codec/properties.hpp"
 #include "codec/protocol_version.hpp"
+#include "codec/reason_codes.hpp"
 
 namespace amqtt {
 
@@ -17,8 +18,9 @@ struct disconnect_packet {
     properties props;
 };
 
-result<disconnect_packet> decode_disconnect(bytes_view body, protocol_version version);
-void encode(const disconnect_packet& packet, protocol_version version,
-            std::vector<std::uint8_t>& out);
+result<disconnect_packet> decode_disconnect(bytes_view body, protocol_version version,
+                                            sender from = sender::any);
+[[nodiscard]] bool encode(const disconnect_packet& packet, protocol_version version,
+                          std::vector<std::uint8_t>& out);
 
 }  // namespace amqtt

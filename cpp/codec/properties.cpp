@@ -225,7 +225,7 @@ bytes_view properties::binary(property_id id) const noexcept {
     return value ? *value : bytes_view{};
 }
 
-void encode_property(const property& p, std::vector<std::uint8_t>& out) {
+bool encode_property(const property& p, std::vector<std::uint8_t>& out) {
     writer to(out);
     const auto number = static_cast<std::uint8_t>(p.id);
     to.u8(number);
@@ -258,15 +258,19 @@ void encode_property(const property& p, std::vector<std::uint8_t>& out) {
         case wire_type::none:
             break;
     }
+    return to.ok();
 }
 
-void properties::encode(std::vector<std::uint8_t>& out) const {
+bool properties::encode(std::vector<std::uint8_t>& out) const {
     std::vector<std::uint8_t> body;
-    for (const property& p : all_)
-        encode_property(p, body);
+    for (const property& p : all_) {
+        if (!encode_property(p, body)) return false;
+    }
+    if (varint_size(body.size()) == 0) return false;
     writer to(out);
-    to.varint(static_cast<std::uint32_t>(body.size()));
+    to.varint(body.size());
     to.bytes(body);
+    return true;
 }
 
 }  // namespace amqtt

@@ -90,8 +90,9 @@ struct property {
 // More in one packet are refused: in memory each takes many times the two bytes it may have there.
 inline constexpr std::size_t most_properties = 100'000;
 
-// Appends identifier and value.
-void encode_property(const property& p, std::vector<std::uint8_t>& out);
+// Appends identifier and value. False: the value has no encoding, as text or data of more than
+// 65,535 bytes; what was appended is of no use then.
+[[nodiscard]] bool encode_property(const property& p, std::vector<std::uint8_t>& out);
 
 // The properties of one packet, in the order they came in.
 class properties {
@@ -117,8 +118,9 @@ class properties {
         all_.push_back({property_id::user_property, user_property{name, value}});
     }
 
-    // Appends Property Length and properties.
-    void encode(std::vector<std::uint8_t>& out) const;
+    // Appends Property Length and properties. False: one of them has no encoding, or they are
+    // longer than the length can say; nothing is appended then.
+    [[nodiscard]] bool encode(std::vector<std::uint8_t>& out) const;
 
   private:
     const property* find(property_id id) const noexcept;

@@ -14,7 +14,9 @@
 #include "codec/packet_type.hpp"
 #include "codec/properties.hpp"
 #include "codec/protocol_version.hpp"
+#include "codec/reason_codes.hpp"
 #include "codec/tolerance.hpp"
+#include "codec/varint.hpp"
 
 namespace amqtt {
 
@@ -53,8 +55,26 @@ struct outgoing_publish {
     std::uint16_t topic_alias = 0;  // 0: none
 };
 
-// Length of everything before the payload, fixed header included.
+// Length of everything before the payload, fixed header included. 0: there is no such packet,
+// because its topic is longer than 65,535 bytes or it is longer than a Remaining Length can say.
 std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept;
+
+// Length of the whole packet; 0 as above.
+inline std::size_t publish_size(const outgoing_publish& packet, protocol_version version) noexcept {
+    const std::size_t header = publish_header_size(packet, version);
+    return header == 0 ? 0 : header + packet.payload.size();
+}
+
+// No less than the packet takes in any version, with or without an alias; of one that does not
+// exist, more than any packet takes.
+inline std::size_t publish_size_bound(const outgoing_publish& packet) noexcept {
+    if (packet.topic.size() > UINT16_MAX) return std::size_t{largest_packet_size} + 1;
+    // Fixed header, lengths, packet identifier, and the properties of fixed size.
+    constexpr std::size_t rest = 5 + 2 + 2 + 4 + 5 + 3;
+    constexpr std::size_t subscription_id = 1 + 4;
+    return packet.topic.size() + packet.payload.size() + packet.forwarded.size() +
+           packet.subscription_ids.size() * subscription_id + rest;
+}
 
 // Writes everything before the payload at place, which has publish_header_size() bytes, and
 // returns the byte after it.
@@ -69,7 +89,8 @@ struct ack_packet {
     properties props;
 };
 
-result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version);
+result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version,
+                              sender from = sender::any);
 
 // Longest acknowledgement without properties.
 inline constexpr std::size_t ack_size_max = 5;

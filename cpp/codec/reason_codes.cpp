@@ -43,6 +43,14 @@ constexpr code_set disconnect{{0x00, 0x00}, {0x04, 0x04}, {0x80, 0x83}, {0x87, 0
                               {0x89, 0x89}, {0x8B, 0x8B}, {0x8D, 0x90}, {0x93, 0xA2}};
 constexpr code_set auth{{0x00, 0x00}, {0x18, 0x19}};
 
+// Those among them that only the server may send, and only the client. 0x10 in PUBACK and PUBREC is
+// said to be the server's, but MQTT-3.4.2-1 and MQTT-3.5.2-1 list it for both, and does no harm.
+constexpr code_set disconnect_of_server{
+    {0x87, 0x87}, {0x89, 0x89}, {0x8B, 0x8B}, {0x8D, 0x8F}, {0x9A, 0xA2}};
+constexpr code_set disconnect_of_client{{0x04, 0x04}};
+constexpr code_set auth_of_server{{0x00, 0x00}};
+constexpr code_set auth_of_client{{0x19, 0x19}};
+
 const code_set& codes_of(packet_type type) noexcept {
     switch (type) {
         case packet_type::connack:
@@ -66,10 +74,24 @@ const code_set& codes_of(packet_type type) noexcept {
     }
 }
 
+// The codes that are legal, but not when the packet comes from this side.
+const code_set& codes_of_the_other(packet_type type, sender from) noexcept {
+    const bool by_client = from == sender::client;
+    switch (type) {
+        case packet_type::disconnect:
+            return by_client ? disconnect_of_server : disconnect_of_client;
+        case packet_type::auth:
+            return by_client ? auth_of_server : auth_of_client;
+        default:
+            return none;
+    }
+}
+
 }  // namespace
 
-bool is_legal(packet_type type, reason_code code) noexcept {
-    return codes_of(type).contains(to_byte(code));
+bool is_legal(packet_type type, reason_code code, sender from) noexcept {
+    if (!codes_of(type).contains(to_byte(code))) return false;
+    return from == sender::any || !codes_of_the_other(type, from).contains(to_byte(code));
 }
 
 }  // namespace amqtt

@@ -54,9 +54,9 @@ std::optional<protocol_violation> decode_head(reader& in, property_scope scope,
 }
 
 template <class Packet>
-void encode_head(const Packet& packet, protocol_version version, std::vector<std::uint8_t>& body) {
+bool encode_head(const Packet& packet, protocol_version version, std::vector<std::uint8_t>& body) {
     writer(body).u16(packet.packet_id);
-    if (has_properties(version)) packet.props.encode(body);
+    return !has_properties(version) || packet.props.encode(body);
 }
 
 protocol_violation too_many_filters() {
@@ -138,42 +138,42 @@ result<suback_packet> decode_unsuback(bytes_view body, protocol_version version)
     return packet;
 }
 
-void encode(const subscribe_packet& packet, protocol_version version,
+bool encode(const subscribe_packet& packet, protocol_version version,
             std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
-    encode_head(packet, version, body);
+    if (!encode_head(packet, version, body)) return false;
     writer to(body);
     for (const subscription_request& request : packet.requests) {
         to.utf8(request.filter);
         to.u8(encode_options(request.options, version));
     }
-    write_packet(out, packet_type::subscribe, body);
+    return to.ok() && write_packet(out, packet_type::subscribe, body);
 }
 
-void encode(const unsubscribe_packet& packet, protocol_version version,
+bool encode(const unsubscribe_packet& packet, protocol_version version,
             std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
-    encode_head(packet, version, body);
+    if (!encode_head(packet, version, body)) return false;
     writer to(body);
     for (const std::string_view filter : packet.filters)
         to.utf8(filter);
-    write_packet(out, packet_type::unsubscribe, body);
+    return to.ok() && write_packet(out, packet_type::unsubscribe, body);
 }
 
-void encode_suback(const suback_packet& packet, protocol_version version,
+bool encode_suback(const suback_packet& packet, protocol_version version,
                    std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
-    encode_head(packet, version, body);
+    if (!encode_head(packet, version, body)) return false;
     append_codes(packet, body, !has_properties(version));
-    write_packet(out, packet_type::suback, body);
+    return write_packet(out, packet_type::suback, body);
 }
 
-void encode_unsuback(const suback_packet& packet, protocol_version version,
+bool encode_unsuback(const suback_packet& packet, protocol_version version,
                      std::vector<std::uint8_t>& out) {
     std::vector<std::uint8_t> body;
-    encode_head(packet, version, body);
+    if (!encode_head(packet, version, body)) return false;
     if (has_properties(version)) append_codes(packet, body, false);
-    write_packet(out, packet_type::unsuback, body);
+    return write_packet(out, packet_type::unsuback, body);
 }
 
 }  // namespace amqtt

@@ -58,14 +58,14 @@ result<unsubscribe_packet> decode_unsubscribe(bytes_view body, protocol_version 
 result<suback_packet> decode_suback(bytes_view body, protocol_version version);
 result<suback_packet> decode_unsuback(bytes_view body, protocol_version version);
 
-// Filters must be at most 65,535 bytes each.
-void encode(const subscribe_packet& packet, protocol_version version,
-            std::vector<std::uint8_t>& out);
-void encode(const unsubscribe_packet& packet, protocol_version version,
-            std::vector<std::uint8_t>& out);
-void encode_suback(const suback_packet& packet, protocol_version version,
-                   std::vector<std::uint8_t>& out);
-void encode_unsuback(const suback_packet& packet, protocol_version version,
-                     std::vector<std::uint8_t>& out);
+// Each appends a packet. False, and nothing is appended: a field or the packet is too long.
+[[nodiscard]] bool encode(const subscribe_packet& packet, protocol_version version,
+                          std::vector<std::uint8_t>& out);
+[[nodiscard]] bool encode(const unsubscribe_packet& packet, protocol_version version,
+                          std::vector<std::uint8_t>& out);
+[[nodiscard]] bool encode_suback(const suback_packet& packet, protocol_version version,
+                                 std::vector<std::uint8_t>& out);
+[[nodiscard]] bool encode_unsuback(const suback_packet& packet, protocol_version version,
+                                   std::vector<std::uint8_t>& out);
 
 }  // namespace amqtt

@@ -11,6 +11,7 @@ enum class tolerance : std::uint8_t {
     password_without_user_name = 1U << 1,  // in MQTT 3
     dup_at_qos_0 = 1U << 2,                // DUP on a PUBLISH that cannot be repeated
     dup_of_subscribe = 1U << 3,            // and of UNSUBSCRIBE and PUBREL, as in MQTT 3.1
+    invalid_filter = 1U << 4,              // in SUBSCRIBE and UNSUBSCRIBE of MQTT 3
 };
 
 class tolerances {

@@ -9,6 +9,8 @@
 namespace amqtt {
 
 inline constexpr std::uint32_t varint_max = 268'435'455;
+// The longest packet: its first byte, a Remaining Length of four bytes, and what that counts.
+inline constexpr std::uint32_t largest_packet_size = 1 + 4 + varint_max;
 
 enum class varint_status : std::uint8_t { complete, incomplete, malformed };
 
@@ -28,12 +30,18 @@ constexpr varint_result read_varint(bytes_view data) noexcept {
     return {varint_status::malformed, 0, 0};
 }
 
-constexpr std::size_t varint_size(std::uint32_t value) noexcept {
-    return value < 128 ? 1 : value < 16'384 ? 2 : value < 2'097'152 ? 3 : 4;
+// Bytes that a value takes; 0: it has no encoding, because it exceeds varint_max.
+constexpr std::size_t varint_size(std::uint64_t value) noexcept {
+    return value < 128           ? 1
+           : value < 16'384      ? 2
+           : value < 2'097'152   ? 3
+           : value <= varint_max ? 4
+                                 : 0;
 }
 
-// Writes value (<= varint_max) at place and returns the byte after it.
-constexpr std::uint8_t* write_varint(std::uint8_t* place, std::uint32_t value) noexcept {
+// Writes value at place in varint_size() bytes and returns the byte after it.
+constexpr std::uint8_t* write_varint(std::uint8_t* place, std::uint64_t value) noexcept {
+    if (value > varint_max) return place;
     while (value >= 128) {
         *place++ = static_cast<std::uint8_t>(value | 0x80);
         value >>= 7;

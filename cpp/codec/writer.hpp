@@ -1,8 +1,10 @@
 // Appends wire data to a vector: for packets that are rare or of variable shape.
+//
+// What has no encoding is left out and makes ok() false for good, so that an encoder writes a run
+// of fields and checks once.
 #pragma once
 
 #include <array>
-#include <cassert>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -26,30 +28,42 @@ class writer {
         u16(static_cast<std::uint16_t>(value >> 16));
         u16(static_cast<std::uint16_t>(value));
     }
-    void varint(std::uint32_t value) {
+    // value: at most varint_max.
+    void varint(std::uint64_t value) {
+        if (varint_size(value) == 0) ok_ = false;
         std::array<std::uint8_t, 4> encoded{};
         std::uint8_t* end = write_varint(encoded.data(), value);
         out_.insert(out_.end(), encoded.data(), end);
     }
     void bytes(bytes_view data) { out_.insert(out_.end(), data.begin(), data.end()); }
-    // Precondition of both: at most 65,535 bytes.
+    // At most 65,535 bytes, here and below.
     void binary(bytes_view data) {
-        assert(data.size() <= UINT16_MAX);
+        if (data.size() > UINT16_MAX) {
+            ok_ = false;
+            return;
+        }
         u16(static_cast<std::uint16_t>(data.size()));
         bytes(data);
     }
     void utf8(std::string_view text) { binary(as_bytes(text)); }
 
+    bool ok() const noexcept { return ok_; }
+
   private:
     std::vector<std::uint8_t>& out_;
+    bool ok_ = true;
 };
 
-// Appends fixed header and body of a packet.
-inline void write_packet(std::vector<std::uint8_t>& out, packet_type type, bytes_view body) {
+// Appends fixed header and body of a packet. False, and nothing is appended: the body is longer
+// than a Remaining Length can say.
+[[nodiscard]] inline bool write_packet(std::vector<std::uint8_t>& out, packet_type type,
+                                       bytes_view body) {
+    if (varint_size(body.size()) == 0) return false;
     writer to(out);
     to.u8(first_byte(type, required_flags(type)));
-    to.varint(static_cast<std::uint32_t>(body.size()));
+    to.varint(body.size());
     to.bytes(body);
+    return true;
 }
 
 }  // namespace amqtt

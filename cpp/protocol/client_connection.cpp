@@ -19,7 +19,7 @@ outgoing_publish packet_of(const message& content) noexcept {
 
 }  // namespace
 
-void client_connection::connect(const connect_packet& packet, instant now) {
+bool client_connection::connect(const connect_packet& packet, instant now) {
     version_ = packet.version;
     keep_alive_ = packet.keep_alive;
     clean_start_ = packet.clean_start;
@@ -31,12 +31,14 @@ void client_connection::connect(const connect_packet& packet, instant now) {
             static_cast<std::uint16_t>(own.integer(property_id::receive_maximum, 65'535));
         received_aliases_.set_maximum(
             static_cast<std::uint16_t>(own.integer(property_id::topic_alias_maximum, 0)));
-        feed_.set_max_packet_size(own.integer(property_id::maximum_packet_size, largest_packet));
+        feed_.set_max_packet_size(
+            own.integer(property_id::maximum_packet_size, largest_packet_size));
     }
     std::vector<std::uint8_t> out;
-    encode(packet, out);
+    if (!encode(packet, out)) return false;
     beside_state(send_class::control).append(out);
     show_sent(out);
+    return true;
 }
 
 // -- publishing
@@ -51,16 +53,19 @@ std::optional<protocol_violation> client_connection::check(const message& conten
                                   "the server does not support retained messages"};
     }
     if (!fits(packet_of(content), 0)) {  // (5.0: MQTT-3.2.2-15)
+        const bool is_possible = publish_size(packet_of(content), version_) != 0;
         return protocol_violation{reason_code::packet_too_large,
-                                  "the message exceeds the server's Maximum Packet Size"};
+                                  is_possible
+                                      ? "the message exceeds the server's Maximum Packet Size"
+                                      : "the message is too large for an MQTT packet"};
     }
     return std::nullopt;
 }
 
 bool client_connection::fits(const outgoing_publish& packet, std::size_t more) const noexcept {
-    if (limits_.maximum_packet_size == UINT32_MAX) return true;
-    const std::size_t size = publish_header_size(packet, version_) + packet.payload.size();
-    return size + more <= limits_.maximum_packet_size;
+    if (publish_size_bound(packet) + more <= limits_.maximum_packet_size) return true;
+    const std::size_t size = publish_size(packet, version_);
+    return size != 0 && size + more <= limits_.maximum_packet_size;
 }
 
 result<bool> client_connection::publish(std::uint64_t ticket, const message_ptr& content,
@@ -121,8 +126,7 @@ void client_connection::send_publish(const outgoing_publish& packet, const messa
     }
     output_queue& out = packet.level == qos::at_most_once ? beside_state(send_class::publish)
                                                           : behind_state(send_class::publish);
-    append_publish(out, version_, aliased, owner);
-    if (!watcher_) return;
+    if (!append_publish(out, version_, aliased, owner) || !watcher_) return;
     std::vector<std::uint8_t> encoded(publish_header_size(aliased, version_));
     write_publish_header(encoded.data(), aliased, version_);
     encoded.insert(encoded.end(), packet.payload.begin(), packet.payload.end());
@@ -182,8 +186,7 @@ result<std::uint16_t> client_connection::subscribe(std::uint64_t ticket, subscri
         return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
     }
     std::vector<std::uint8_t> out;
-    encode(packet, version_, out);
-    if (!send_request(out, now)) {
+    if (!encode(packet, version_, out) || !send_request(out, now)) {
         return protocol_violation{reason_code::packet_too_large,
                                   "SUBSCRIBE exceeds the server's Maximum Packet Size"};
     }
@@ -198,8 +201,7 @@ result<std::uint16_t> client_connection::unsubscribe(std::uint64_t ticket,
         return protocol_violation{reason_code::quota_exceeded, "no free packet identifier"};
     }
     std::vector<std::uint8_t> out;
-    encode(packet, version_, out);
-    if (!send_request(out, now)) {
+    if (!encode(packet, version_, out) || !send_request(out, now)) {
         return protocol_violation{reason_code::packet_too_large,
                                   "UNSUBSCRIBE exceeds the server's Maximum Packet Size"};
     }
@@ -222,16 +224,19 @@ bool client_connection::authenticate(const auth_packet& packet, instant now) {
     complete.props.add(property_id::authentication_method,
                        std::string_view(authentication_method_));
     std::vector<std::uint8_t> out;
-    encode(complete, version_, out);
-    return send_request(out, now);
+    return encode(complete, version_, out) && send_request(out, now);
 }
 
 void client_connection::disconnect(const disconnect_packet& packet) {
     std::vector<std::uint8_t> out;
-    encode(has_properties(version_) ? packet : disconnect_packet{}, version_, out);
-    if (out.size() > limits_.maximum_packet_size) {  // (5.0: MQTT-3.14.2-3)
+    const bool is_possible =
+        encode(has_properties(version_) ? packet : disconnect_packet{}, version_, out);
+    if (!is_possible || out.size() > limits_.maximum_packet_size) {  // (5.0: MQTT-3.14.2-3)
         out.clear();
-        encode(disconnect_packet{packet.code, {}}, version_, out);
+        if (!encode(disconnect_packet{packet.code, {}}, version_, out) ||
+            out.size() > limits_.maximum_packet_size) {
+            return;
+        }
     }
     beside_state(send_class::control).append(out);
     show_sent(out);

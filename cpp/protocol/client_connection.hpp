@@ -16,6 +16,7 @@
 #include "codec/disconnect.hpp"
 #include "codec/publish.hpp"
 #include "codec/subscribe.hpp"
+#include "codec/varint.hpp"
 #include "protocol/gated_output.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
@@ -73,7 +74,7 @@ struct client_options {
 // What the server has said in CONNACK that it bears (section 3.2.2.3).
 struct server_limits {
     std::uint16_t receive_maximum = 65'535;
-    std::uint32_t maximum_packet_size = UINT32_MAX;
+    std::uint32_t maximum_packet_size = largest_packet_size;
     qos maximum_qos = qos::exactly_once;
     bool retain_available = true;
 };
@@ -82,15 +83,16 @@ class client_connection {
   public:
     // state and pool must outlive the connection.
     client_connection(client_state& state, block_pool& pool, client_options options) noexcept
-        : state_(state), feed_(largest_packet), output_(pool), options_(options) {
+        : state_(state), feed_(largest_packet_size), output_(pool), options_(options) {
         limits_.receive_maximum = options.send_maximum;
     }
 
     // Shows every packet to watcher, which must live as long; to be called before connect().
     void set_watcher(packet_watcher* watcher) noexcept { watcher_ = watcher; }
 
-    // Sends CONNECT; to be called first. Its properties say what the server may send.
-    void connect(const connect_packet& packet, instant now);
+    // Sends CONNECT; to be called first. Its properties say what the server may send. False, and
+    // nothing is sent: a field or the packet is longer than MQTT admits.
+    [[nodiscard]] bool connect(const connect_packet& packet, instant now);
 
     // Sends a PUBLISH, when the Receive Maximum of the server and the options allow it. True when
     // that completes it (QoS 0); otherwise client_completed with the ticket follows. Violation when
@@ -137,8 +139,6 @@ class client_connection {
     const std::vector<std::uint64_t>& pings() const noexcept { return pings_; }
 
   private:
-    static constexpr std::size_t largest_packet = 268'435'460;
-
     struct pending_ack {
         std::uint16_t packet_id;
         packet_type type;

@@ -89,7 +89,9 @@ void client_connection::apply(const connack_packet& packet) {
     const properties& of_server = packet.props;
     limits_.receive_maximum = static_cast<std::uint16_t>(std::min<std::uint32_t>(
         of_server.integer(property_id::receive_maximum, 65'535), options_.send_maximum));
-    limits_.maximum_packet_size = of_server.integer(property_id::maximum_packet_size, UINT32_MAX);
+    limits_.maximum_packet_size = std::min<std::uint32_t>(
+        of_server.integer(property_id::maximum_packet_size, largest_packet_size),
+        largest_packet_size);
     limits_.maximum_qos = static_cast<qos>(of_server.integer(property_id::maximum_qos, 2));
     limits_.retain_available = of_server.integer(property_id::retain_available, 1) != 0;
     sent_aliases_.set_maximum(
@@ -151,7 +153,7 @@ bool client_connection::withdraw(inflight_entry& entry) {
 
 std::optional<client_action> client_connection::handle_auth(const frame& packet) {
     if (!has_properties(version_)) return malformed("AUTH in MQTT 3");
-    auto decoded = decode_auth(packet.body);
+    auto decoded = decode_auth(packet.body, sender::server);
     if (!decoded) return decoded.error();
     if (authentication_method_.empty()) {
         return protocol_error("AUTH, though the client has named no Authentication Method");
@@ -164,7 +166,7 @@ std::optional<client_action> client_connection::handle_auth(const frame& packet)
 
 std::optional<client_action> client_connection::handle_disconnect(const frame& packet) {
     if (!has_properties(version_)) return protocol_error("packet type a server must not send");
-    auto decoded = decode_disconnect(packet.body, version_);
+    auto decoded = decode_disconnect(packet.body, version_, sender::server);
     if (!decoded) return decoded.error();
     if (decoded->props.contains(property_id::session_expiry_interval)) {  // (section 3.14.2.2.2)
         return protocol_error("Session Expiry Interval in a DISCONNECT of the server");
@@ -233,7 +235,7 @@ bool client_connection::note_unacknowledged(const publish_packet& received) {
 }
 
 std::optional<client_action> client_connection::handle_ack(const frame& packet) {
-    auto decoded = decode_ack(packet.type, packet.body, version_);
+    auto decoded = decode_ack(packet.type, packet.body, version_, sender::server);
     if (!decoded) return decoded.error();
     const std::uint16_t packet_id = decoded->packet_id;
     if (packet.type == packet_type::pubrel) {
@@ -256,7 +258,8 @@ std::optional<client_action> client_connection::handle_pubrec(const ack_packet& 
     if (entry && (entry->state == inflight_state::awaiting_puback || !entry->sent)) {
         return std::nullopt;
     }
-    if (entry && is_failure(received.code)) {
+    if (is_failure(received.code)) {  // which ends the exchange, whatever it was of
+        if (!entry) return std::nullopt;
         return complete(*entry, ack_packet(received));
     }
     if (entry) state_.pubrec_came(*entry, received.code);

@@ -14,14 +14,12 @@ bool gated_output::may_pass(send_class what) const noexcept {
 }
 
 output_queue& gated_output::place_behind(send_class what) {
-    if (!waiting_) {
-        waiting_ = std::make_unique<waiting>(ready_.pool());
-    } else if (number_ == 0 && may_pass(what)) {
-        return ready_;
-    }
+    const std::uint64_t number = what == send_class::control ? 0 : number_;
+    if (number == 0 && (!waiting_ || may_pass(what))) return ready_;
+    if (!waiting_) waiting_ = std::make_unique<waiting>(ready_.pool());
     waiting& w = *waiting_;
-    if (w.marks.empty() || w.marks.back().number < number_) {
-        w.marks.push_back({number_, w.released + w.output.size()});
+    if (w.marks.empty() || w.marks.back().number < number) {
+        w.marks.push_back({number, w.released + w.output.size()});
     }
     w.publish_waits |= what == send_class::publish || what == send_class::answer;
     w.connack_waits |= what == send_class::connack;

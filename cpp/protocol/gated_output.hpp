@@ -11,9 +11,10 @@
 namespace amqtt {
 
 // Acknowledgements keep their order, and so do messages; CONNACK is first. Else a packet need not
-// wait behind others.
+// wait behind others. What is in `control` depends on nothing that is stored, so that it waits for
+// CONNACK only, whatever is being held back.
 enum class send_class : std::uint8_t {
-    control,          // PINGRESP, AUTH
+    control,          // PINGRESP, AUTH, DISCONNECT
     publish,          // PUBLISH
     acknowledgement,  // PUBACK, PUBREC, PUBREL, PUBCOMP
     answer,           // SUBACK, UNSUBACK
@@ -37,6 +38,10 @@ class gated_output {
     void drop_waiting() noexcept { waiting_.reset(); }
 
     bool is_waiting() const noexcept { return waiting_ != nullptr; }
+    // While CONNACK waits: the number that lets go all that waits with it; else 0.
+    std::uint64_t connack_and_rest() const noexcept {
+        return waiting_ && waiting_->connack_waits ? waiting_->marks.back().number : 0;
+    }
     // What waits included, and what is on its way.
     std::size_t size() const noexcept {
         return ready_.size() + on_its_way_ + (waiting_ ? waiting_->output.size() : 0);

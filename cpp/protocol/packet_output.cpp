@@ -5,16 +5,17 @@
 
 namespace amqtt {
 
-void append_publish(output_queue& out, protocol_version version, const outgoing_publish& packet,
+bool append_publish(output_queue& out, protocol_version version, const outgoing_publish& packet,
                     const message_ptr& owner) {
     const bytes_view payload = packet.payload;
     const std::size_t header = publish_header_size(packet, version);
+    if (header == 0) return false;
     const bool whole_fits = header + payload.size() <= block_pool::block_size;
     if (whole_fits && (!owner || payload.size() <= copied_payload_max)) {
         std::uint8_t* place = out.allocate(header + payload.size());
         place = write_publish_header(place, packet, version);
         if (!payload.empty()) std::memcpy(place, payload.data(), payload.size());
-        return;
+        return true;
     }
     if (header <= block_pool::block_size) {
         write_publish_header(out.allocate(header), packet, version);
@@ -28,6 +29,7 @@ void append_publish(output_queue& out, protocol_version version, const outgoing_
     } else {
         out.append(payload);
     }
+    return true;
 }
 
 void append_ack(output_queue& out, protocol_version version, packet_type type,

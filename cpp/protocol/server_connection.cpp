@@ -87,9 +87,25 @@ server_event server_connection::decode_first(const frame& packet) {
         phase_ = phase::connecting;
     }
     if (const char* problem = fixed_header_problem(packet, version_, borne_)) {
+        note_limits_of(packet.body);
         return malformed(problem);
     }
-    return as_event(decode_connect(packet.body, borne_));
+    auto decoded = decode_connect(packet.body, borne_);
+    if (!decoded) note_limits_of(packet.body);
+    return as_event(std::move(decoded));
+}
+
+// The refusal of a CONNECT keeps to what its sender accepts, as far as that can be read; else it is
+// as short as can be (5.0: MQTT-3.2.2-19).
+void server_connection::note_limits_of(bytes_view refused_connect) {
+    static constexpr std::uint32_t shortest_connack = 5;
+    max_sent_size_ = shortest_connack;
+    if (phase_ == phase::awaiting_connect) {
+        version_ = nearest_version(refused_connect).value_or(version_);
+    } else if (const auto props = connect_properties(refused_connect)) {
+        set_peer_limits({.maximum_packet_size = props->integer(property_id::maximum_packet_size,
+                                                               largest_packet_size)});
+    }
 }
 
 server_event server_connection::decode(const frame& packet) {
@@ -103,13 +119,13 @@ server_event server_connection::decode(const frame& packet) {
         case packet_type::pubrec:
         case packet_type::pubrel:
         case packet_type::pubcomp:
-            return as_event(decode_ack(packet.type, packet.body, version_));
+            return as_event(decode_ack(packet.type, packet.body, version_, sender::client));
         case packet_type::subscribe:
             return as_event(decode_subscribe(packet.body, version_));
         case packet_type::unsubscribe:
             return as_event(decode_unsubscribe(packet.body, version_));
         case packet_type::disconnect:
-            return as_event(decode_disconnect(packet.body, version_));
+            return as_event(decode_disconnect(packet.body, version_, sender::client));
         case packet_type::pingreq:
             return packet.body.empty() ? protocol_error("PINGREQ before CONNACK")
                                        : malformed("PINGREQ with a body");
@@ -119,7 +135,7 @@ server_event server_connection::decode(const frame& packet) {
             return malformed("packet type 0");
         case packet_type::auth:
             if (!has_properties(version_)) return malformed("AUTH in MQTT 3");
-            return as_event(decode_auth(packet.body));
+            return as_event(decode_auth(packet.body, sender::client));
         default:
             return protocol_error("packet type a client must not send");
     }
@@ -148,7 +164,7 @@ server_event server_connection::decode_with_alias(const frame& packet) {
 }
 
 void server_connection::set_peer_limits(const peer_limits& peer) {
-    max_sent_size_ = peer.maximum_packet_size;
+    max_sent_size_ = std::min(peer.maximum_packet_size, largest_packet_size);
     peer_wants_problem_information_ = peer.wants_problem_information;
     sent_aliases_.set_maximum(peer.topic_alias_maximum);
 }
@@ -160,9 +176,9 @@ void server_connection::set_own_limits(std::size_t max_packet_size,
 }
 
 bool server_connection::accepts(const outgoing_publish& packet, std::size_t more) const noexcept {
-    if (max_sent_size_ == UINT32_MAX) return true;
-    const std::size_t size = publish_header_size(packet, version_) + packet.payload.size();
-    return size + more <= max_sent_size_;
+    if (publish_size_bound(packet) + more <= max_sent_size_) return true;
+    const std::size_t size = publish_size(packet, version_);
+    return size != 0 && size + more <= max_sent_size_;
 }
 
 void server_connection::send_publish(const outgoing_publish& packet, const message_ptr& owner) {
@@ -172,16 +188,15 @@ void server_connection::send_publish(const outgoing_publish& packet, const messa
     if (has_properties(version_) && accepts(packet, alias_size)) {
         choice = sent_aliases_.choose(packet.topic);
     }
+    output_queue& out = output_.place(send_class::publish);
     if (choice.alias == 0) {
-        append_publish(output_.place(send_class::publish), version_, packet, owner);
-        show_publish(packet);
+        if (append_publish(out, version_, packet, owner)) show_publish(packet);
         return;
     }
     outgoing_publish aliased = packet;
     aliased.topic_alias = choice.alias;
     if (choice.known) aliased.topic = {};
-    append_publish(output_.place(send_class::publish), version_, aliased, owner);
-    show_publish(aliased);
+    if (append_publish(out, version_, aliased, owner)) show_publish(aliased);
 }
 
 void server_connection::show_publish(const outgoing_publish& packet) {
@@ -213,27 +228,27 @@ bool server_connection::append_with_reason(send_class what, Packet& packet,
     if (!reason.empty() && has_properties(version_)) {
         Packet full = packet;
         full.props.add(property_id::reason_string, reason);
-        encode(full, version_, out);
-        if (append(what, out)) return true;
+        if (encode(full, version_, out) && append(what, out)) return true;
         out.clear();
     }
-    encode(packet, version_, out);
-    return append(what, out);
+    return encode(packet, version_, out) && append(what, out);
 }
 
 void server_connection::send_ack(packet_type type, std::uint16_t packet_id, reason_code code,
                                  std::string_view reason) {
     const answer_count counted(*this);
+    if (code != reason_code::success) code = legal_for_server(type, code);
     // (5.0: MQTT-3.1.2-29, MQTT-3.4.2-2, MQTT-3.5.2-2.)
     if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
         std::vector<std::uint8_t> body;
         writer to(body);
         to.u16(packet_id);
         to.u8(to_byte(code));
-        with_reason(reason).encode(body);
         std::vector<std::uint8_t> out;
-        write_packet(out, type, body);
-        if (append(send_class::acknowledgement, out)) return;
+        if (with_reason(reason).encode(body) && write_packet(out, type, body) &&
+            append(send_class::acknowledgement, out)) {
+            return;
+        }
     }
     std::uint8_t encoded[ack_size_max];
     const std::size_t size = write_ack(encoded, type, packet_id, code, version_);
@@ -242,10 +257,10 @@ void server_connection::send_ack(packet_type type, std::uint16_t packet_id, reas
 }
 
 bool server_connection::accepts_connack(const properties& props) const {
-    if (max_sent_size_ == UINT32_MAX) return true;
+    if (!has_properties(version_)) return true;
     std::vector<std::uint8_t> out;
-    encode(connack_packet{true, reason_code::success, 0, props}, version_, out);
-    return out.size() <= max_sent_size_;
+    return encode(connack_packet{true, reason_code::success, 0, props}, version_, out) &&
+           out.size() <= max_sent_size_;
 }
 
 void server_connection::send_connack(bool session_present, reason_code code,
@@ -257,7 +272,8 @@ void server_connection::send_connack(bool session_present, reason_code code,
     }
     connack_packet packet;
     packet.session_present = session_present && code == reason_code::success;
-    packet.code = code;
+    // MQTT 3 has return codes of its own.
+    packet.code = has_properties(version_) ? legal_for_server(packet_type::connack, code) : code;
     packet.props = props;
     // An accepting CONNACK was found to fit; one that refuses and does not is left out.
     (void)append_with_reason(send_class::connack, packet, reason);
@@ -265,38 +281,41 @@ void server_connection::send_connack(bool session_present, reason_code code,
 
 bool server_connection::send_auth(reason_code code, const properties& props) {
     std::vector<std::uint8_t> out;
-    encode(auth_packet{code, props}, version_, out);
-    return append(send_class::control, out);
+    return encode(auth_packet{code, props}, version_, out) && append(send_class::control, out);
 }
 
 bool server_connection::send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,
                                     std::string_view reason) {
     const answer_count counted(*this);
+    suback_packet packet{packet_id, {codes.begin(), codes.end()}, {}};
+    for (reason_code& code : packet.codes)
+        code = legal_for_server(packet_type::suback, code);
     std::vector<std::uint8_t> out;
     // (5.0: MQTT-3.1.2-29, MQTT-3.9.2-1.)
     if (!reason.empty() && has_properties(version_) && peer_wants_problem_information_) {
-        encode_suback({packet_id, {codes.begin(), codes.end()}, with_reason(reason)}, version_,
-                      out);
-        if (append(send_class::answer, out)) return true;
+        packet.props = with_reason(reason);
+        if (encode_suback(packet, version_, out) && append(send_class::answer, out)) return true;
+        packet.props = {};
         out.clear();
     }
-    encode_suback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    return append(send_class::answer, out);
+    return encode_suback(packet, version_, out) && append(send_class::answer, out);
 }
 
 bool server_connection::send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes) {
     const answer_count counted(*this);
     std::vector<std::uint8_t> out;
-    encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out);
-    return append(send_class::answer, out);
+    return encode_unsuback({packet_id, {codes.begin(), codes.end()}, {}}, version_, out) &&
+           append(send_class::answer, out);
 }
 
 void server_connection::send_disconnect(reason_code code, std::string_view reason,
                                         std::string_view server_reference) {
     if (!has_properties(version_)) return;
-    disconnect_packet packet{code, {}};
+    disconnect_packet packet{legal_for_server(packet_type::disconnect, code), {}};
     if (!server_reference.empty()) {
         packet.props.add(property_id::server_reference, server_reference);
+        if (append_with_reason(send_class::control, packet, reason)) return;
+        packet.props = {};
     }
     (void)append_with_reason(send_class::control, packet, reason);
 }

@@ -19,6 +19,7 @@
 #include "codec/disconnect.hpp"
 #include "codec/publish.hpp"
 #include "codec/subscribe.hpp"
+#include "codec/varint.hpp"
 #include "protocol/gated_output.hpp"
 #include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
@@ -41,7 +42,7 @@ using server_event =
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {
-    std::uint32_t maximum_packet_size = UINT32_MAX;
+    std::uint32_t maximum_packet_size = largest_packet_size;
     std::uint16_t topic_alias_maximum = 0;
     bool wants_problem_information = true;  // Request Problem Information
 };
@@ -73,7 +74,7 @@ class server_connection {
     // Rules for what the peer may send from now on.
     void set_own_limits(std::size_t max_packet_size, std::uint16_t topic_alias_maximum);
 
-    // Whether an accepting CONNACK is within the peer's Maximum Packet Size.
+    // Whether an accepting CONNACK can be encoded and is within the peer's Maximum Packet Size.
     bool accepts_connack(const properties& props) const;
     // Accepts or refuses the CONNECT. A refusal in MQTT 3 without a fitting code sends nothing.
     // reason: a Reason String, left out when empty or when the packet would be too large with it,
@@ -83,8 +84,8 @@ class server_connection {
     // AUTH with the Authentication Method and Authentication Data in props, and nothing that could
     // be left out. False: too large for the peer.
     [[nodiscard]] bool send_auth(reason_code code, const properties& props);
-    // Whether the packet is no larger than the peer accepts (5.0: MQTT-3.1.2-24).
-    // more: bytes that are to have room besides.
+    // Whether the packet is no larger than a packet can be and the peer accepts (5.0:
+    // MQTT-3.1.2-24). more: bytes that are to have room besides.
     bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;
     // Precondition: accepts(packet). owner as for append_publish().
     void send_publish(const outgoing_publish& packet, const message_ptr& owner);
@@ -95,7 +96,8 @@ class server_connection {
     [[nodiscard]] bool send_suback(std::uint16_t packet_id, std::span<const reason_code> codes,
                                    std::string_view reason = {});
     [[nodiscard]] bool send_unsuback(std::uint16_t packet_id, std::span<const reason_code> codes);
-    // MQTT 5.0 only; in MQTT 3 the server has no DISCONNECT and nothing is sent.
+    // MQTT 5.0 only; in MQTT 3 the server has no DISCONNECT and nothing is sent. The Server
+    // Reference is left out, too, when the packet would be too large with it.
     void send_disconnect(reason_code code, std::string_view reason = {},
                          std::string_view server_reference = {});
 
@@ -177,6 +179,7 @@ class server_connection {
     void note_part() noexcept;
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);
+    void note_limits_of(bytes_view refused_connect);
     server_event decode_with_alias(const frame& packet);
     [[nodiscard]] bool append(send_class what, const std::vector<std::uint8_t>& packet);
     template <class Packet>
@@ -191,7 +194,7 @@ class server_connection {
     instant last_read_{0};           // anything
     instant packet_time_{0};         // since when more of the packet that has begun is waited for
     std::size_t packet_before_ = 0;  // bytes of it that had come by then
-    std::uint32_t max_sent_size_ = UINT32_MAX;
+    std::uint32_t max_sent_size_ = largest_packet_size;
     tolerances borne_;
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;

@@ -17,20 +17,17 @@ constexpr auto disconnect_time = std::chrono::seconds(2);
 // Above this much unsent output a publish at QoS 0 is not complete yet.
 constexpr std::size_t output_high_water = 1024 * 1024;
 
+// Those of a packet, which have their place in one.
 encoded_properties encoded(const properties& props) {
     encoded_properties out;
-    if (!props.empty()) props.encode(out);
+    if (!props.empty()) (void)props.encode(out);
     return out;
 }
 
 // Without the Topic Alias, which is the connection's business.
 encoded_properties of_message(const properties& props) {
     if (props.empty()) return {};
-    encoded_properties out;
-    if (!props.contains(property_id::topic_alias)) {
-        props.encode(out);
-        return out;
-    }
+    if (!props.contains(property_id::topic_alias)) return encoded(props);
     properties rest;
     for (const property& p : props.all()) {
         if (p.id == property_id::topic_alias) continue;
@@ -132,7 +129,10 @@ void client_link::run(const ping_command& command) {
 void client_link::run(const authenticate_command& command) {
     if (!current_ || !current_->connection || current_->closing) return;
     const auth_packet packet{command.code, decoded(command.properties, property_scope::auth)};
-    (void)current_->connection->authenticate(packet, loop_.now());
+    if (!current_->connection->authenticate(packet, loop_.now())) {
+        lose(EMSGSIZE, "AUTH exceeds the server's Maximum Packet Size");
+        return;
+    }
     flush_soon();
 }
 

@@ -1,5 +1,6 @@
 #include "transport/client_link.hpp"
 
+#include <cerrno>
 #include <utility>
 
 #include "transport/client_attempt.hpp"
@@ -104,12 +105,15 @@ void client_link::dialed(const std::shared_ptr<attempt>& a, const error_code& er
     }
     a->transport =
         make_stream(std::move(socket), a->command.settings.endpoint, loop_.write_buffer());
-    open_connection(*a);
+    if (!open_connection(*a)) {
+        lose(EMSGSIZE, "the fields of CONNECT are longer than MQTT admits");
+        return;
+    }
     flush_soon();
     wait_readable();
 }
 
-void client_link::open_connection(attempt& a) {
+bool client_link::open_connection(attempt& a) {
     const connect_settings& settings = a.command.settings;
     client_options options;
     options.ping_after = std::chrono::seconds(settings.ping_after);
@@ -118,7 +122,7 @@ void client_link::open_connection(attempt& a) {
     options.qos2_maximum = settings.qos2_maximum;
     a.connection.emplace(state_, pool_, options);
     if (settings.watch_packets) a.connection->set_watcher(&a);
-    a.connection->connect(packet_of(settings), loop_.now());
+    return a.connection->connect(packet_of(settings), loop_.now());
 }
 
 // -- input

@@ -64,7 +64,8 @@ class client_link : public flushable, public std::enable_shared_from_this<client
 
     void dialed(const std::shared_ptr<attempt>& a, const error_code& error, const std::string& what,
                 stream_socket socket);
-    void open_connection(attempt& a);
+    // False: its CONNECT cannot be encoded.
+    [[nodiscard]] bool open_connection(attempt& a);
     void wait_readable();
     void on_readable(const std::shared_ptr<attempt>& a);
     // False when there is nothing more to read now, or the connection is over.

@@ -208,18 +208,18 @@ void listener::serve(stream_socket socket, connection_host& host, const bound_ad
     } else {
         over = std::make_unique<tcp_stream>(std::move(socket));
     }
-    on_accept_(host, frames_over(std::move(over)), peer);
+    on_accept_(host, frames_over(std::move(over), host.loop()), peer);
 }
 
 void listener::admit(stream_socket socket, handshake_thread& door, const bound_address& peer) {
-    door.admit(tls_over(std::move(socket), door.loop()),
-               [self = shared_from_this(), peer](std::unique_ptr<tls_stream> made) {
-                   self->loop_.post([self, peer, made = std::move(made)]() mutable {
-                       connection_host& host = self->choose_();
-                       made->move_to(host.loop());
-                       self->on_accept_(host, self->frames_over(std::move(made)), peer);
-                   });
-               });
+    door.admit(tls_over(std::move(socket), door.loop()), [self = shared_from_this(),
+                                                          peer](std::unique_ptr<tls_stream> made) {
+        self->loop_.post([self, peer, made = std::move(made)]() mutable {
+            connection_host& host = self->choose_();
+            made->move_to(host.loop());
+            self->on_accept_(host, self->frames_over(std::move(made), host.loop()), peer);
+        });
+    });
 }
 
 bool listener::is_proxy(const protocol::endpoint& peer) const {
@@ -274,9 +274,12 @@ std::unique_ptr<tls_stream> listener::tls_over(stream_socket socket, reactor& lo
     return std::make_unique<tls_stream>(std::move(socket), tls_->current(), loop.write_buffer());
 }
 
-std::unique_ptr<stream> listener::frames_over(std::unique_ptr<stream> below) const {
+std::unique_ptr<stream> listener::frames_over(std::unique_ptr<stream> below, reactor& loop) const {
     if (!settings_.websocket) return below;
-    return std::make_unique<websocket_stream>(std::move(below), *settings_.websocket);
+    // TLS takes no more than a record at a time.
+    const auto scratch =
+        tls_ ? loop.frame_buffer().first(tls_stream::record_size) : loop.frame_buffer();
+    return std::make_unique<websocket_stream>(std::move(below), *settings_.websocket, scratch);
 }
 
 // Out of file descriptors or memory: the connection stays in the backlog, try again shortly.

@@ -93,7 +93,7 @@ class listener : public std::enable_shared_from_this<listener> {
     void bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only = false);
     bound_address address_of(const protocol::endpoint& endpoint) const;
     std::unique_ptr<tls_stream> tls_over(stream_socket socket, reactor& loop) const;
-    std::unique_ptr<stream> frames_over(std::unique_ptr<stream> below) const;
+    std::unique_ptr<stream> frames_over(std::unique_ptr<stream> below, reactor& loop) const;
     handshake_thread* next_door() const;
     void serve(stream_socket socket, connection_host& host, const bound_address& peer);
     void admit(stream_socket socket, handshake_thread& door, const bound_address& peer);

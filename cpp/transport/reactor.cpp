@@ -31,7 +31,8 @@ reactor::reactor()
     : work_(asio::make_work_guard(context_)),
       origin_(std::chrono::steady_clock::now()),
       read_buffer_(read_buffer_size),
-      write_buffer_(write_buffer_size) {}
+      write_buffer_(write_buffer_size),
+      frame_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(frame_buffer_size)) {}
 
 void reactor::start(std::function<void()> at_end) {
     start_with([this, at_end = std::move(at_end)] {

@@ -45,6 +45,10 @@ class reactor {
     std::span<std::uint8_t> read_buffer() noexcept { return read_buffer_; }
     // Room for one TLS record, to put together what is written; valid as long.
     std::span<std::uint8_t> write_buffer() noexcept { return write_buffer_; }
+    // Room to put frames together, beside the above and valid as long.
+    std::span<std::uint8_t> frame_buffer() noexcept {
+        return {frame_buffer_.get(), frame_buffer_size};
+    }
 
     // Flushes f when the handlers that are ready now have run, or at the end of the turn().
     void flush_soon(std::shared_ptr<flushable> f);
@@ -100,6 +104,8 @@ class reactor {
     bool is_here() noexcept { return context_.get_executor().running_in_this_thread(); }
 
   private:
+    static constexpr std::size_t frame_buffer_size = 64 * 1024;
+
     std::unique_lock<std::mutex> keep_others_out();
     void flush_all();
     template <class F>
@@ -116,6 +122,7 @@ class reactor {
     std::chrono::steady_clock::time_point origin_;
     std::vector<std::uint8_t> read_buffer_;
     std::vector<std::uint8_t> write_buffer_;
+    std::unique_ptr<std::uint8_t[]> frame_buffer_;  // not touched before it is used
     std::vector<std::shared_ptr<flushable>> dirty_;
     std::vector<std::shared_ptr<flushable>> flushing_;
     bool in_turn_ = false;

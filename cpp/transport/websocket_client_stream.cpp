@@ -10,8 +10,6 @@
 namespace amqtt {
 namespace {
 
-// Also bounds what is copied to be masked.
-constexpr std::size_t largest_frame = 64 * 1024;
 constexpr std::size_t nonce_size = 16;
 constexpr std::uint8_t mask_bit = 0x80;
 
@@ -89,7 +87,7 @@ void websocket_client_stream::queue_close(websocket_close code) {
 // -- output
 
 io_result websocket_client_stream::write(std::span<const bytes_view> slices) {
-    if (pending_.empty()) begin_frame(slices);
+    if (pending_.empty()) fill(slices);
     if (pending_.empty())
         return {state_ == state::opening ? io_status::want_read : io_status::done, 0, {}};
     while (sent_ < pending_.size()) {
@@ -103,45 +101,67 @@ io_result websocket_client_stream::write(std::span<const bytes_view> slices) {
     return {io_status::done, std::exchange(framed_, 0), {}};
 }
 
-void websocket_client_stream::begin_frame(std::span<const bytes_view> slices) {
+void websocket_client_stream::fill(std::span<const bytes_view> slices) {
     if (state_ == state::opening || close_begun_) return;
-    const auto append_control = [this](websocket_opcode opcode, const std::string& payload) {
-        const bytes_view one = as_bytes(payload);
-        append_frame(opcode, std::span(&one, 1), one.size());
-    };
-    if (std::exchange(pong_waits_, false)) append_control(websocket_opcode::pong, pong_);
-    if (std::exchange(close_waits_, false)) {
-        append_control(websocket_opcode::close, close_);
-        close_begun_ = true;
-        return;
+    if (frame_left_ == 0) {
+        if (std::exchange(pong_waits_, false)) append_control(websocket_opcode::pong, pong_);
+        if (std::exchange(close_waits_, false)) {
+            append_control(websocket_opcode::close, close_);
+            close_begun_ = true;
+            return;
+        }
     }
-    std::size_t waiting = 0;
-    for (const bytes_view slice : slices)
-        waiting += slice.size();
-    if (waiting == 0) return;
-    framed_ = std::min(waiting, largest_frame);
-    append_frame(websocket_opcode::binary, slices, framed_);
+    slice_reader in(slices);
+    while (!in.at_end() && framed_ < largest_frame) {
+        if (frame_left_ == 0) {
+            frame_left_ = cutter_.next_frame(in, framed_ == 0);
+            if (frame_left_ == 0) break;
+            append_header(websocket_opcode::binary, frame_left_);
+        }
+        const bytes_view piece = in.piece(std::min(frame_left_, largest_frame - framed_));
+        append_masked(piece);
+        in.skip(piece.size());
+        frame_left_ -= piece.size();
+        framed_ += piece.size();
+    }
 }
 
-void websocket_client_stream::append_frame(websocket_opcode opcode,
-                                           std::span<const bytes_view> payload, std::size_t size) {
+void websocket_client_stream::append_control(websocket_opcode opcode, std::string_view payload) {
+    append_header(opcode, payload.size());
+    append_masked(as_bytes(payload));
+}
+
+void websocket_client_stream::append_header(websocket_opcode opcode, std::size_t payload) {
     std::array<std::uint8_t, websocket_header_size> header;
-    const std::size_t header_size = write_websocket_header(header.data(), opcode, size);
+    const std::size_t header_size = write_websocket_header(header.data(), opcode, payload);
     header[1] |= mask_bit;
-    std::array<std::uint8_t, 4> mask{};
-    RAND_bytes(mask.data(), static_cast<int>(mask.size()));  // (RFC 6455, 5.3)
+    // (RFC 6455, 5.3) A call for each mask would cost more than all else that is done for a frame.
+    if (random_left_ == 0) {
+        RAND_bytes(random_.data(), static_cast<int>(random_.size()));
+        random_left_ = random_.size();
+    }
+    random_left_ -= mask_.size();
+    std::copy_n(random_.begin() + static_cast<std::ptrdiff_t>(random_left_), mask_.size(),
+                mask_.begin());
+    mask_at_ = 0;
     pending_ += as_text(bytes_view(header).first(header_size));
-    pending_ += as_text(mask);
+    pending_ += as_text(mask_);
+}
+
+void websocket_client_stream::append_masked(bytes_view payload) {
+    std::array<std::uint8_t, 4> turned{};
+    for (std::size_t i = 0; i < turned.size(); ++i)
+        turned[i] = mask_[(mask_at_ + i) % mask_.size()];
     const std::size_t begin = pending_.size();
-    for (const bytes_view slice : payload)
-        pending_ += as_text(slice.first(std::min(slice.size(), begin + size - pending_.size())));
-    for (std::size_t i = 0; i < size; ++i)
-        pending_[begin + i] = static_cast<char>(pending_[begin + i] ^ mask[i % mask.size()]);
+    pending_ += as_text(payload);
+    for (std::size_t i = 0; i < payload.size(); ++i)
+        pending_[begin + i] = static_cast<char>(pending_[begin + i] ^ turned[i % turned.size()]);
+    mask_at_ = (mask_at_ + payload.size()) % mask_.size();
 }
 
 bool websocket_client_stream::has_output() const noexcept {
-    const bool control_waits =
-        state_ != state::opening && !close_begun_ && (pong_waits_ || close_waits_);
+    const bool control_waits = state_ != state::opening && !close_begun_ && frame_left_ == 0 &&
+                               (pong_waits_ || close_waits_);
     return !pending_.empty() || control_waits || lower_->has_output();
 }
 

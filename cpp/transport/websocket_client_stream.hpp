@@ -1,12 +1,16 @@
-// MQTT in WebSocket frames, the client's side: its frames are masked.
+// MQTT in WebSocket frames, the client's side: its frames are masked, with one packet in each.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "transport/stream.hpp"
 #include "transport/websocket_frames.hpp"
+#include "transport/websocket_packets.hpp"
 #include "transport/websocket_request.hpp"
 
 namespace amqtt {
@@ -33,9 +37,14 @@ class websocket_client_stream final : public stream {
     void answer_control_frames();
     void queue_close(websocket_close code);
     // Masks what is next into pending_, when nothing is on its way.
-    void begin_frame(std::span<const bytes_view> slices);
-    void append_frame(websocket_opcode opcode, std::span<const bytes_view> payload,
-                      std::size_t size);
+    void fill(std::span<const bytes_view> slices);
+    // Control frames have their whole payload behind them.
+    void append_control(websocket_opcode opcode, std::string_view payload);
+    void append_header(websocket_opcode opcode, std::size_t payload);
+    void append_masked(bytes_view payload);
+
+    // Also bounds what is copied to be masked.
+    static constexpr std::size_t largest_frame = 64 * 1024;
 
     std::unique_ptr<stream> lower_;
     std::unique_ptr<websocket_request> request_;  // until it is answered
@@ -44,7 +53,13 @@ class websocket_client_stream final : public stream {
     std::string pending_;  // bytes on their way, the first sent_ of them gone
     std::size_t sent_ = 0;
     std::size_t framed_ = 0;  // payload of the caller that is in pending_
-    std::string pong_;        // payload of a Pong that waits for its turn
+    packet_cutter cutter_{largest_frame};
+    std::size_t frame_left_ = 0;  // payload of the begun frame that is not in pending_ yet
+    std::array<std::uint8_t, 4> mask_{};
+    std::size_t mask_at_ = 0;                // which byte of it is next
+    std::array<std::uint8_t, 64> random_{};  // for masks
+    std::size_t random_left_ = 0;
+    std::string pong_;  // payload of a Pong that waits for its turn
     bool pong_waits_ = false;
     std::string close_;  // payload of Close
     bool close_waits_ = false;

@@ -6,14 +6,13 @@
 #include <utility>
 #include <vector>
 
-#include <boost/beast/core/string.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/rfc7230.hpp>
 #include <openssl/evp.h>
 
 #include "base/log.hpp"
 #include "transport/asio.hpp"
+#include "transport/http_list.hpp"
 
 namespace amqtt {
 namespace {
@@ -86,8 +85,8 @@ void websocket_request::decide() {
         const auto reason = answer.reason();
         refuse("the server answered " + std::to_string(answer.result_int()) + " " +
                printable({reason.data(), reason.size()}));
-    } else if (!boost::beast::iequals(answer[http::field::upgrade], "websocket") ||
-               !http::token_list(answer[http::field::connection]).exists("upgrade")) {
+    } else if (!has_token(answer, http::field::upgrade, "websocket") ||
+               !has_token(answer, http::field::connection, "upgrade")) {
         refuse("the answer is no upgrade to WebSocket");
     } else if (std::string_view(accept.data(), accept.size()) != websocket_accept(key_)) {
         refuse("the answer has a wrong Sec-WebSocket-Accept");

@@ -7,9 +7,8 @@
 namespace amqtt {
 namespace {
 
-// Some clients refuse larger messages, and a Pong has to wait for the end of a frame.
-constexpr std::size_t largest_frame = 256 * 1024;
-constexpr std::size_t slices_at_once = 65;  // those of write_queue() and a header
+// A piece of payload of that size is sent from where it is instead of being copied.
+constexpr std::size_t sent_in_place = 4096;
 
 std::string whole_frame(websocket_opcode opcode, std::string_view payload) {
     std::array<std::uint8_t, websocket_header_size> header;
@@ -29,8 +28,11 @@ std::size_t size_of(std::span<const bytes_view> slices) noexcept {
 }  // namespace
 
 websocket_stream::websocket_stream(std::unique_ptr<stream> lower,
-                                   const websocket_settings& settings)
-    : lower_(std::move(lower)), upgrade_(std::make_unique<websocket_upgrade>(settings)) {}
+                                   const websocket_settings& settings,
+                                   std::span<std::uint8_t> scratch)
+    : lower_(std::move(lower)),
+      upgrade_(std::make_unique<websocket_upgrade>(settings)),
+      scratch_(scratch) {}
 
 io_result websocket_stream::read(std::span<std::uint8_t> buffer) {
     if (std::exchange(end_waits_, false)) return {io_status::ended, 0, {}};
@@ -92,41 +94,110 @@ void websocket_stream::queue_close(websocket_close code) {
 }
 
 io_result websocket_stream::write(std::span<const bytes_view> slices) {
-    const std::size_t waiting = size_of(slices);
-    if (pending_.empty() && frame_left_ == 0) begin_frame(waiting);
-    // Nothing may go out any more: as good as sent.
-    if (pending_.empty() && frame_left_ == 0) return {io_status::done, waiting, {}};
-
-    std::array<bytes_view, slices_at_once> out;
-    std::size_t count = 0;
-    if (!pending_.empty()) out[count++] = as_bytes(pending_);
-    std::size_t left = frame_left_;
-    for (std::size_t i = 0; i < slices.size() && left > 0 && count < out.size(); ++i) {
-        out[count] = slices[i].first(std::min(slices[i].size(), left));
-        left -= out[count++].size();
+    if (slices.empty()) is_held_up_ = false;
+    if (at_.is_between_frames() && !is_held_up_) take_control_frames();
+    if (!pending_.empty()) return write_pending();
+    const slice_reader in(slices);
+    const bool is_open = !close_begun_ && state_ != state::refused && state_ != state::opening;
+    if (at_.is_between_frames() && !is_open) {
+        return {io_status::done, size_of(slices), {}};  // nothing may go out: as good as sent
     }
-    io_result result = lower_->write(std::span(out).first(count));
-    const std::size_t own = std::min(result.size, pending_.size());
-    pending_.erase(0, own);
-    result.size -= own;
-    frame_left_ -= result.size;
+    if (in.at_end()) return {};
+    batch out;
+    progress end = at_;
+    fill(out, end, in);
+    io_result result = lower_->write(std::span(out.slices).first(out.count));
+    is_held_up_ = result.status != io_status::done;
+    if (result.size == out.size) {
+        at_ = end;
+        result.size = out.payload;
+    } else {
+        result.size = advance(result.size, in);
+    }
     return result;
 }
 
-void websocket_stream::begin_frame(std::size_t waiting) {
+void websocket_stream::take_control_frames() {
     if (state_ == state::opening || state_ == state::refused || close_begun_) return;
     pending_ += pong_;
     pong_.clear();
-    if (!close_.empty()) {
-        pending_ += close_;
-        close_begun_ = true;
-    } else if (waiting > 0) {
-        frame_left_ = std::min(waiting, largest_frame);
-        std::array<std::uint8_t, websocket_header_size> header;
-        const std::size_t size =
-            write_websocket_header(header.data(), websocket_opcode::binary, frame_left_);
-        pending_ += as_text(bytes_view(header).first(size));
+    if (close_.empty()) return;
+    pending_ += close_;
+    close_begun_ = true;
+}
+
+io_result websocket_stream::write_pending() {
+    const bytes_view all = as_bytes(pending_);
+    io_result result = lower_->write(std::span(&all, 1));
+    pending_.erase(0, result.size);
+    result.size = 0;
+    return result;
+}
+
+bool websocket_stream::progress::begin_frame(const slice_reader& in, bool at_once) noexcept {
+    payload_left = cutter.next_frame(in, at_once);
+    if (payload_left == 0) return false;
+    header_size = write_websocket_header(header.data(), websocket_opcode::binary, payload_left);
+    header_at = 0;
+    return true;
+}
+
+// Small packets are put together with their headers, so that however many there are take one call
+// of the system.
+void websocket_stream::fill(batch& out, progress& at, slice_reader in) const {
+    std::size_t used = 0;
+    std::size_t run = 0;  // where in scratch the slice begins that is being put together
+    const auto close_run = [&] {
+        if (used > run) out.slices[out.count++] = scratch_.subspan(run, used - run);
+        run = used;
+    };
+    const auto copy = [&](bytes_view data) {
+        std::memcpy(scratch_.data() + used, data.data(), data.size());
+        used += data.size();
+        out.size += data.size();
+    };
+    // Room for the run, a piece and what follows it.
+    while (!in.at_end() && out.count + 2 < out.slices.size()) {
+        if (scratch_.size() - used < websocket_header_size) break;
+        if (at.is_between_frames()) {
+            // A control frame goes first, but not before what has to be offered again.
+            if (control_waits() && !is_held_up_ && out.size > 0) break;
+            if (!at.begin_frame(in, out.size == 0)) break;
+        }
+        copy(bytes_view(at.header).subspan(at.header_at, at.header_size - at.header_at));
+        at.header_at = at.header_size;
+        bytes_view piece = in.piece(at.payload_left);
+        if (piece.size() >= sent_in_place) {
+            close_run();
+            out.slices[out.count++] = piece;
+            out.size += piece.size();
+        } else {
+            piece = piece.first(std::min(piece.size(), scratch_.size() - used));
+            copy(piece);
+        }
+        in.skip(piece.size());
+        at.payload_left -= piece.size();
+        out.payload += piece.size();
     }
+    close_run();
+}
+
+std::size_t websocket_stream::advance(std::size_t n, slice_reader in) {
+    std::size_t payload = 0;
+    bool is_first = true;
+    while (n > 0) {
+        if (at_.is_between_frames() && !at_.begin_frame(in, is_first)) break;
+        is_first = false;
+        const std::size_t of_header = std::min(n, at_.header_size - at_.header_at);
+        at_.header_at += of_header;
+        n -= of_header;
+        const std::size_t of_payload = in.skip(std::min(n, at_.payload_left));
+        at_.payload_left -= of_payload;
+        n -= of_payload;
+        payload += of_payload;
+        if (of_header + of_payload == 0) break;
+    }
+    return payload;
 }
 
 bool websocket_stream::has_input() const noexcept {
@@ -134,8 +205,8 @@ bool websocket_stream::has_input() const noexcept {
 }
 
 bool websocket_stream::has_output() const noexcept {
-    const bool control_waits = !close_begun_ && (!pong_.empty() || !close_.empty());
-    return !pending_.empty() || (frame_left_ == 0 && control_waits) || lower_->has_output();
+    return !pending_.empty() || (at_.is_between_frames() && control_waits()) ||
+           lower_->has_output();
 }
 
 io_status websocket_stream::shutdown_send() {

@@ -7,11 +7,10 @@
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/rfc7230.hpp>
-#include <boost/beast/websocket/rfc6455.hpp>
 
 #include "base/log.hpp"
 #include "transport/asio.hpp"
+#include "transport/http_list.hpp"
 #include "transport/websocket_request.hpp"
 
 namespace amqtt {
@@ -28,14 +27,17 @@ constexpr std::array<const char*, 2> subprotocols = {"mqtt", "mqttv3.1"};
 // The one of ours that the client offers, or nullptr. Names are compared by case (RFC 6455, 11.5).
 const char* choose_subprotocol(const request& r) {
     for (const char* const ours : subprotocols) {
-        const auto [begin, end] = r.equal_range(http::field::sec_websocket_protocol);
-        for (auto field = begin; field != end; ++field) {
-            for (const auto& offered : http::token_list(field->value())) {
-                if (offered == ours) return ours;
-            }
-        }
+        const auto is_ours = [ours](boost::beast::string_view offered) { return offered == ours; };
+        if (any_token(r, http::field::sec_websocket_protocol, is_ours)) return ours;
     }
     return nullptr;
+}
+
+// (RFC 6455, 4.2.1)
+bool is_upgrade(const request& r) {
+    return r.version() >= 11 && r.method() == http::verb::get &&
+           has_token(r, http::field::connection, "upgrade") &&
+           has_token(r, http::field::upgrade, "websocket") && r.count(http::field::host) == 1;
 }
 
 // 16 bytes in base64.
@@ -93,12 +95,12 @@ void websocket_upgrade::decide() {
     const char* const subprotocol = choose_subprotocol(r);
     if (!settings_.path.empty() && path_of(view_of(r.target())) != settings_.path) {
         refuse("404 Not Found", "path '" + printable(path_of(view_of(r.target()))) + "'");
-    } else if (!boost::beast::websocket::is_upgrade(r) || r.count(http::field::host) != 1) {
+    } else if (!is_upgrade(r)) {
         refuse("400 Bad Request", "no WebSocket handshake");
     } else if (version != "13") {
         refuse("426 Upgrade Required", "other version of WebSocket",
                "Sec-WebSocket-Version: 13\r\n");
-    } else if (!is_key(key)) {
+    } else if (!is_key(key) || r.count(http::field::sec_websocket_key) != 1) {
         refuse("400 Bad Request", "bad Sec-WebSocket-Key");
     } else if (!settings_.origins.empty() && !origin.empty() &&
                std::none_of(settings_.origins.begin(), settings_.origins.end(), is_origin)) {

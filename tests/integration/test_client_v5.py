@@ -296,9 +296,26 @@ async def test_limits_of_the_server() -> None:
                 await one.publish("t", b"", qos, retain=True)
             with pytest.raises(ClientError, match="Maximum Packet Size"):
                 await one.publish("t", bytes(30), qos)
+            with pytest.raises(ClientError, match="Maximum Packet Size"):
+                await one.publish("t", b"", qos, properties={"content_type": "x" * 30})
         with pytest.raises(ClientError, match="Maximum Packet Size"):
             await one.subscribe([("f" * 40, 0)])
         await one.publish("t", b"fits", 1)
+
+
+async def test_what_no_packet_can_hold_is_refused(uri: str) -> None:
+    """Remaining Length counts 268,435,455 bytes, text and data 65,535."""
+    too_large = bytes(268_435_450)  # with topic and lengths
+    async with client(uri) as five, client(uri, protocol_version=4) as three:
+        for one in (five, three):
+            for qos in (0, 1, 2):
+                with pytest.raises(ClientError, match="too large for an MQTT packet"):
+                    await one.publish("topic", too_large, qos)
+            with pytest.raises(ClientError, match="longer than 65,535 bytes"):
+                await one.publish("t" * 65_536, b"")
+            await one.publish("t", b"", 1)  # the connection goes on
+        with pytest.raises(ClientError, match="65,535 bytes"):
+            await five.publish("t", b"", properties={"correlation_data": bytes(65_536)})
 
 
 # -- enhanced authentication

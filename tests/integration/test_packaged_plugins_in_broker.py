@@ -25,12 +25,13 @@ async def test_sys_topics() -> None:
         seen: dict[str, bytes] = {}
         async with client_of(broker, "c") as client:
             await client.subscribe([("$SYS/#", 0)])
-            while len(seen) < 24:
+            while len(seen) < 27:
                 message = await client.deliver_message(LIMIT)
                 seen[message.topic.removeprefix("$SYS/broker/")] = bytes(message.data)
         assert set(seen) == {
             "version", "load/bytes/received", "load/bytes/sent", "messages/received",
             "messages/sent", "messages/publish/received", "messages/publish/sent", "time",
+            "messages/publish/dropped", "messages/publish/too_large", "messages/publish/refused",
             "uptime", "uptime/formatted", "clients/connected", "clients/disconnected",
             "clients/maximum", "clients/total", "messages/inflight", "messages/inflight/in",
             "messages/inflight/out", "messages/inflight/stored", "messages/retained/count",

@@ -77,6 +77,41 @@ async def test_large_payloads(
     assert got.payload == payload
 
 
+@in_both_versions
+@pytest.mark.parametrize("qos", [1, 2])
+@over_each
+async def test_both_directions_at_once(
+    opener: Opener, unique: str, kind: str, transport: str, qos: int
+) -> None:
+    """While a client publishes it also receives, so that messages meet acknowledgements.
+
+    A client that expects one packet in each WebSocket frame waits for ever when two are in one.
+    """
+    count = 100
+    busy = await opener.open(kind, transport, "b")
+    await busy.subscribe(f"{unique}/in", qos)
+    other = await opener.open("paho", "tcp", "o")
+    await other.subscribe(f"{unique}/out", qos)
+    payloads = [b"message %d" % number for number in range(count)]
+
+    async def publish(peer: Peer, topic: str) -> None:
+        if kind == "mosquitto":  # a process for each message
+            await peer.publish_all(topic, payloads, qos)
+        else:
+            await asyncio.gather(*(peer.publish(topic, each, qos) for each in payloads))
+
+    _, _, into, out = await asyncio.gather(
+        publish(busy, f"{unique}/out"),
+        publish(other, f"{unique}/in"),
+        busy.receive_many(count),
+        other.receive_many(count),
+    )
+    assert sorted(each.payload for each in into) == sorted(payloads)
+    assert sorted(each.payload for each in out) == sorted(payloads)
+    await busy.publish(f"{unique}/out", b"last", qos)
+    assert (await other.receive()).payload == b"last"
+
+
 @over_each
 async def test_will(opener: Opener, unique: str, kind: str, transport: str) -> None:
     """A client that vanishes leaves its will; one that disconnects does not."""

@@ -116,6 +116,7 @@ class Stray(Action):
     client: str
     kind: int
     packet_id: int
+    code: int = 0  # in 5.0
 
 
 @dataclass(frozen=True)

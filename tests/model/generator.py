@@ -135,6 +135,8 @@ class Generator:
 
     def _unsubscribe(self, client: str) -> do.Action:
         names = self._random.choices(self._filters, k=self._random.choice((1, 1, 2)))
+        if self._chance(0.03):
+            names.append(self._random.choice(BAD_FILTERS))
         return do.Unsubscribe(client, tuple(names))
 
     def _publish(self, client: str) -> do.Action:
@@ -161,7 +163,8 @@ class Generator:
 
     def _stray(self, client: str) -> do.Action:
         kind = self._random.choice((PUBACK, PUBREC, PUBCOMP))
-        return do.Stray(client, kind, self._random.choice((1, 2, 3, 9)))
+        code = self._random.choice((0, 0x80)) if kind != PUBCOMP else 0
+        return do.Stray(client, kind, self._random.choice((1, 2, 3, 9)), code)
 
     def _leave(self, client: str) -> do.Action:
         version = self._online.pop(client, 4)

@@ -34,7 +34,7 @@ from model.packets import (
 )
 from model.shared import SharedSubscriptions
 from model.state import Connection, Expected, Session, Subscription, Will
-from model.topics import matches, split_share
+from model.topics import is_filter, matches, split_share
 
 
 class ReferenceBroker:
@@ -282,12 +282,14 @@ class ReferenceBroker:
         if message.qos == 2 and len(session.received_qos2) >= connection.receive_quota:
             self._close(connection, 0x93)
             return
+        is_refused = message.topic.startswith("$")  # the server's own topics
         found = self.publish(message)
-        codes = {0} if found else {0, 0x10}
+        codes = {0x87} if is_refused else {0} if found else {0, 0x10}
         if message.qos == 1:
             self._answer(connection, PUBACK, packet_id, codes)
         if message.qos == 2:
-            session.received_qos2.add(packet_id)
+            if not is_refused or connection.version != 5:  # else the exchange is over
+                session.received_qos2.add(packet_id)
             self._answer(connection, PUBREC, packet_id, codes)
 
     def _answer(self, connection: Connection, kind: int, packet_id: int, codes: set[int]) -> None:
@@ -321,6 +323,8 @@ class ReferenceBroker:
         self, connection: Connection, packet_id: int, filters: list[tuple[str, int]], ident: int
     ) -> None:
         """Take a SUBSCRIBE; filters come with their options byte."""
+        if self._closed_for_filters(connection, [name for name, _ in filters]):
+            return
         session = self.sessions[connection.client_id]
         self.events += 1
         codes = []
@@ -341,6 +345,16 @@ class ReferenceBroker:
         allowed = tuple(frozenset((code,)) for code in codes)
         connection.expected.append(Expected(SUBACK, packet_id, allowed))
 
+    def _closed_for_filters(self, connection: Connection, names: list[str]) -> bool:
+        """Close for an ill-formed filter in MQTT 3, which has no code for it (4.8.0-1 of 3.1.1).
+
+        Shared subscriptions are of 5.0, so what is wrong with one is not wrong in MQTT 3.
+        """
+        if connection.version == 5 or all(is_filter(name) for name in names):
+            return False
+        self._close(connection, 0x8F)
+        return True
+
     def _offer_retained(self, session: Session, subscription: Subscription) -> None:
         for message in self.retained.values():
             if not matches(subscription.filter, message.topic) or message.expired(self.now):
@@ -354,6 +368,8 @@ class ReferenceBroker:
 
     def unsubscribe(self, connection: Connection, packet_id: int, names: list[str]) -> None:
         """Take an UNSUBSCRIBE."""
+        if self._closed_for_filters(connection, names):
+            return
         subscriptions = self.sessions[connection.client_id].subscriptions
         codes = [frozenset((0 if subscriptions.pop(n, None) else 0x11,)) for n in names]
         allowed = tuple(codes) if connection.version == 5 else ()

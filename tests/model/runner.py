@@ -285,7 +285,7 @@ class Run:
         outgoing = self._model.sessions[connection.client_id].outgoing
         if any(d.begun and d.stage is Stage.QUEUED for d in outgoing.deliveries):
             return  # it could hit what the client has not seen
-        self._send_ack(connection, action.kind, action.packet_id)
+        self._send_ack(connection, action.kind, action.packet_id, action.code)
 
     def _ping(self, _action: do.Ping, connection: Connection) -> None:
         connection.expected.append(Expected(PINGRESP))

@@ -42,7 +42,7 @@ std::uint16_t any_packet_id(const chooser& choose) {
 template <class Packet, class... More>
 bytes encoded(const Packet& packet, const More&... more) {
     bytes out;
-    encode(packet, more..., out);
+    EXPECT_TRUE(encode(packet, more..., out));
     return out;
 }
 
@@ -94,7 +94,8 @@ bytes any_publish(const chooser& choose, protocol_version version) {
         if (packet.topic_alias != 0 && heads(choose)) packet.topic = {};
         if (heads(choose)) packet.expiry_interval = choose(3);
         if (heads(choose)) {
-            encode_property({property_id::user_property, user_property{"n", "v"}}, forwarded);
+            EXPECT_TRUE(
+                encode_property({property_id::user_property, user_property{"n", "v"}}, forwarded));
         }
         packet.forwarded = forwarded;
     }

@@ -23,9 +23,6 @@ _TRANSPORTS = {
     "mosquitto": ("tcp", "tls"),
     "gmqtt": ("tcp", "tls"),
     "chromium": ("ws", "wss"),
-    # Debian 12's version over WebSocket leaves what comes with another packet in its buffer until
-    # more comes.
-    "paho-c": ("tcp", "tls"),
 }
 TRANSPORTS = {kind: _TRANSPORTS.get(kind, ("tcp", "tls", "ws", "wss")) for kind in KINDS}
 SECURE_TRANSPORTS = [

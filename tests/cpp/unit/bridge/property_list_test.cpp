@@ -7,10 +7,10 @@ namespace {
 
 TEST(property_list, owns_what_it_has_decoded) {
     std::vector<std::uint8_t> encoded;
-    encode_property({property_id::message_expiry_interval, std::uint32_t{7}}, encoded);
-    encode_property({property_id::content_type, std::string_view("text")}, encoded);
-    encode_property({property_id::correlation_data, as_bytes("\x01\x02")}, encoded);
-    encode_property({property_id::user_property, user_property{"k", "v"}}, encoded);
+    EXPECT_TRUE(encode_property({property_id::message_expiry_interval, std::uint32_t{7}}, encoded));
+    EXPECT_TRUE(encode_property({property_id::content_type, std::string_view("text")}, encoded));
+    EXPECT_TRUE(encode_property({property_id::correlation_data, as_bytes("\x01\x02")}, encoded));
+    EXPECT_TRUE(encode_property({property_id::user_property, user_property{"k", "v"}}, encoded));
     const property_list list = decode_properties(encoded, property_scope::publish);
     encoded.assign(encoded.size(), 0);
     ASSERT_EQ(list.size(), 4U);

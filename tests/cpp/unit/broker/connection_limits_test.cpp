@@ -178,6 +178,22 @@ TEST(tolerances_of_clients, dup_of_subscribe) {
     lenient["c"].send("aa 05 00 02 00 01 't'").expect(unsuback(2));
 }
 
+// 3.1.1:MQTT-4.7.1-2@server 3.1.1:MQTT-4.7.1-3@server 3.1.1:MQTT-4.8.0-1@server
+TEST(tolerances_of_clients, invalid_filter) {
+    const bytes among_others = subscribe(1, {{"a", 1}, {"b#", 0}, {"c/+d", 0}});
+    broker_bed strict;
+    strict["a"].login({.client_id = "a"}).send(among_others).expect_closed();
+    strict["b"].login({.client_id = "b"}).send(unsubscribe(1, {"b#"})).expect_closed();
+    strict["c"].login({.client_id = "c"}).send(subscribe(1, {{"$share/g+/t", 0}})).expect_closed();
+    EXPECT_EQ(strict.hooks.logs_with("topic filter with a wildcard"), 3U);
+    // Shared subscriptions are of 5.0, so in MQTT 3 there is nothing wrong with the text.
+    strict["d"].login({.client_id = "d"}).send(subscribe(1, {{"$share/g", 0}}));
+    strict["d"].expect(suback(1, {0x80}));
+    broker_bed lenient({.limits = {.borne = tolerance::invalid_filter}});
+    lenient["c"].login({.client_id = "c"}).send(among_others).expect(suback(1, {1, 0x80, 0x80}));
+    lenient["c"].send(unsubscribe(2, {"a", "b#"})).expect(unsuback(2));
+}
+
 // -- what the settings switch on
 
 // 5.0:MQTT-4.3.3-9@server

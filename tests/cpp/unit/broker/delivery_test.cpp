@@ -283,5 +283,36 @@ TEST(packet_limit, closes_the_connection) {
     bed.expect_consistent();
 }
 
+// -- what clients may not publish
+
+// 5.0:MQTT-4.3.3-4@server
+TEST(server_topics, are_refused_and_counted) {
+    delivery_bed bed;
+    bed["pub"].send(publish({.topic = "$SYS/x", .payload = "y"}));
+    bed["pub"].send(publish({.topic = "$other", .payload = "y", .level = 1, .packet_id = 1}));
+    bed["pub"].expect(puback(1));  // MQTT 3 cannot be told
+    bed["v5"].send("10 0f 00 04 'MQTT' 05 02 00 00 00 00 02 'v5'").take();
+    bed["v5"].send("32 0b 00 05 '$SYS/' 00 01 00 'x'").expect("40 03 00 01 87");
+    bed["v5"].send("34 0b 00 05 '$SYS/' 00 02 00 'x'").expect("50 03 00 02 87");
+    EXPECT_EQ(bed.session_of("v5")->received_qos2().size(), 0U);
+    EXPECT_EQ(bed.core.stats().publish_refused, 4U);
+    EXPECT_EQ(bed.hooks.logs_with("topics that start with '$'"), 1U);
+}
+
+TEST(server_topics, are_not_for_wills) {
+    delivery_bed bed;
+    bed["c"].login({.client_id = "c", .will = {{.topic = "$SYS/w", .payload = "x"}}}).abort();
+    EXPECT_EQ(bed.core.stats().publish_refused, 1U);
+    EXPECT_EQ(bed.hooks.logs_with("topics that start with '$'"), 1U);
+}
+
+TEST(payload_format, that_is_wrong_at_qos_0_is_counted) {
+    delivery_bed bed({.check_payload_format = true});
+    bed["v5"].send("10 0f 00 04 'MQTT' 05 02 00 00 00 00 02 'v5'").take();
+    bed["v5"].send("30 07 00 01 't' 02 01 01 ff").expect_nothing();
+    EXPECT_EQ(bed.core.stats().publish_refused, 1U);
+    EXPECT_EQ(bed.hooks.logs_with("not UTF-8"), 1U);
+}
+
 }  // namespace
 }  // namespace amqtt::test

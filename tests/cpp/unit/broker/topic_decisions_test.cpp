@@ -81,7 +81,7 @@ TEST_F(topic_decisions, hold_a_subscribe_until_all_filters_are_decided) {
     bed_.hooks.want({hook::check_subscribe});
     peer& c = bed_["c"];
     c.login({.client_id = "c"});
-    c.send(subscribe(7, {{"a", 1}, {"b/#/c", 0}, {"b", 2}}) + pingreq()).expect_nothing();
+    c.send(subscribe(7, {{"a", 1}, {"$share/c", 0}, {"b", 2}}) + pingreq()).expect_nothing();
     EXPECT_EQ(questions(), (std::vector<std::string>{"c subscribe a", "c subscribe b"}));
     allow(1);
     c.expect_nothing();

@@ -19,7 +19,7 @@ TEST(Auth, HasMethodAndData) {
     EXPECT_EQ(p->props.text(property_id::authentication_method), "m");
     EXPECT_EQ(test::to_bytes(p->props.binary(property_id::authentication_data)), hex("01 02"));
     byte_string out;
-    encode(*p, protocol_version::v5_0, out);
+    EXPECT_TRUE(encode(*p, protocol_version::v5_0, out));
     EXPECT_EQ(out, hex("F0 0B 18 09 15 00 01 'm' 16 00 02 01 02"));
 }
 
@@ -29,7 +29,7 @@ TEST(Auth, MayLeaveOffReasonAndProperties) {
         ASSERT_TRUE(p) << body;
         EXPECT_EQ(p->code, reason_code::success);
         byte_string out;
-        encode(*p, protocol_version::v5_0, out);
+        EXPECT_TRUE(encode(*p, protocol_version::v5_0, out));
         EXPECT_EQ(out, hex("F0 00"));
     }
 }
@@ -54,6 +54,15 @@ TEST(Auth, OfTheWrongShapeIsRefused) {
     };
     for (const auto& [body, expected] : cases)
         EXPECT_EQ(outcome(decode_auth(hex(body))), expected) << body;
+}
+
+TEST(Auth, IsNotEncodedWithDataThatIsTooLong) {
+    const std::string too_long(65'536, 'x');
+    auth_packet packet{reason_code::continue_authentication, {}};
+    packet.props.add(property_id::authentication_data, as_bytes(too_long));
+    byte_string out;
+    EXPECT_FALSE(encode(packet, protocol_version::v5_0, out));
+    EXPECT_TRUE(out.empty());
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ TEST(Connect, IsEncodedAsItWasDecoded) {
         const auto decoded = decode_connect(body_of(packet));
         ASSERT_TRUE(decoded) << decoded.error().what;
         byte_string again;
-        encode(*decoded, again);
+        EXPECT_TRUE(encode(*decoded, again));
         EXPECT_EQ(again, packet);
     }
 }
@@ -325,7 +325,7 @@ TEST(Connect, TakesTheLongestFields) {
     packet.user_name = longest;
     packet.password = as_bytes(longest);
     byte_string out;
-    encode(packet, out);
+    EXPECT_TRUE(encode(packet, out));
     const auto c = decode_connect(body_of(out));
     ASSERT_TRUE(c);
     EXPECT_EQ(c->client_id, longest);
@@ -366,7 +366,7 @@ TEST(Connack, IsDecodedAndEncoded) {
         EXPECT_EQ(decoded->code, c.code);
         EXPECT_EQ(decoded->v3_code, has_properties(c.version) ? 0 : packet[3]);
         byte_string again;
-        encode(*decoded, c.version, again);
+        EXPECT_TRUE(encode(*decoded, c.version, again));
         EXPECT_EQ(again, packet);
     }
 }
@@ -385,7 +385,7 @@ TEST(Connack, HasNoSessionPresentInVersion31) {
     connack_packet packet;
     packet.session_present = true;
     byte_string out;
-    encode(packet, protocol_version::v3_1, out);
+    EXPECT_TRUE(encode(packet, protocol_version::v3_1, out));
     EXPECT_EQ(out, hex("20 02 00 00"));
 }
 
@@ -435,6 +435,80 @@ TEST(V3ConnackCode, ExistsForSomeReasonsOnly) {
         }
         EXPECT_EQ(v3_connack_code(static_cast<reason_code>(byte)), expected) << byte;
     }
+}
+
+// -- what has no encoding
+
+TEST(ConnectEncoding, RefusesFieldsThatAreTooLong) {
+    const std::string too_long(65'536, 'x');
+    const auto refused = [](const connect_packet& packet) {
+        byte_string out = hex("AA");
+        return !encode(packet, out) && out == hex("AA");
+    };
+    connect_packet good;
+    good.version = protocol_version::v5_0;
+    good.client_id = "c";
+    EXPECT_FALSE(refused(good));
+    connect_packet packet = good;
+    packet.client_id = too_long;
+    EXPECT_TRUE(refused(packet));
+    packet = good;
+    packet.user_name = too_long;
+    EXPECT_TRUE(refused(packet));
+    packet = good;
+    packet.password = as_bytes(too_long);
+    EXPECT_TRUE(refused(packet));
+    packet = good;
+    packet.props.add(property_id::authentication_data, as_bytes(too_long));
+    EXPECT_TRUE(refused(packet));
+    packet = good;
+    packet.will = will_fields{};
+    packet.will->topic = "w";
+    EXPECT_FALSE(refused(packet));
+    packet.will->payload = as_bytes(too_long);
+    EXPECT_TRUE(refused(packet));
+    packet.will->payload = {};
+    packet.will->props.add("name", too_long);
+    EXPECT_TRUE(refused(packet));
+}
+
+TEST(ConnackEncoding, RefusesPropertiesThatAreTooLong) {
+    const std::string too_long(65'536, 'x');
+    byte_string out;
+    connack_packet packet;
+    packet.props.add(property_id::response_information, std::string_view(too_long));
+    EXPECT_FALSE(encode(packet, protocol_version::v5_0, out));
+    EXPECT_TRUE(out.empty());
+    packet.props = {};
+    packet.props.add(property_id::response_information, std::string_view(too_long).substr(1));
+    EXPECT_TRUE(encode(packet, protocol_version::v5_0, out));
+}
+
+// -- what can be read of a CONNECT that is refused
+
+TEST(RefusedConnect, IsAnsweredInTheNearestVersion) {
+    const std::pair<const char*, std::optional<protocol_version>> cases[] = {
+        {"00 04 'MQTT' 06", protocol_version::v5_0},
+        {"00 04 'MQTT' 7f", protocol_version::v5_0},
+        {"00 04 'MQTT' 86", protocol_version::v5_0},
+        {"00 04 'MQTT' 00", protocol_version::v3_1_1},
+        {"00 04 'MQTT' 03", protocol_version::v3_1_1},
+        {"00 04 'MQTT' 83", protocol_version::v3_1_1},
+        {"00 06 'MQIsdp' 05", protocol_version::v3_1},
+        {"00 04 'MQTX' 06", std::nullopt},
+        {"00 04 'MQTT'", std::nullopt},
+    };
+    for (const auto& [body, version] : cases)
+        EXPECT_EQ(nearest_version(hex(body)), version) << body;
+}
+
+TEST(RefusedConnect, TellsItsPropertiesAsFarAsTheyCanBeRead) {
+    const auto found = connect_properties(hex("00 04 'MQTT' 05 ff 00 3c 05 27 00 00 00 1e 00"));
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->integer(property_id::maximum_packet_size, 0), 30U);
+    EXPECT_FALSE(connect_properties(hex("00 04 'MQTT' 05 02 00 3c 05 27 00 00 00")));
+    EXPECT_FALSE(connect_properties(hex("00 04 'MQTT' 05 02 00")));
+    EXPECT_FALSE(connect_properties(hex("00 04 'MQTT' 05 02 00 3c 05 27 00 00 00 00")));
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ TEST(Disconnect, HasNoBodyInVersion3) {
         EXPECT_EQ(p->code, reason_code::success);
         EXPECT_EQ(outcome(decode_disconnect(hex("00"), version)), reason_code::malformed_packet);
         byte_string out;
-        encode({reason_code::server_busy, {}}, version, out);
+        EXPECT_TRUE(encode({reason_code::server_busy, {}}, version, out));
         EXPECT_EQ(out, hex("E0 00"));
     }
 }
@@ -64,7 +64,7 @@ TEST(Disconnect, OfTheWrongShapeIsRefused) {
 TEST(Disconnect, IsEncodedInItsShortestForm) {
     const auto encoded = [](const disconnect_packet& packet) {
         byte_string out;
-        encode(packet, protocol_version::v5_0, out);
+        EXPECT_TRUE(encode(packet, protocol_version::v5_0, out));
         return out;
     };
     EXPECT_EQ(encoded({}), hex("E0 00"));
@@ -74,6 +74,26 @@ TEST(Disconnect, IsEncodedInItsShortestForm) {
     EXPECT_EQ(encoded(packet), hex("E0 07 00 05 11 00 00 00 0A"));
     packet.code = reason_code::disconnect_with_will;
     EXPECT_EQ(encoded(packet), hex("E0 07 04 05 11 00 00 00 0A"));
+}
+
+TEST(Disconnect, IsNotEncodedWithTextThatIsTooLong) {
+    const std::string too_long(65'536, 'x');
+    disconnect_packet packet{reason_code::server_moved, {}};
+    packet.props.add(property_id::server_reference, std::string_view(too_long));
+    byte_string out;
+    EXPECT_FALSE(encode(packet, protocol_version::v5_0, out));
+    EXPECT_TRUE(out.empty());
+    EXPECT_TRUE(encode(packet, protocol_version::v3_1_1, out));  // which has no properties
+}
+
+TEST(Disconnect, MayHaveCodesThatOnlyItsSenderMaySend) {
+    const auto from = [](const char* body, sender who) {
+        return outcome(decode_disconnect(hex(body), protocol_version::v5_0, who));
+    };
+    EXPECT_EQ(from("04", sender::client), reason_code::success);
+    EXPECT_EQ(from("04", sender::server), reason_code::protocol_error);
+    EXPECT_EQ(from("8B", sender::server), reason_code::success);
+    EXPECT_EQ(from("8B", sender::client), reason_code::protocol_error);
 }
 
 }  // namespace

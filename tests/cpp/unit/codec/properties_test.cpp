@@ -276,7 +276,7 @@ TEST(Properties, EncodeEveryType) {
     all.add(property_id::correlation_data, bytes_view(data));
     all.add("name", "value");
     byte_string out = hex("AA");
-    all.encode(out);
+    EXPECT_TRUE(all.encode(out));
     EXPECT_EQ(out, hex("AA 27 01 01 23 01 02 02 01 02 03 04 0B C1 02 03 00 04 'text'"
                        "09 00 02 00 FF 26 00 04 'name' 00 05 'value'"));
 }
@@ -284,7 +284,7 @@ TEST(Properties, EncodeEveryType) {
 // 5.0:MQTT-2.2.2-1@client
 TEST(Properties, EncodeNothingAsLengthZero) {
     byte_string out;
-    properties{}.encode(out);
+    EXPECT_TRUE(properties{}.encode(out));
     EXPECT_EQ(out, hex("00"));
 }
 
@@ -298,7 +298,7 @@ TEST(Properties, EncodeWhatWasDecoded) {
         const auto decoded = decode(body, where);
         ASSERT_TRUE(decoded) << int(where);
         byte_string again;
-        decoded->encode(again);
+        EXPECT_TRUE(decoded->encode(again));
         reader in(again);
         EXPECT_EQ(in.varint(), body.size());
         EXPECT_EQ(test::to_bytes(in.rest()), body) << int(where);
@@ -311,7 +311,7 @@ TEST(Properties, LongOnesHaveALongLength) {
     for (int i = 0; i < 40; ++i)
         many.add("n", value);
     byte_string out;
-    many.encode(out);
+    EXPECT_TRUE(many.encode(out));
     reader in(out);
     const auto decoded = properties::decode(in, scope::connect);
     ASSERT_TRUE(decoded);

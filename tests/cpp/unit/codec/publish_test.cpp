@@ -377,5 +377,73 @@ TEST(Ack, OfTheWrongShapeIsRefused) {
     }
 }
 
+// -- sizes that no packet has
+
+// A payload of that size, of which no byte is looked at.
+bytes_view payload_of(std::size_t size) {
+    static const std::uint8_t byte = 0;
+    return {&byte, size};
+}
+
+TEST(PublishSize, EndsWhereRemainingLengthDoes) {
+    outgoing_publish packet;
+    packet.topic = "t";
+    packet.payload = payload_of(varint_max - 3);
+    EXPECT_EQ(publish_header_size(packet, protocol_version::v3_1_1), 1U + 4U + 3U);
+    EXPECT_EQ(publish_size(packet, protocol_version::v3_1_1), largest_packet_size);
+    // The same message is a byte longer in 5.0, by its Property Length.
+    EXPECT_EQ(publish_header_size(packet, protocol_version::v5_0), 0U);
+    EXPECT_EQ(publish_size(packet, protocol_version::v5_0), 0U);
+    packet.level = qos::at_least_once;
+    EXPECT_EQ(publish_size(packet, protocol_version::v3_1_1), 0U);
+    packet.payload = payload_of(std::size_t{UINT32_MAX} + 1);
+    EXPECT_EQ(publish_size(packet, protocol_version::v3_1_1), 0U);
+}
+
+TEST(PublishSize, CountsPropertiesBeyondRemainingLength) {
+    outgoing_publish packet;
+    packet.topic = "t";
+    packet.forwarded = payload_of(std::size_t{varint_max} + 1);
+    EXPECT_EQ(publish_size(packet, protocol_version::v5_0), 0U);
+    EXPECT_NE(publish_size(packet, protocol_version::v3_1_1), 0U);  // which has none
+}
+
+TEST(PublishSize, RefusesATopicThatItsLengthCannotSay) {
+    const std::string topic(65'536, 't');
+    outgoing_publish packet;
+    packet.topic = topic;
+    EXPECT_EQ(publish_header_size(packet, protocol_version::v3_1_1), 0U);
+    packet.topic = std::string_view(topic).substr(1);
+    EXPECT_NE(publish_header_size(packet, protocol_version::v3_1_1), 0U);
+}
+
+TEST(PublishSize, IsNotWrittenWithoutAPacket) {
+    outgoing_publish packet;
+    packet.topic = "t";
+    packet.payload = payload_of(varint_max);
+    std::uint8_t place = 0xAA;
+    EXPECT_EQ(write_publish_header(&place, packet, protocol_version::v5_0), &place);
+    EXPECT_EQ(place, 0xAA);
+}
+
+TEST(PublishSize, HasABoundThatHoldsInEveryVersion) {
+    const std::uint32_t ids[] = {1, varint_max};
+    for (const std::size_t size : {0U, 1U, 200U, 70'000U}) {
+        outgoing_publish packet;
+        const std::string topic(std::min<std::size_t>(size, 60'000), 't');
+        packet.topic = topic;
+        packet.payload = payload_of(size * 40);
+        packet.forwarded = payload_of(size);
+        packet.level = qos::exactly_once;
+        packet.expiry_interval = 1;
+        packet.subscription_ids = ids;
+        packet.topic_alias = 1;
+        for (const auto version : test::all_versions) {
+            EXPECT_GE(publish_size_bound(packet), publish_size(packet, version));
+            EXPECT_GT(publish_size(packet, version), 0U);
+        }
+    }
+}
+
 }  // namespace
 }  // namespace amqtt

@@ -36,7 +36,7 @@ TEST(Subscribe, IsEncodedAsItWasDecoded) {
         const auto p = decode_subscribe(body_of(packet), version);
         ASSERT_TRUE(p) << p.error().what;
         byte_string again;
-        encode(*p, version, again);
+        EXPECT_TRUE(encode(*p, version, again));
         EXPECT_EQ(again, packet);
     }
 }
@@ -86,7 +86,7 @@ TEST(Subscribe, OptionsOfVersion5AreChecked) {
                                                 static_cast<retain_handling>(handling)};
             EXPECT_EQ(p->requests[0].options, expected);
             byte_string again;
-            encode(*p, v5, again);
+            EXPECT_TRUE(encode(*p, v5, again));
             EXPECT_EQ(again.back(), byte);
         }
     }
@@ -97,7 +97,7 @@ TEST(Subscribe, SendsOnlyTheQosInVersion3) {
     packet.packet_id = 1;
     packet.requests = {{"a", {qos::at_least_once, true, true, retain_handling::do_not_send}}};
     byte_string out;
-    encode(packet, v3, out);
+    EXPECT_TRUE(encode(packet, v3, out));
     EXPECT_EQ(out, hex("82 06 00 01 00 01 'a' 01"));
 }
 
@@ -159,7 +159,7 @@ TEST(Unsubscribe, IsEncodedAsItWasDecoded) {
         const auto p = decode_unsubscribe(body_of(packet), version);
         ASSERT_TRUE(p) << p.error().what;
         byte_string again;
-        encode(*p, version, again);
+        EXPECT_TRUE(encode(*p, version, again));
         EXPECT_EQ(again, packet);
     }
 }
@@ -206,7 +206,7 @@ TEST(Suback, IsEncodedAsItWasDecoded) {
         const auto p = decode_suback(body_of(packet), version);
         ASSERT_TRUE(p) << p.error().what;
         byte_string again;
-        encode_suback(*p, version, again);
+        EXPECT_TRUE(encode_suback(*p, version, again));
         EXPECT_EQ(again, packet);
     }
 }
@@ -225,10 +225,10 @@ TEST(Suback, HasOneFailureCodeInVersion3) {
         {reason_code::granted_qos_1, reason_code::not_authorized, reason_code::quota_exceeded},
         {}};
     byte_string out;
-    encode_suback(packet, v3, out);
+    EXPECT_TRUE(encode_suback(packet, v3, out));
     EXPECT_EQ(out, hex("90 05 00 01 01 80 80"));
     out.clear();
-    encode_suback(packet, v5, out);
+    EXPECT_TRUE(encode_suback(packet, v5, out));
     EXPECT_EQ(out, hex("90 06 00 01 00 01 87 97"));
 }
 
@@ -250,14 +250,14 @@ TEST(Suback, OfTheWrongShapeIsRefused) {
 TEST(Unsuback, HasCodesInVersion5Only) {
     const suback_packet packet{7, {reason_code::success, reason_code::no_subscription_existed}, {}};
     byte_string out;
-    encode_unsuback(packet, v3, out);
+    EXPECT_TRUE(encode_unsuback(packet, v3, out));
     EXPECT_EQ(out, hex("B0 02 00 07"));
     const auto old = decode_unsuback(body_of(out), v3);
     ASSERT_TRUE(old);
     EXPECT_EQ(old->packet_id, 7);
     EXPECT_TRUE(old->codes.empty());
     out.clear();
-    encode_unsuback(packet, v5, out);
+    EXPECT_TRUE(encode_unsuback(packet, v5, out));
     EXPECT_EQ(out, hex("B0 05 00 07 00 00 11"));
     const auto p = decode_unsuback(body_of(out), v5);
     ASSERT_TRUE(p);
@@ -291,6 +291,28 @@ TEST(TopicFilters, OfAPacketAreBoundedInNumber) {
     EXPECT_EQ(outcome(decode_unsubscribe(least, version)), reason_code::success);
     const byte_string too_many = encoded(most_filters + 1, "00 01 'a'");
     EXPECT_EQ(outcome(decode_unsubscribe(too_many, version)), reason_code::quota_exceeded);
+}
+
+TEST(SubscribeEncoding, RefusesFiltersAndPropertiesThatAreTooLong) {
+    const std::string too_long(65'536, 'x');
+    byte_string out;
+    subscribe_packet subscribe;
+    subscribe.packet_id = 1;
+    subscribe.requests.push_back({"good", {}});
+    subscribe.requests.push_back({too_long, {}});
+    EXPECT_FALSE(encode(subscribe, v5, out));
+    unsubscribe_packet unsubscribe;
+    unsubscribe.packet_id = 1;
+    unsubscribe.filters = {too_long};
+    EXPECT_FALSE(encode(unsubscribe, v3, out));
+    suback_packet answer;
+    answer.packet_id = 1;
+    answer.codes = {reason_code::success};
+    answer.props.add(property_id::reason_string, std::string_view(too_long));
+    EXPECT_FALSE(encode_suback(answer, v5, out));
+    EXPECT_FALSE(encode_unsuback(answer, v5, out));
+    EXPECT_TRUE(out.empty());
+    EXPECT_TRUE(encode_suback(answer, v3, out));  // which has no properties
 }
 
 }  // namespace

@@ -87,6 +87,17 @@ TEST(Varint, LongerFormsHaveTheirValueAndSize) {
     }
 }
 
+TEST(Varint, HasNoEncodingBeyondTheLargestValue) {
+    for (const std::uint64_t value :
+         {std::uint64_t{varint_max} + 1, std::uint64_t{UINT32_MAX}, UINT64_MAX}) {
+        SCOPED_TRACE(value);
+        std::array<std::uint8_t, 5> place{};
+        EXPECT_EQ(varint_size(value), 0U);
+        EXPECT_EQ(write_varint(place.data(), value), place.data());
+        EXPECT_EQ(place, (std::array<std::uint8_t, 5>{}));
+    }
+}
+
 TEST(Varint, RoundTripsAndIsConstexpr) {
     static_assert(varint_size(varint_max) == 4);
     for (std::uint32_t value = 0; value <= varint_max; value += 1 + value / 97) {

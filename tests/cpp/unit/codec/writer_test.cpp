@@ -34,6 +34,32 @@ TEST(Writer, WritesTheLongestText) {
     EXPECT_TRUE(in.at_end());
 }
 
+TEST(Writer, SaysWhenSomethingHasNoEncoding) {
+    const std::string too_long(65'536, 'x');
+    byte_string out;
+    writer text(out);
+    text.u8(1);
+    EXPECT_TRUE(text.ok());
+    text.utf8(too_long);
+    EXPECT_FALSE(text.ok());
+    text.u8(2);
+    EXPECT_FALSE(text.ok());
+    EXPECT_EQ(out, hex("01 02"));  // and not a length that does not fit
+    writer number(out);
+    number.varint(varint_max);
+    EXPECT_TRUE(number.ok());
+    number.varint(std::uint64_t{varint_max} + 1);
+    EXPECT_FALSE(number.ok());
+}
+
+TEST(WritePacket, RefusesABodyThatRemainingLengthCannotCount) {
+    const std::uint8_t byte = 0;
+    const bytes_view body(&byte, std::size_t{varint_max} + 1);  // which is not looked at
+    byte_string out = hex("AA");
+    EXPECT_FALSE(write_packet(out, packet_type::suback, body));
+    EXPECT_EQ(out, hex("AA"));
+}
+
 TEST(WritePacket, PutsTheFixedHeaderBeforeTheBody) {
     const std::pair<std::size_t, const char*> cases[] = {
         {0, "C0 00"},
@@ -48,7 +74,7 @@ TEST(WritePacket, PutsTheFixedHeaderBeforeTheBody) {
     for (const auto& [size, header] : cases) {
         const byte_string body(size, 0xAB);
         byte_string out;
-        write_packet(out, packet_type::pingreq, body);
+        EXPECT_TRUE(write_packet(out, packet_type::pingreq, body));
         EXPECT_TRUE(out == test::concat(hex(header), body)) << size;
     }
 }
@@ -66,7 +92,7 @@ TEST(WritePacket, SetsTheRequiredFlags) {
     };
     for (const auto& [type, expected] : cases) {
         byte_string out;
-        write_packet(out, type, {});
+        EXPECT_TRUE(write_packet(out, type, {}));
         EXPECT_EQ(out, hex(expected));
     }
 }

@@ -20,7 +20,7 @@ class client_connection_kept_test : public testing::Test {
         connect_packet packet;
         packet.client_id = "c";
         packet.clean_start = false;
-        connection_->connect(packet, now_);
+        EXPECT_TRUE(connection_->connect(packet, now_));
         EXPECT_EQ(sent(), connect({.client_id = "c", .clean = false}));
         EXPECT_EQ(answer(connack(session_present)).index(), 1U);
     }

@@ -26,7 +26,7 @@ class client_connection_test : public testing::Test {
         connect_packet packet;
         packet.client_id = "c";
         packet.clean_start = false;
-        connection_->connect(packet, now_);
+        EXPECT_TRUE(connection_->connect(packet, now_));
         EXPECT_EQ(sent(), connect({.client_id = "c", .clean = false}));
     }
 
@@ -87,7 +87,7 @@ TEST_F(client_connection_test, sends_connect_with_everything_in_it) {
     packet.will->payload = as_bytes("gone");
     packet.will->level = qos::at_least_once;
     packet.will->retain = true;
-    connection_->connect(packet, now_);
+    EXPECT_TRUE(connection_->connect(packet, now_));
     EXPECT_EQ(sent(), connect({.client_id = "c",
                                .clean = false,
                                .keep_alive = 60,

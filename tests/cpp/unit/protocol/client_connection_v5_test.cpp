@@ -25,7 +25,7 @@ class client_connection_v5_test : public testing::Test {
         packet.clean_start = clean;
         packet.keep_alive = 60;
         packet.props = own;
-        connection_->connect(packet, now_);
+        EXPECT_TRUE(connection_->connect(packet, now_));
         sent();
     }
     // Up to CONNACK, with the properties of the server in wire notation.
@@ -437,6 +437,64 @@ TEST_F(client_connection_v5_test, disconnects_with_a_reason_that_fits) {
     open_to("");
     connection_->disconnect();
     EXPECT_EQ(sent(), disconnect());
+}
+
+// -- what the server may not send, and what cannot be sent
+
+// 5.0:MQTT-4.3.3-4@client
+TEST_F(client_connection_v5_test, does_not_answer_a_pubrec_of_a_failure_for_an_unknown_message) {
+    open_to("");
+    expect_silent(wire("50 03 00 07 97"));
+    EXPECT_EQ(sent(), bytes{});
+    expect_silent(wire("50 02 00 07"));  // a success is released, as nobody else would do it
+    EXPECT_EQ(sent(), wire("62 03 00 07 92"));
+}
+
+TEST_F(client_connection_v5_test, refuses_reason_codes_that_a_packet_of_the_server_must_not_have) {
+    const char* const packets[] = {
+        "40 03 00 01 07", "50 03 00 01 07",    "50 03 00 01 01",    "62 03 00 01 97",
+        "70 03 00 01 10", "90 04 00 01 00 03", "b0 04 00 01 00 01", "e0 01 04",
+    };
+    for (const char* each : packets) {
+        SCOPED_TRACE(each);
+        open_to("");
+        expect_violation(wire(each), reason_code::protocol_error);
+    }
+}
+
+TEST_F(client_connection_v5_test, says_why_a_message_cannot_be_sent) {
+    open_to("");
+    const auto half = std::string(65'535, 'x');
+    const auto refused = publish_message(1, 1, "t" + half);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, reason_code::packet_too_large);
+    EXPECT_STREQ(refused.error().what, "the message is too large for an MQTT packet");
+    EXPECT_EQ(sent(), bytes{});
+    open_to("27 00 00 00 20");
+    const auto above = publish_message(1, 1, "t", std::string(40, 'x'));
+    ASSERT_FALSE(above);
+    EXPECT_STREQ(above.error().what, "the message exceeds the server's Maximum Packet Size");
+}
+
+TEST_F(client_connection_v5_test, does_not_send_a_connect_that_has_no_encoding) {
+    const std::string too_long(65'536, 'x');
+    connection_.emplace(state_, pool_, client_options{});
+    connect_packet packet;
+    packet.version = protocol_version::v5_0;
+    packet.client_id = too_long;
+    EXPECT_FALSE(connection_->connect(packet, now_));
+    EXPECT_EQ(sent(), bytes{});
+}
+
+TEST_F(client_connection_v5_test, keeps_disconnect_within_the_maximum_packet_size) {
+    open_to("27 00 00 00 03");
+    disconnect_packet packet{reason_code::unspecified_error, {}};
+    packet.props.add(property_id::reason_string, std::string_view("because"));
+    connection_->disconnect(packet);
+    EXPECT_EQ(sent(), wire("e0 01 80"));
+    open_to("27 00 00 00 02");
+    connection_->disconnect(packet);
+    EXPECT_EQ(sent(), bytes{});
 }
 
 }  // namespace

@@ -83,6 +83,34 @@ TEST_F(gated_output_test, lets_nothing_pass_connack) {
     EXPECT_EQ(sent(), "cpm");
 }
 
+// PINGRESP, AUTH and DISCONNECT depend on nothing that is stored, even if they are sent while the
+// broker is about to send what does.
+TEST_F(gated_output_test, holds_back_no_control_packet) {
+    send(send_class::control, "p", 3);
+    EXPECT_EQ(sent(), "p");
+    EXPECT_FALSE(gate.is_waiting());
+    send(send_class::acknowledgement, "a", 3);
+    send(send_class::control, "d", 4);
+    EXPECT_EQ(sent(), "d");
+    gate.release(3);
+    EXPECT_EQ(sent(), "a");
+}
+
+TEST_F(gated_output_test, tells_what_lets_go_connack_and_all_behind_it) {
+    EXPECT_EQ(gate.connack_and_rest(), 0U);
+    send(send_class::acknowledgement, "a", 3);
+    EXPECT_EQ(gate.connack_and_rest(), 0U);
+    gate.release(3);
+    send(send_class::connack, "c", 5);
+    EXPECT_EQ(gate.connack_and_rest(), 5U);
+    send(send_class::answer, "s", 7);
+    send(send_class::control, "d", 7);
+    EXPECT_EQ(gate.connack_and_rest(), 7U);
+    gate.release(7);
+    EXPECT_EQ(sent(), "acsd");
+    EXPECT_EQ(gate.connack_and_rest(), 0U);
+}
+
 TEST_F(gated_output_test, forgets_what_waits) {
     send(send_class::acknowledgement, "a", 3);
     gate.drop_waiting();

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "codec/varint.hpp"
 #include "support/wire.hpp"
 
 namespace amqtt::test {
@@ -43,8 +44,8 @@ outgoing_publish make(std::string_view topic, bytes_view payload, qos level,
 class packet_output : public testing::Test {
   protected:
     void append(const message_ptr& m, qos level, std::uint16_t packet_id, bool share) {
-        append_publish(out_, v3, make(m->topic(), m->payload(), level, packet_id),
-                       share ? m : nullptr);
+        EXPECT_TRUE(append_publish(out_, v3, make(m->topic(), m->payload(), level, packet_id),
+                                   share ? m : nullptr));
     }
 
     block_pool pool_;
@@ -55,15 +56,15 @@ TEST_F(packet_output, writes_flags_and_packet_identifier) {
     outgoing_publish packet = make("a/b", as_bytes("xyz"), qos::exactly_once, 0x1234);
     packet.retain = true;
     packet.dup = true;
-    append_publish(out_, v3, packet, nullptr);
+    EXPECT_TRUE(append_publish(out_, v3, packet, nullptr));
     EXPECT_EQ(take_all(out_), wire("3d 0a 00 03 'a/b' 12 34 'xyz'"));
-    append_publish(out_, v3, make("a/b", {}, qos::at_most_once, 0), nullptr);
+    EXPECT_TRUE(append_publish(out_, v3, make("a/b", {}, qos::at_most_once, 0), nullptr));
     EXPECT_EQ(take_all(out_), wire("30 05 00 03 'a/b'"));
 }
 
 TEST_F(packet_output, writes_an_empty_property_list_for_5_0) {
-    append_publish(out_, protocol_version::v5_0, make("t", as_bytes("p"), qos::at_least_once, 2),
-                   nullptr);
+    EXPECT_TRUE(append_publish(out_, protocol_version::v5_0,
+                               make("t", as_bytes("p"), qos::at_least_once, 2), nullptr));
     EXPECT_EQ(take_all(out_), wire("32 07 00 01 't' 00 02 00 'p'"));
 }
 
@@ -98,7 +99,8 @@ TEST_F(packet_output, sends_large_payloads_from_the_message) {
 
 TEST_F(packet_output, copies_a_large_payload_nobody_keeps) {
     std::string payload(50'000, 'p');
-    append_publish(out_, v3, make("t", as_bytes(payload), qos::at_most_once, 0), nullptr);
+    EXPECT_TRUE(
+        append_publish(out_, v3, make("t", as_bytes(payload), qos::at_most_once, 0), nullptr));
     const bytes expected = publish({.topic = "t", .payload = payload});
     std::fill(payload.begin(), payload.end(), '!');
     EXPECT_EQ(take_all(out_), expected);
@@ -147,6 +149,18 @@ TEST_F(packet_output, writes_acknowledgements_of_every_version) {
     append_ack(out_, protocol_version::v5_0, packet_type::pubrel, 1,
                reason_code::packet_identifier_not_found);
     EXPECT_EQ(take_all(out_), wire("40 02 00 01 50 03 00 01 87 62 03 00 01 92"));
+}
+
+// A message of the largest packet of MQTT 3 is one byte too long for 5.0.
+TEST_F(packet_output, appends_nothing_when_there_is_no_such_packet) {
+    const std::uint8_t byte = 0;
+    const bytes_view payload(&byte, varint_max - 3);  // of which nothing is read
+    EXPECT_FALSE(append_publish(out_, protocol_version::v5_0,
+                                make("t", payload, qos::at_most_once, 0), nullptr));
+    EXPECT_TRUE(out_.empty());
+    const std::string topic(65'536, 't');
+    EXPECT_FALSE(append_publish(out_, v3, make(topic, {}, qos::at_most_once, 0), nullptr));
+    EXPECT_TRUE(out_.empty());
 }
 
 }  // namespace

@@ -40,6 +40,21 @@ TEST(websocket_request_test, leaves_what_follows_the_answer) {
     }
 }
 
+// (RFC 9110, 5.3)
+TEST(websocket_request_test, joins_the_lines_of_a_list) {
+    const std::pair<const char*, const char*> changes[] = {
+        {"Connection: keep-alive, Upgrade", "Connection: keep-alive\r\nConnection: upgrade"},
+        {"Upgrade: WebSocket", "Upgrade: h2c\r\nUpgrade: websocket"},
+    };
+    for (const auto& [from, to] : changes) {
+        std::string answer = accepted;
+        answer.replace(answer.find(from), std::string_view(from).size(), to);
+        websocket_request request = request_of();
+        request.receive(as_bytes(answer));
+        EXPECT_EQ(request.status(), websocket_request::state::accepted) << request.problem();
+    }
+}
+
 TEST(websocket_request_test, refuses_other_answers) {
     const std::pair<const char*, const char*> changes[] = {
         {"101 Switching", "200 Switching"},

@@ -91,6 +91,24 @@ TEST(WebsocketUpgrade, RefusesWhatIsNoHandshake) {
     EXPECT_EQ(answer_to(""), "");
 }
 
+// (RFC 9110, 5.3) Proxies add lines of their own.
+TEST(WebsocketUpgrade, JoinsTheLinesOfAList) {
+    const std::string upgrade = "Connection: keep-alive, Upgrade\r\n";
+    EXPECT_EQ(
+        answer_to(replaced(good, upgrade, "Connection: keep-alive\r\nConnection: Upgrade\r\n")),
+        accepted);
+    EXPECT_EQ(answer_to(replaced(good, upgrade, "Connection: upgrade\r\nConnection: close\r\n")),
+              accepted);
+    EXPECT_EQ(answer_to(replaced(good, "Upgrade: websocket\r\n",
+                                 "Upgrade: h2c\r\nUpgrade: other, WebSocket\r\n")),
+              accepted);
+    EXPECT_EQ(answer_to(replaced(good, upgrade, "Connection: close\r\nConnection: keep-alive\r\n")),
+              bad);
+    // These are no lists.
+    EXPECT_EQ(answer_to(replaced(good, key, key + key)), bad);
+    EXPECT_EQ(answer_to(replaced(good, "Host: example.com", "Host: a\r\nHost: b")), bad);
+}
+
 TEST(WebsocketUpgrade, BoundsTheRequest) {
     const std::string filler = "X-Filler: ";
     const auto with_size = [&](std::size_t size) {
