@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import select
 import threading
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from amqtt import _core
 from amqtt._prompt import PromptFuture
+from amqtt.logs import LogLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,10 +110,12 @@ class EventPump:
         if self._engine is None or handle is None or self.paused:
             return
         events, more = self._engine.take_events(_EVENTS_PER_TICK)
-        if events:
-            handle(events)
-        if more:
-            self._drain_soon()
+        try:
+            if events:
+                handle(events)
+        finally:
+            if more:
+                self._drain_soon()
 
     def pause(self) -> None:
         """Leave the events in the engine, which makes it wait, until `resume()`."""
@@ -232,6 +236,7 @@ class ClientReactor:
         # By ticket: the client that asked, and what it waits for.
         self._answers: dict[int, tuple[int, PromptFuture[Any]]] = {}
         self._is_lone = False  # the event that is handled is the only one
+        self._peer_log = LogLimiter(logging.getLogger("amqtt.client"))
         self._clients: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         pump = EventPump(loop, self.engine, self._handle)
         # Runs when this object goes and also when the interpreter exits.
@@ -328,19 +333,29 @@ class ClientReactor:
 
     def _handle_all(self, events: list[Any]) -> None:
         handle, received = None, None  # of the client whose message came last
-        for event in events:
-            kind = event[0]
-            if kind == MESSAGE:
-                if event[1] != handle:
-                    handle = event[1]
-                    client = self._clients.get(handle)
-                    received = None if client is None else client.message_received
-                if received is not None:
-                    received(*event[2:])
-            elif kind in _ANSWERS:
-                self._resolve(event)
-            else:
-                self._tell(event)
+        rest = iter(events)
+        for event in rest:
+            try:
+                kind = event[0]
+                if kind == MESSAGE:
+                    if event[1] != handle:
+                        handle = event[1]
+                        client = self._clients.get(handle)
+                        received = None if client is None else client.message_received
+                    if received is not None:
+                        received(*event[2:])
+                elif kind in _ANSWERS:
+                    self._resolve(event)
+                else:
+                    self._tell(event)
+            except Exception:  # the next event is another client's
+                self._peer_log.log(
+                    logging.ERROR, "events that could not be handled", event[1],
+                    "An event of the engine could not be handled", exc_info=True,
+                )  # fmt: skip
+            except BaseException:  # ends the program, which may wait for the others
+                self.loop.call_soon(self._handle, list(rest))
+                raise
 
     def _tell(self, event: tuple[Any, ...]) -> None:
         kind, handle, *values = event

@@ -383,14 +383,20 @@ class ClientConnection(ClientCommands):
                 await self.reconnect()
             except ClientError as error:
                 self.logger.warning("Gave up reconnecting: %s", error)
+            except Exception:  # a fault somewhere; who waits for messages must learn of the end
+                self.logger.exception("Gave up reconnecting")
             else:
                 await self._tell_reconnected(bool(session.parent))
                 return
         if self._connected_state.is_set():  # restoring failed, which the next loss will repair
             return
-        self._give_up(reason)
-        await self.session_ends()
-        await self.cancel_tasks()
+        try:
+            self._give_up(reason)
+            await self.session_ends()
+        except Exception:
+            self.logger.exception("The session could not be ended")
+        finally:
+            await self.cancel_tasks()
 
     def connection_made(self, session_present: bool) -> None:
         """Note what a new connection has brought; not for applications.

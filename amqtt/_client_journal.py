@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from amqtt._bridge import EngineError
 from amqtt._client_store import SessionStore, StoredState, subscription_changes
 from amqtt.errors import ClientError
-from amqtt.logs import printable
+from amqtt.logs import LogLimiter, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,6 +64,7 @@ class SessionJournal:
         self._deliver = weakref.WeakMethod(deliver)
         self._store: SessionStore | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="amqtt-session-file")
+        self._failures = LogLimiter(_logger)
         self._engine: _Engine | None = None
         self._handle = 0
         self._changes: list[Change] = []
@@ -117,6 +118,7 @@ class SessionJournal:
                 self.path,
                 len(self._changes),
             )
+        self._failures.flush()
         store, self._store = self._store, None
         if store is not None:
             await self._run(store.close)
@@ -189,13 +191,17 @@ class SessionJournal:
         work.add_done_callback(lambda done: self._wrote(changes, last, done))
 
     def _wrote(self, changes: list[Change], last: int, done: asyncio.Future[None]) -> None:
-        if done.cancelled() or self._store is None:
+        if self._store is None:
             return
-        error = done.exception()
-        if error is not None:
-            if not isinstance(error, sqlite3.Error):
-                raise error
-            _logger.error("The session file '%s' cannot be written: %s", self.path, error)
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is not None:  # whatever it is, the batch must not be lost
+            is_known = isinstance(error, sqlite3.Error)
+            self._failures.log(
+                logging.ERROR, "failures to write session files", self.path,
+                "The session file '%s' cannot be written: %s",
+                str(self.path), error if is_known else repr(error),
+                exc_info=None if is_known else error,
+            )  # fmt: skip
             self._changes[:0] = changes
             self.loop.call_later(_PAUSE, self._write)
             return

@@ -130,7 +130,7 @@ class Inbox:
 class MessageStream:
     """Iterate over received messages; `MQTTClient.messages()` makes it.
 
-    The messages of a stream with filters wait in it until they are taken, or it is closed.
+    The messages of a stream with filters wait in it until they are taken, or it is closed or gone.
 
     Args:
         owner: the client.
@@ -148,6 +148,8 @@ class MessageStream:
         self._changed: asyncio.Future[None] | None = None
         if filters:
             self._inbox.add_stream(self)
+            # Of a stream that was left by `break`, and not closed.
+            weakref.finalize(self, _drop_all, self._inbox, self.waiting).atexit = False
 
     def matches(self, topic: str) -> bool:
         """Tell whether the stream claims the messages of a topic."""
@@ -173,10 +175,17 @@ class MessageStream:
         Raises:
             StopAsyncIteration: the stream was closed, or the client has disconnected.
             ClientError: the connection was lost for good.
+            RuntimeError: another task waits for the next message of this stream.
 
         """
         if not self._patterns:
             return await self._next_unclaimed()
+        if self._changed is not None:
+            msg = (
+                "Another task waits for a message of this stream already: let each task have a"
+                " stream of its own, or one task hand out what it receives"
+            )
+            raise RuntimeError(msg)
         while not self.waiting:
             if self._closed:
                 raise StopAsyncIteration
@@ -184,7 +193,10 @@ class MessageStream:
             if end is not None:
                 raise end
             self._changed = asyncio.get_running_loop().create_future()
-            await self._changed
+            try:
+                await self._changed
+            finally:
+                self._changed = None
         message = self.waiting.popleft()
         self._inbox.taken(message)
         return message
@@ -203,8 +215,7 @@ class MessageStream:
         """Claim no more messages, and drop those that wait."""
         self._closed = True
         self._inbox.remove_stream(self)
-        while self.waiting:
-            self._inbox.taken(self.waiting.popleft())
+        _drop_all(self._inbox, self.waiting)
         self.wake()
 
     async def __aenter__(self) -> Self:
@@ -219,6 +230,12 @@ class MessageStream:
     ) -> None:
         """Close the stream."""
         await self.aclose()
+
+
+def _drop_all(inbox: Inbox, waiting: deque[ApplicationMessage]) -> None:
+    """Let messages wait no more that nobody will take: the engine waits for room."""
+    while waiting:
+        inbox.taken(waiting.popleft())
 
 
 @lru_cache(maxsize=1024)

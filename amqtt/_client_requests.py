@@ -132,8 +132,9 @@ class Requests:
         try:
             # Several requests wait for one subscription; the end of one is not that of it.
             await asyncio.shield(subscribed)
-        except ClientError:
-            if self._subscribed is subscribed:
+        except BaseException:
+            # Unless it is only this request that was cancelled: the next one tries again.
+            if self._subscribed is subscribed and subscribed.done():
                 self._subscribed = None
             raise
 

@@ -39,7 +39,7 @@ from amqtt._plugin_calls import PluginCalls
 from amqtt._verdicts import Verdict
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
-from amqtt.logs import printable
+from amqtt.logs import LogLimiter, printable
 from amqtt.mqtt import packet_from_bytes
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class BrokerDispatch:
         self._loop = loop
         self.calls = PluginCalls(manager, loop)
         self.native = self.calls.native
+        self._peer_log = LogLimiter(logger)
         self._engine: _core.BrokerEngine | None = None
         self._pump: EventPump | None = None
         self.keeper: StateKeeper | None = None
@@ -158,6 +159,7 @@ class BrokerDispatch:
             self._level_timer.cancel()
             self._level_timer = None
         self._decisions.cancel_all()
+        self._peer_log.flush()
         for subscription in list(self._locals.values()):
             subscription.end()
         self._locals.clear()
@@ -185,10 +187,10 @@ class BrokerDispatch:
 
     def _watch_levels(self) -> None:
         # Loggers do not tell when their level changes.
-        self.refresh_events()
         if self.native.event_loggers or self.native.packet_loggers:
             again = weakref.WeakMethod(self._watch_levels)  # the loop must not keep the broker
             self._level_timer = self._loop.call_later(_LEVEL_CHECK, call_if_alive, again)
+        self.refresh_events()
 
     # -- events
 
@@ -197,9 +199,11 @@ class BrokerDispatch:
         self.calls.look_again()
         self._answers.will_be_flushed = True
         # What a handler sets in its context is nobody else's, as it is in a task.
-        contextvars.copy_context().run(self._handle, events)
-        self._answers.will_be_flushed = False
-        self._answers.flush()
+        try:
+            contextvars.copy_context().run(self._handle, events)
+        finally:
+            self._answers.will_be_flushed = False
+            self._answers.flush()
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
             logger.warning(
                 "%d handlers of plugins are running; clients wait until some have ended",
@@ -208,11 +212,18 @@ class BrokerDispatch:
             self._pump.pause()
 
     def _handle(self, events: list[Any]) -> None:
-        for event in events:
+        rest = iter(events)
+        for event in rest:
             try:
                 self._on_kind[event[0]](*event[1:])
             except Exception:  # the next event is somebody else's
-                logger.exception("An event of the engine could not be handled")
+                self._peer_log.log(
+                    logging.ERROR, "events that could not be handled", event[0],
+                    "An event of the engine could not be handled", exc_info=True,
+                )  # fmt: skip
+            except BaseException:  # ends the program, which may wait for the others
+                self._loop.call_soon(self.handle, list(rest))
+                raise
 
     def _running(self) -> int:
         return self.calls.running + len(self._decisions)

@@ -61,6 +61,7 @@ class StateKeeper:
         self._engine = engine
         self._waiting: deque[StateChanges] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._gave_up = False
         # When trouble was logged last, and which, while it lasts.
         self._said: float | None = None
         self._known: type[Exception] | None = None
@@ -96,7 +97,12 @@ class StateKeeper:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
         if not task.cancelled() and task.exception() is not None:
-            logger.critical("Changes can be stored no more", exc_info=task.exception())
+            logger.critical("Storage stopped unexpectedly", exc_info=task.exception())
+        elif task.cancelled() and not self._gave_up:
+            logger.critical(
+                "Storage was cancelled: %d batches of changes wait for the next one",
+                len(self._waiting),
+            )
 
     async def _commit_waiting(self) -> None:
         while self._waiting:
@@ -111,7 +117,7 @@ class StateKeeper:
         while True:
             watch = loop.call_later(_SLOW, self._say, "has not stored changes for 5 s yet")
             try:
-                await self._plugin.commit(changes)
+                await self._ask_plugin(changes)
             except Exception as error:  # whatever it is, the batch must not be lost
                 self._say_failure(error)
             else:
@@ -121,6 +127,20 @@ class StateKeeper:
                 watch.cancel()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _ask_plugin(self, changes: StateChanges) -> None:
+        """Let the plugin commit; being cancelled itself is one of the ways in which it fails."""
+        # In a task of its own, which tells that from a cancellation of this one.
+        commit = asyncio.ensure_future(self._plugin.commit(changes))
+        try:
+            await asyncio.wait({commit})
+        except asyncio.CancelledError:
+            commit.cancel()
+            raise
+        if commit.cancelled():
+            msg = "the commit was cancelled"
+            raise PluginError(msg)
+        commit.result()
 
     def _say_failure(self, error: Exception) -> None:
         # What a plugin says itself needs no traceback.
@@ -164,6 +184,7 @@ class StateKeeper:
             return
         done, _ = await asyncio.wait([task], timeout=timeout)
         if not done:
+            self._gave_up = True
             task.cancel()
             logger.critical(
                 "%s could not store the last changes within %d s: %d batches are lost",

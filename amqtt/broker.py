@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import weakref
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from amqtt import _core
 from amqtt._bridge import EventPump, end_engine
@@ -39,6 +40,8 @@ from amqtt.plugins.manager import PluginManager
 from amqtt.session import RetainedApplicationMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amqtt.adapters import ReaderAdapter, WriterAdapter
 
 __all__ = [
@@ -62,6 +65,27 @@ __all__ = [
 
 # Seconds that the handlers of one event of the life cycle may take.
 _LIFECYCLE_LIMIT = 10.0
+
+T = TypeVar("T")
+
+
+async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call a function of the engine in a thread, and return when it has ended.
+
+    That holds for a caller that is cancelled, too: the engine must not be stopped meanwhile.
+    """
+    # Not a task: those are cancelled when the loop ends.
+    call = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args))
+    cancelled = None
+    while not call.done():
+        try:
+            await asyncio.wait((call,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        call.exception()  # of no interest any more
+        raise cancelled
+    return call.result()
 
 
 class Broker(BrokerOperations):
@@ -123,6 +147,7 @@ class Broker(BrokerOperations):
         )
         self._make_views(dispatch)
         self._end: weakref.finalize[..., Any] | None = None
+        self._stopping: asyncio.Future[None] | None = None
         self._addresses: dict[str, list[tuple[str, int]]] = {}
         self.transitions = BrokerTransitions()
 
@@ -189,7 +214,11 @@ class Broker(BrokerOperations):
             raise BrokerError(msg) from error
         self.transitions.starting_success()
         self._warn_of_strangers()
-        await self._tell_plugins(BrokerEvents.POST_START)
+        try:
+            await self._tell_plugins(BrokerEvents.POST_START)
+        except asyncio.CancelledError:
+            await self.shutdown()  # who has cancelled does not expect a broker that serves
+            raise
 
     async def _tell_plugins(self, event: BrokerEvents) -> None:
         """Wait until the plugins have handled an event of the life cycle."""
@@ -258,9 +287,8 @@ class Broker(BrokerOperations):
             if listener.bind is None:
                 continue
             # Off the loop: a host name may have to be resolved.
-            addresses[name] = await asyncio.to_thread(
-                open_listener, engine, name, listener, self._limits_of(listener)
-            )
+            limits = self._limits_of(listener)
+            addresses[name] = await _in_thread(open_listener, engine, name, listener, limits)
             if listener.type is ListenerType.EXTERNAL:
                 self.logger.info("Listener '%s' takes connections of the application", name)
             else:
@@ -320,6 +348,8 @@ class Broker(BrokerOperations):
     async def shutdown(self) -> None:
         """Disconnect all clients, close the listeners and the plugins.
 
+        When the call is cancelled, the broker is shut down all the same.
+
         Raises:
             BrokerError: the broker is not running.
 
@@ -329,11 +359,29 @@ class Broker(BrokerOperations):
             raise BrokerError(msg)
         self.transitions.shutdown()
         end, self._end = self._end, None
+        self._stopping = asyncio.ensure_future(self._shut_down(end))
+        await asyncio.shield(self._stopping)
+
+    async def _shut_down(self, end: Callable[[], object]) -> None:
+        try:
+            await self._stop_serving()
+        finally:  # whatever has failed, or if the loop ends
+            self._dispatch.detach()
+            self._addresses = {}
+            end()
+            self.logger.info("Broker closed")
+            try:
+                await self._tell_plugins(BrokerEvents.POST_SHUTDOWN)
+                await self._dispatch.calls.close()
+            finally:
+                self.transitions.stopping_success()
+
+    async def _stop_serving(self) -> None:
         await self._tell_plugins(BrokerEvents.PRE_SHUTDOWN)
         engine = self._dispatch.engine
         if engine is not None:
             # Off the loop: the engine's thread is waited for.
-            await asyncio.shield(asyncio.to_thread(engine.stop))
+            await _in_thread(engine.stop)
             # Until there are none: behind those that it has begun to hand out there may be others.
             while events := engine.take_events(1000)[0]:
                 self._dispatch.handle(events)
@@ -342,13 +390,6 @@ class Broker(BrokerOperations):
             if self._dispatch.keeper is not None:
                 await self._dispatch.keeper.finish(_LIFECYCLE_LIMIT)
         await self._dispatch.calls.wait_for_handlers(_LIFECYCLE_LIMIT)
-        self._dispatch.detach()
-        self._addresses = {}
-        end()
-        self.logger.info("Broker closed")
-        await self._tell_plugins(BrokerEvents.POST_SHUTDOWN)
-        await self._dispatch.calls.close()
-        self.transitions.stopping_success()
 
     async def external_connected(
         self, reader: ReaderAdapter, writer: WriterAdapter, listener_name: str

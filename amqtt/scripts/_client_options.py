@@ -324,10 +324,19 @@ def _parse_headers(text: str | None) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        headers = json.loads(text)
+        headers = json.loads(text, object_pairs_hook=_unambiguous)
     except ValueError:
         headers = None
     if isinstance(headers, dict):
         return headers
-    logger.warning("'--extra-headers' is ignored: it is no JSON object")
+    logger.warning("'--extra-headers' is ignored: it is not a JSON object, or has a name twice")
     return None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, unless it has a name twice: the one before would be lost."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        msg = "a name is given twice"
+        raise ValueError(msg)
+    return made

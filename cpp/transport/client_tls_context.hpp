@@ -39,8 +39,7 @@ class client_tls_context {
     // caller owns it. Null when there is no memory.
     SSL* new_session(int socket, const std::string& host) const noexcept;
 
-    // For people: what keeps the client from connecting now, and what may keep it from some
-    // servers.
+    // For people, sentences that name the file: what keeps the client from connecting now.
     const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
   private:

@@ -377,12 +377,25 @@ async def test_a_file_that_cannot_be_used(file: Path) -> None:
         await client(file, auto_reconnect=True).connect("mqtt://127.0.0.1:1")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlite3.OperationalError("database or disk is full"),
+        OverflowError("too large"),
+        MemoryError(),
+    ],
+    ids=lambda each: type(each).__name__,
+)
 async def test_a_file_that_cannot_be_written(
-    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    file: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The message leaves when it is stored at last, and not before."""
     monkeypatch.setattr("amqtt._client_journal._PAUSE", 0.01)
     fails = True
+    shown = str(error) if isinstance(error, sqlite3.Error) else repr(error)
 
     async def serve(peer: ScriptedPeer) -> None:
         await peer.login()
@@ -402,12 +415,12 @@ async def test_a_file_that_cannot_be_written(
 
         def failing(changes: Any) -> None:
             if fails:
-                raise sqlite3.OperationalError("database or disk is full")
+                raise error
             write(changes)
 
         monkeypatch.setattr(store, "write", failing)
         call = asyncio.ensure_future(one.publish("t", b"x", qos=1))
-        await until(lambda: "cannot be written: database or disk is full" in caplog.text)
+        await until(lambda: f"cannot be written: {shown}" in caplog.text)
         await one.ping()
         fails = False
         await asyncio.wait_for(call, LIMIT)

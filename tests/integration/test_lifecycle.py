@@ -6,18 +6,23 @@ import asyncio
 import gc
 import socket
 import subprocess
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from support.client import until
 from support.python import python_command, python_environment, run_program
 from support.wire import CONNACK_ACCEPTED, WireClient, connect, packet, string
 
+from amqtt._listening import open_listener
 from amqtt.broker import Broker
 from amqtt.client import MQTTClient
+from amqtt.contexts import BaseContext
 from amqtt.errors import BrokerError, ClientError, ConnectError, MQTTError
+from amqtt.plugins.base import BasePlugin
 
 LIMIT = 10
 
@@ -64,6 +69,77 @@ async def test_a_broker_starts_again_after_it_was_stopped() -> None:
         await broker.shutdown()
         assert broker.transitions.state == "stopped"
         assert broker.addresses == {}
+
+
+async def test_a_shutdown_that_is_cancelled_goes_on(broker: Broker) -> None:
+    client = new_client()
+    await client.connect(uri_of(broker))
+    stopping = asyncio.ensure_future(broker.shutdown())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    await until(lambda: broker.transitions.state == "stopped")
+    await broker.start()
+    again = new_client()
+    assert await again.connect(uri_of(broker)) == 0
+    await again.disconnect()
+
+
+class NeverStarted(BasePlugin[BaseContext]):
+    """Is not done with an event of the broker's life."""
+
+    reached: ClassVar[asyncio.Event]
+
+    async def on_broker_post_start(self) -> None:
+        """Wait until that is cancelled."""
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+async def test_a_start_that_is_cancelled_at_its_end_leaves_no_broker_that_serves() -> None:
+    NeverStarted.reached = asyncio.Event()
+    plugins: dict[str, Any] = {f"{__name__}.NeverStarted": {}}
+    broker = Broker({**CONFIG, "plugins": plugins})
+    starting = asyncio.ensure_future(broker.start())
+    await asyncio.wait_for(NeverStarted.reached.wait(), LIMIT)
+    port = port_of(broker)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert broker.transitions.state == "stopped"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+async def test_a_start_that_is_cancelled_while_a_listener_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine must not be stopped before the thread that opens the listener has left it."""
+    opens, may_open, opened = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def slowly(*args: Any) -> Any:
+        loop.call_soon_threadsafe(opens.set)
+        may_open.wait(LIMIT)
+        result = open_listener(*args)
+        opened.set()
+        return result
+
+    monkeypatch.setattr("amqtt.broker.open_listener", slowly)
+    broker = Broker(CONFIG)
+    starting = asyncio.ensure_future(broker.start())
+    await asyncio.wait_for(opens.wait(), LIMIT)
+    starting.cancel()
+    await asyncio.wait((starting,), timeout=0.05)
+    assert not starting.done()
+    may_open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert opened.is_set()
+    assert broker.transitions.state == "not_started"
+    await broker.start()
+    await broker.shutdown()
 
 
 @pytest.mark.threads(1, 2)

@@ -209,9 +209,10 @@ pattern deny common/secret
 pattern read common/#
 pattern read end
 """
+# None with a slash: patterns give them something in mosquitto 2.0, and nothing in 2.1 and here.
 NAMES: list[tuple[str | None, str]] = [
-    (None, "c1"), ("alice", "c1"), ("alice", "c/2"), ("bob", "c1"), ("carol", "c1"),
-    ("al/ice", "c1"), ("+", "c1"), ("carol", "+"), ("carol", "#"),
+    (None, "c1"), ("alice", "c1"), ("alice", "c2"), ("bob", "c1"), ("carol", "c1"),
+    ("+", "c1"), ("carol", "+"), ("carol", "#"),
 ]  # fmt: skip
 TOPICS = [
     "public", "public/x", "public/x/y", "inbox", "a", "a/b", "a/secret", "a/secret/b", "r/1/x",

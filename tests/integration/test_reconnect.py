@@ -314,6 +314,32 @@ async def test_error_in_reconnected_is_logged(
     await broker.shutdown()
 
 
+@pytest.mark.parametrize("filters", [(), ("a",)])
+async def test_a_fault_in_reconnecting_ends_the_waiting_for_messages(
+    filters: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that is no ClientError, which nobody has foreseen."""
+    broker = broker_on()
+    await broker.start()
+    client = MQTTClient("waits", config={"auto_reconnect": True})
+    await client.connect(uri_of(broker))
+
+    async def reconnect(*_: Any, **__: Any) -> None:
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(client, "reconnect", reconnect)
+    delivery = asyncio.ensure_future(client.deliver_message())
+    stream = asyncio.ensure_future(anext(client.messages(*filters)))
+    await asyncio.sleep(0)
+    await broker.shutdown()
+    assert await asyncio.wait_for(delivery, LIMIT) is None
+    with pytest.raises(ClientError):
+        await asyncio.wait_for(stream, LIMIT)
+    assert "ValueError: unforeseen" in caplog.text
+
+
 async def until_reconnecting(caplog: pytest.LogCaptureFixture) -> None:
     await until(lambda: "Reconnection attempt" in caplog.text)
 

@@ -124,6 +124,48 @@ async def test_another_kind_of_error_is_logged_too(
     assert ["no room" in texts[0], "another broker" in texts[1], len(texts)] == [True, True, 2]
 
 
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_commit_that_is_cancelled_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, times: int
+) -> None:
+    """A plugin may be cancelled without anybody having cancelled the broker, by its driver say."""
+    monkeypatch.setattr(_storage, "_FIRST_PAUSE", 0.0)
+    engine, plugin = Engine(), Plugin()
+    commit = plugin.commit
+
+    async def cancelled(changes: StateChanges) -> None:
+        nonlocal times
+        times -= 1
+        if times >= 0:
+            raise asyncio.CancelledError
+        await commit(changes)
+
+    monkeypatch.setattr(plugin, "commit", cancelled)
+    keeper = StateKeeper(plugin, engine)
+    keeper.changed({"number": 1})
+    keeper.changed({"number": 2})
+    await asyncio.wait_for(until_committed(engine, [1, 2]), 10)
+    assert "the commit was cancelled" in caplog.text
+
+
+async def test_a_writer_that_is_cancelled_says_so_and_begins_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine, plugin = Engine(), Plugin()
+    plugin.hangs = True
+    keeper = StateKeeper(plugin, engine)
+    keeper.changed({"number": 1})
+    await asyncio.sleep(0)
+    assert keeper._task is not None
+    keeper._task.cancel()
+    await asyncio.wait((keeper._task,))
+    await asyncio.sleep(0)
+    assert "Storage was cancelled: 1 batches of changes wait for the next one" in caplog.text
+    plugin.hangs = False
+    keeper.changed({"number": 2})
+    await asyncio.wait_for(until_committed(engine, [1, 2]), 10)
+
+
 async def test_a_commit_that_takes_long_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

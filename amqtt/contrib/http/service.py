@@ -198,9 +198,11 @@ class HttpService:
             self._log_no_answer(path, f"its type is {response.content_type!r}, not JSON")
             return None
         try:
-            return _verdict_of_object(json.loads(body))
+            return _verdict_of_object(json.loads(body, object_pairs_hook=_Object))
         except (ValueError, RecursionError):
-            self._log_no_answer(path, "it is no JSON object with 'ok' true, false or null")
+            self._log_no_answer(
+                path, "it is not a JSON object with one 'ok', which is true, false or null"
+            )
             return None
 
     def _verdict_of_status(self, status: int) -> bool | None:
@@ -227,11 +229,19 @@ def _is_json(content_type: str) -> bool:
     return content_type == "application/json" or content_type.endswith("+json")
 
 
+class _Object(list[tuple[str, Any]]):
+    """The names and values of a JSON object, in which a name may come twice."""
+
+
 def _verdict_of_object(content: Any) -> bool | None:
-    if not isinstance(content, dict):
+    if not isinstance(content, _Object):
         msg = "no object"
         raise ValueError(msg)
-    verdict = {name.lower(): value for name, value in content.items()}.get("ok")
+    verdicts = [value for name, value in content if name.lower() == "ok"]
+    if len(verdicts) > 1:
+        msg = "more than one verdict"
+        raise ValueError(msg)
+    verdict = verdicts[0] if verdicts else None
     if verdict is None or isinstance(verdict, bool):
         return verdict
     msg = "neither true nor false"

@@ -13,6 +13,7 @@ from amqtt.contrib.persistence import models
 from amqtt.contrib.persistence.statements import Statements
 from amqtt.contrib.persistence.writers import InUseError, new_run
 from amqtt.errors import PluginError
+from amqtt.logs import printable
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -214,7 +215,7 @@ class ServerWriter:
                 logger.error(
                     "A message of topic '%s' with %d bytes is not stored: max_allowed_packet of"
                     " the database server is too small",
-                    row[1],
+                    printable(row[1]),
                     len(row[2]),
                 )
 

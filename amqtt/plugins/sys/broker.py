@@ -158,10 +158,10 @@ class BrokerSysPlugin(BasePlugin[Any]):
             counted = self.context.statistics()
         except BrokerError:  # the broker is gone without having been shut down
             return
+        if self._sys_interval > 0:
+            self._schedule()  # first: what fails once may not fail the next time
         for basename, value in self._topics(counted).items():
             self.schedule_broadcast_sys_topic(basename, val_to_bytes_str(value))
-        if self._sys_interval > 0:
-            self._schedule()
 
     def _topics(self, counted: dict[str, Any]) -> dict[str, int | float | str]:
         """Return what is published again and again; the version is retained instead."""

@@ -131,7 +131,8 @@ def test_a_chain_that_cannot_be_completed(
     )
 
 
-@pytest.mark.parametrize("bind", ["nowhere.invalid:1883", "no host:1883", f"{'x' * 70}:1883"])
+# Without a question to a name server: no host name has a space.
+@pytest.mark.parametrize("bind", ["no host:1883", f"{'x' * 70}:1883"])
 def test_a_host_that_is_unknown(bind: str, tmp_path: Path) -> None:
     checked = Checked(tmp_path, {"bind": bind})
     assert checked.code == 1
@@ -140,8 +141,8 @@ def test_a_host_that_is_unknown(bind: str, tmp_path: Path) -> None:
 
 
 async def test_a_host_that_is_unknown_at_the_start() -> None:
-    broker = Broker({"listeners": {"default": {"bind": "nowhere.invalid:1883"}}})
-    with pytest.raises(BrokerError, match=r"cannot bind to nowhere\.invalid:1883") as caught:
+    broker = Broker({"listeners": {"default": {"bind": "no host:1883"}}})
+    with pytest.raises(BrokerError, match=r"cannot bind to no host:1883") as caught:
         await broker.start()
     assert "Host not found" in str(caught.value)
     assert "not permitted" not in str(caught.value)

@@ -129,7 +129,7 @@ def test_keep_alive_zero_means_configured(tool: str, client_class: Any) -> None:
     assert client_class.made.config.keep_alive == 10
 
 
-@pytest.mark.parametrize("text", ["{broken", "[1]", ""])
+@pytest.mark.parametrize("text", ["{broken", "[1]", "", '{"a": "1", "a": "2"}'])
 def test_bad_headers_are_ignored(tool: str, client_class: Any, text: str) -> None:
     assert run(tool, "--extra-headers", text).exit_code == 0
     assert client_class.made.connect_arguments["additional_headers"] is None
