@@ -1,6 +1,7 @@
 #include "transport/client_link.hpp"
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "transport/client_attempt.hpp"
@@ -11,6 +12,12 @@
 
 namespace amqtt {
 namespace {
+
+// Connections refer to it, so it stays where it is.
+void begin_anew(client_state& state) {
+    std::destroy_at(&state);
+    std::construct_at(&state);
+}
 
 // Reads before other clients get their turn.
 constexpr int reads_per_turn = 4;
@@ -71,7 +78,7 @@ bool client_link::is_connected() const noexcept {
 
 void client_link::run(const connect_command& command) {
     if (current_) close("replaced by another connect");
-    if (command.settings.forget_session) state_ = {};
+    if (command.settings.forget_session) begin_anew(state_);
     current_ = std::make_shared<attempt>(loop_.context(), command);
     current_->handle = handle_;
     current_->watched = sink_;
@@ -84,7 +91,7 @@ void client_link::run(const connect_command& command) {
 
 void client_link::run(const keep_command& command) {
     const kept_state& kept = command.state;
-    state_ = {};
+    begin_anew(state_);
     state_.keep();
     for (const kept_message& each : kept.messages) {
         if (each.content) {

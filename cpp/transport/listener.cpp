@@ -15,7 +15,7 @@ namespace {
 
 // Connections accepted in one turn, so that established ones are not kept waiting.
 constexpr int accepts_per_turn = 64;
-constexpr int backlog = 4096;
+constexpr int listen_backlog = 4096;
 constexpr auto retry_time = std::chrono::milliseconds(100);
 
 constexpr log_kind refused_by_listener{log_level::warning, "connections refused by listeners", 1};
@@ -106,7 +106,7 @@ void listener::bind(const protocol::endpoint& endpoint, const std::string& text,
             fail({errno, boost::system::system_category()}, text);
         }
     }
-    bound.listen(backlog, error);
+    bound.listen(listen_backlog, error);
     if (error) fail(error, text);
     acceptors_.push_back(std::move(bound));
 }

@@ -1,4 +1,6 @@
 // What MQTT 5.0 adds to the client's side of a connection.
+#include <memory>
+
 #include <gtest/gtest.h>
 
 #include "protocol/client_connection.hpp"
@@ -177,7 +179,8 @@ TEST_F(client_connection_v5_test, sends_no_more_than_the_less_of_two_maxima) {
         for (std::uint64_t ticket = 1; ticket <= 4; ++ticket)
             (void)publish_message(ticket, 1);
         EXPECT_EQ(packets_sent(), most) << server;
-        state_ = {};
+        std::destroy_at(&state_);
+        std::construct_at(&state_);
     }
 }
 
