@@ -108,7 +108,10 @@ void broker::drop_waiting(session& s, const parsed_filter& filter, std::string_v
     for (queued_message& m : shared) {
         shared_group* const group = router_.find_group(name);
         if (!group) return;
-        const subscription* const member = group->choose(settings_.shared, m.level, nullptr, &s);
+        std::size_t looked_at = 0;
+        const subscription* const member =
+            group->choose(settings_.shared, m.level, nullptr, &s, looked_at);
+        budget_.spend(looked_at);
         if (member) outbox_.redeliver(*member, std::move(m));
     }
 }

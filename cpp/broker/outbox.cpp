@@ -130,6 +130,7 @@ void outbox::watch_expiry(session& to) {
 
 void outbox::expire(session& to) {
     to.queue().expire(now_, [this](const queued_message& m) { dropped(m); });
+    to.unchecked = std::min(to.unchecked, to.queue().size());
 }
 
 void outbox::expire_some() {

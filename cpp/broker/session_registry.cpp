@@ -24,10 +24,12 @@ void session_registry::remove(session& s) {
 }
 
 std::unique_ptr<session> session_registry::take(session& s) {
+    count(s, 0);
     const auto it = sessions_.find(std::string_view(s.client_id()));
     // What is erased by its place is not looked at any more.
     auto taken = std::move(const_cast<std::unique_ptr<session>&>(*it));
     sessions_.erase(it);
+    shrink_if_sparse(sessions_);
     return taken;
 }
 

@@ -77,7 +77,7 @@ class message_queue {
         std::size_t kept = 0;
         for (std::size_t i = 0; i < waiting_.size(); ++i) {
             if (condition(waiting_[i])) {
-                bytes_ -= waiting_[i].content->size();
+                forget(waiting_[i]);
                 removed(waiting_[i]);
             } else {
                 if (kept != i) waiting_[kept] = std::move(waiting_[i]);
