@@ -94,8 +94,8 @@ void websocket_stream::queue_close(websocket_close code) {
 }
 
 io_result websocket_stream::write(std::span<const bytes_view> slices) {
-    if (slices.empty()) is_held_up_ = false;
-    if (at_.is_between_frames() && !is_held_up_) take_control_frames();
+    if (slices.empty()) owed_ = 0;
+    if (at_.is_between_frames() && owed_ == 0) take_control_frames();
     if (!pending_.empty()) return write_pending();
     const slice_reader in(slices);
     const bool is_open = !close_begun_ && state_ != state::refused && state_ != state::opening;
@@ -107,7 +107,7 @@ io_result websocket_stream::write(std::span<const bytes_view> slices) {
     progress end = at_;
     fill(out, end, in);
     io_result result = lower_->write(std::span(out.slices).first(out.count));
-    is_held_up_ = result.status != io_status::done;
+    owed_ = result.status == io_status::done ? 0 : out.size;
     if (result.size == out.size) {
         at_ = end;
         result.size = out.payload;
@@ -161,7 +161,7 @@ void websocket_stream::fill(batch& out, progress& at, slice_reader in) const {
         if (scratch_.size() - used < websocket_header_size) break;
         if (at.is_between_frames()) {
             // A control frame goes first, but not before what has to be offered again.
-            if (control_waits() && !is_held_up_ && out.size > 0) break;
+            if (control_waits() && out.size > 0 && out.size >= owed_) break;
             if (!at.begin_frame(in, out.size == 0)) break;
         }
         copy(bytes_view(at.header).subspan(at.header_at, at.header_size - at.header_at));

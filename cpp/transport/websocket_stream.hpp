@@ -86,9 +86,9 @@ class websocket_stream final : public stream {
     websocket_decoder decoder_;
     std::span<std::uint8_t> scratch_;
     progress at_;
-    // The stream below may have taken in some of what it was offered without saying so: it has to
-    // be offered the same again, and more only behind it.
-    bool is_held_up_ = false;
+    // The stream below has no room for so many bytes that it was offered, and may have taken in
+    // some of them without saying so: they have to be offered again, and more only behind them.
+    std::size_t owed_ = 0;
     std::string pending_;  // our own bytes, on their way
     std::string pong_;     // whole frames that wait for their turn
     std::string close_;
