@@ -221,9 +221,24 @@ class BrokerDispatch:
                     logging.ERROR, "events that could not be handled", event[0],
                     "An event of the engine could not be handled", exc_info=True,
                 )  # fmt: skip
+                self._refuse(event)
             except BaseException:  # ends the program, which may wait for the others
                 self._loop.call_soon(self.handle, list(rest))
                 raise
+
+    def _refuse(self, event: tuple[Any, ...]) -> None:
+        """Answer a question that could not be handled: the engine counts those that are open."""
+        kind, engine = event[0], self._engine
+        if engine is None:
+            return
+        if kind == AUTHENTICATE:
+            engine.authenticated(event[1], *Verdict.refusal(), None)
+        elif kind == AUTHENTICATION_STEP:
+            engine.authentication_reply(event[1], *self.exchanges.refusal())
+        elif kind == CHECK_TOPIC:
+            engine.topic_decided(event[1], *Verdict.refusal(), 0.0)
+        elif kind == PSK_KEY:
+            engine.psk_key(event[1], b"")
 
     def _running(self) -> int:
         return self.calls.running + len(self._decisions)

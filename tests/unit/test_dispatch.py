@@ -17,6 +17,7 @@ from amqtt._bridge import (
     CLIENT_CONNECTED,
     CLIENT_DISCONNECTED,
     CLIENT_REFUSED,
+    PSK_KEY,
 )
 from amqtt.broker import Broker
 from amqtt.contexts import Action
@@ -282,3 +283,35 @@ async def test_a_user_name_that_is_no_text_refuses(
     assert ("authenticated", 1, False, 0x87, "", None) in engine.told
     assert type(name).__name__ in caplog.text
     broker._dispatch.detach()
+
+
+async def test_a_question_that_cannot_be_handled_is_refused(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine()
+    broker = broker_with(engine)
+    dispatch = broker._dispatch
+
+    def fail(*_: Any) -> None:
+        msg = "broken"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(dispatch.registry, "candidate", fail)
+    monkeypatch.setattr(dispatch.registry, "asker", fail)
+    monkeypatch.setitem(dispatch._on_kind, PSK_KEY, fail)
+    dispatch.handle(
+        [
+            (AUTHENTICATE, 1, facts("u", 0)),
+            (AUTHENTICATION_STEP, 2, facts("u", 0), "c", "M", b"", True, False),
+            (CHECK_TOPIC, 3, "c", PUBLISH, "t", 0, None),
+            (PSK_KEY, 4, "listener", "identity"),
+        ]
+    )
+    assert [told for told in engine.told if told[0] != "set_events"] == [
+        ("authenticated", 1, False, 0x87, "", None),
+        ("authentication_reply", 2, 2, b"", 0x87, "", None),
+        ("topic_decided", 3, False, 0x87, "", 0.0),
+        ("psk_key", 4, b""),
+    ]
+    assert caplog.text.count("could not be handled") == 4
+    dispatch.detach()
