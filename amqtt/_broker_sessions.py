@@ -216,7 +216,9 @@ class SessionRegistry:
         candidate = self._candidates.pop(ticket, None) or self._make(facts)
         known = self._sessions.get(facts["client_id"]) if resumed else None
         if known is not None and known.owner != facts["username"]:
-            known = None  # what plugins have noted of one user is not another's
+            # What plugins have noted of one user is not another's; before the first there was none.
+            is_anybodys = known.login == 0 and known.owner is None
+            known = known if is_anybodys else None
         session = known or candidate
         if known is not None:
             self._fill(known, facts)

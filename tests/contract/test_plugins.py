@@ -285,7 +285,7 @@ async def test_an_empty_list_of_plugins_admits_nobody(plugins: Any) -> None:
     ("first", "second", "admitted"),
     [
         (True, True, True), (True, False, False), (True, None, True), (False, None, False),
-        (None, None, False), (1, "yes", True), (0, None, False), (True, "", False),
+        (None, None, False), (1, "yes", False), (0, None, False), (True, "", False),
     ],
 )  # fmt: skip
 async def test_opinions_on_a_client(first: Any, second: Any, admitted: bool) -> None:
@@ -303,7 +303,7 @@ async def test_opinions_on_a_client(first: Any, second: Any, admitted: bool) -> 
 
 @pytest.mark.parametrize(
     ("first", "second", "code"),
-    [(True, None, 1), (None, None, 0x80), (True, False, 0x80), ("yes", 1, 1), (None, 0, 0x80)],
+    [(True, None, 1), (None, None, 0x80), (True, False, 0x80), ("yes", 1, 0x80), (None, 0, 0x80)],
 )
 async def test_opinions_on_a_topic(first: Any, second: Any, code: int) -> None:
     plugins = {
