@@ -349,7 +349,7 @@ TEST(plugins, decide_on_clients_and_topics) {
     settings.user_name = "u";
     clients.command(c, connect_command{5, settings});
     const auto asked = next_event<authenticate_event>(broker);
-    EXPECT_EQ(asked.who->user_name, "u");
+    EXPECT_EQ(asked.who->take()->user_name, "u");
     broker.engine.execute(
         authenticated_command{asked.ticket, true, reason_code::not_authorized, {}, "other"});
     EXPECT_EQ(clients.expect<connack_event>(c).return_code, 0);
