@@ -3,6 +3,7 @@
 // A client that disconnects and is back at once has two sockets, and the packets of the second may
 // be here before the last ones of the first. To take the session over then would be wrong: a will
 // would be published that was withdrawn, and messages lost that were sent before.
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,11 @@ namespace {
 
 // How long the old connection may take; its peer may go on sending.
 constexpr duration catch_up_limit = std::chrono::seconds(1);
+
+std::string described_user(const std::optional<std::string>& name) {
+    if (!name || name->empty()) return "a client without user name";
+    return "user '" + printable(*name) + "'";
+}
 
 }  // namespace
 
@@ -91,14 +97,12 @@ bool broker::refuse_other_user(client& c) {
 }
 
 void broker::log_other_user(const session& s, const std::optional<std::string>& user) {
-    const auto shown = [](const std::optional<std::string>& name) {
-        return name && !name->empty() ? "user '" + printable(*name) + "'"
-                                      : std::string("a client without user name");
-    };
     peer_log_.log(log_kinds::other_user, s.client_id(), now_, [&] {
+        const std::string owner = described_user(s.user_name);
+        const std::string other = described_user(user);
         return "the session of client '" + printable(s.client_id()) +
-               "' is another user's: it belongs to " + shown(s.user_name) + ", and " +
-               shown(user) + " is refused (session_owner)";
+               "' is another user's: it belongs to " + owner + ", and " + other +
+               " is refused (session_owner)";
     });
 }
 

@@ -164,7 +164,10 @@ class Strict(BasePlugin[BrokerContext]):
 
 
 async def test_events_have_their_arguments_and_order() -> None:
-    async with Broker(config_of([ANONYMOUS, path(Strict), path(Partial)])) as broker:
+    config = config_of(
+        [ANONYMOUS, path(Strict), path(Partial)], protocol={"tolerate": ["invalid_filter"]}
+    )
+    async with Broker(config) as broker:
         strict = broker.plugins_manager.get_plugin("Strict")
         partial = broker.plugins_manager.get_plugin("Partial")
         peer = await Peer.login(broker, "c")

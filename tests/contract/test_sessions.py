@@ -164,22 +164,22 @@ async def test_no_more_than_so_many_that_have_left_are_known(
 
 
 @pytest.mark.parametrize(
-    ("packet", "code"),
+    ("packet", "answer"),
     [
-        (connect("", clean=False), 2),
-        (connect("c", version=9), 1),
+        (connect("", clean=False), b"\x20\x02\x00\x02"),
+        (connect("c", version=9), b"\x20\x03\x00\x84\x00"),  # in the form of MQTT 5.0
     ],
 )
-async def test_a_refusal_before_there_is_a_session(packet: bytes, code: int) -> None:
+async def test_a_refusal_before_there_is_a_session(packet: bytes, answer: bytes) -> None:
     async with Broker(config_of([ANONYMOUS, sample("Recorder")])) as broker:
         recorder = recorder_of(broker)
         peer = await Peer.open(broker)
         peer.send(packet)
-        await peer.expect(bytes([0x20, 2, 0, code]))
+        await peer.expect(answer)
         await until(lambda: "on_mqtt_packet_sent" in recorder.names())
         await peer.close()
         [sent] = [kwargs for name, kwargs in recorder.events if name == "on_mqtt_packet_sent"]
-        assert sent["packet"].return_code == code
+        assert sent["packet"].return_code == answer[3]
         assert "session" not in sent
         assert list(broker.sessions) == []
 

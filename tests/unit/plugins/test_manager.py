@@ -251,7 +251,7 @@ async def test_closing(caplog: pytest.LogCaptureFixture) -> None:
     [
         ([True], True), ([False], False), ([None], False), ([True, True], True),
         ([True, False], False), ([True, None], True), ([False, None], False),
-        ([None, None], False), ([], False), ([1], True), (["yes"], True), ([0], False),
+        ([None, None], False), ([], False), ([1], False), (["yes"], False), ([0], False),
         ([""], False), ([Decision(True)], True), ([Decision(False)], False),
         ([samples.Neither()], False), ([True, samples.Neither()], False),
     ],
