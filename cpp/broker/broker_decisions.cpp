@@ -60,7 +60,8 @@ void broker::decide_topic(std::uint64_t ticket, const decision& made, instant no
     while (!deadlines_.empty() && !questions_.contains(deadlines_.front().first))
         deadlines_.pop_front();
     if (asked.subject && asked.subject->login != asked.login) {
-        // Packets end with their connection, so this is about a message to be received.
+        // Packets end with their connection, and checks of rights begin anew with each login, so
+        // this is about a message to be received.
         ask_again(ticket, asked);
         return;
     }

@@ -31,6 +31,12 @@ void broker::check_queue(session& s) {
 
 // The client of a session is back.
 void broker::check_rights(session& s) {
+    const auto before = checks_.find(&s);
+    if (before != checks_.end()) {
+        // Answers for the login before say nothing about this one, and would not be taken for it.
+        if (!before->second.subscriptions.empty()) s.rights = 0;
+        forget_checks(s);
+    }
     check_queue(s);
     check_in_flight(s);
     if (std::exchange(s.rights, rights_) == rights_ || !hooks_.wants(hook::check_subscribe)) return;

@@ -100,6 +100,20 @@ TEST_F(withdrawn_rights, are_asked_again_when_the_client_has_gone_meanwhile) {
     EXPECT_EQ(bed_.queued("s"), 0U);
 }
 
+TEST_F(withdrawn_rights, are_asked_again_for_subscriptions_of_another_login) {
+    leave({"#"});
+    send("a");
+    use({.open = {"subscribe #"}});
+    bed_.core.rights_changed({});
+    back();
+    back();
+    EXPECT_EQ(bed_.hooks.topics, (strings{"s subscribe #", "s subscribe #"}));
+    answer(0, verdict::deny);  // which was about the login before
+    bed_["s"].expect_nothing();
+    answer(1, verdict::allow);
+    bed_["s"].expect(message("a", 1));
+}
+
 TEST_F(withdrawn_rights, may_end_with_the_session_before_they_are_answered) {
     leave({"#"});
     send("a");
