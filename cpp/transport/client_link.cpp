@@ -22,6 +22,14 @@ void begin_anew(client_state& state) {
 // Reads before other clients get their turn.
 constexpr int reads_per_turn = 4;
 
+// 0 for errors that no system call has returned, such as an unknown host name or the end of a
+// stream: their numbers mean something else among those of errno.
+int errno_of(const error_code& error) noexcept {
+    const bool has_errno = error.category() == boost::system::system_category() ||
+                           error.category() == boost::system::generic_category();
+    return has_errno ? error.value() : 0;
+}
+
 std::unique_ptr<stream> make_stream(stream_socket socket, const endpoint_settings& endpoint,
                                     std::span<std::uint8_t> scratch) {
     std::unique_ptr<stream> made;
@@ -107,7 +115,7 @@ void client_link::run(const keep_command& command) {
 void client_link::dialed(const std::shared_ptr<attempt>& a, const error_code& error,
                          const std::string& what, stream_socket socket) {
     if (error) {
-        lose(error.value(), what + ": " + error.message());
+        lose(errno_of(error), what + ": " + error.message());
         return;
     }
     a->transport =
@@ -262,7 +270,7 @@ void client_link::lose_stream(const error_code& error) {
     if (!problem.empty()) {
         lose(0, problem);
     } else {
-        lose(error.value(), error ? error.message() : "connection closed by the server");
+        lose(errno_of(error), error ? error.message() : "connection closed by the server");
     }
 }
 

@@ -306,7 +306,8 @@ void plugin_hooks::push_packet(const client& c, bytes_view packet, bool sent) {
 
 void plugin_hooks::local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) {
     if (events_.push(local_message_event{subscriber, m, retain}, m->size())) {
-        drops_local_ = false;
+        // Not for each message that finds room among others that do not.
+        if (drops_local_ && !events_.is_over_half_full()) drops_local_ = false;
     } else if (!std::exchange(drops_local_, true)) {
         events_.push_unbounded(log_record{log_level::warning, std::string(broker_logger),
                                           "the event loop does not keep up: messages for "

@@ -344,6 +344,16 @@ async def test_variable_of_the_proxy(
             await client(f"{scheme}://broker.invalid").connect()
 
 
+async def test_an_unknown_host_is_no_error_of_the_system() -> None:
+    """The numbers of errors of the resolver are none of errno, where 1 is `EPERM`."""
+    with pytest.raises(ConnectError, match=r"cannot resolve 'broker\.invalid'") as caught:
+        await client("mqtt://broker.invalid").connect()
+    cause = caught.value.__cause__
+    assert isinstance(cause, ConnectionError)
+    assert cause.errno is None
+    assert "not permitted" not in str(caught.value)
+
+
 async def test_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Proxy("http", secured=False) as proxy:
         monkeypatch.setenv("ALL_PROXY", f"127.0.0.1:{proxy.port}")
