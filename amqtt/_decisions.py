@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from amqtt._bridge import call_if_alive
+from amqtt.logs import LogLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Hashable
@@ -53,6 +54,7 @@ class RunningDecisions:
         self.timeout = timeout
         self._ended = weakref.WeakMethod(ended)
         # When each has to be made; the oldest come first.
+        self._failures = LogLimiter(logger)
         self._due: dict[asyncio.Task[None], float] = {}
         # Decisions that nobody has begun to make, by key.
         self._not_begun: dict[Hashable, _NotBegun] = {}
@@ -101,6 +103,7 @@ class RunningDecisions:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._failures.flush()
         due, self._due = self._due, {}
         for task in due:
             task.cancel()
@@ -112,7 +115,9 @@ class RunningDecisions:
         try:
             await decision
         except Exception:
-            logger.exception("A decision has failed")
+            self._failures.log(
+                logging.ERROR, "decisions that failed", "", "A decision has failed", exc_info=True
+            )
         finally:
             task = asyncio.current_task()
             if task is not None:

@@ -205,10 +205,11 @@ class BrokerDispatch:
             self._answers.will_be_flushed = False
             self._answers.flush()
         if self._running() > _MOST_RUNNING and self._pump is not None and not self._pump.paused:
-            logger.warning(
+            self._peer_log.log(
+                logging.WARNING, "pauses for handlers of plugins", "",
                 "%d handlers of plugins are running; clients wait until some have ended",
                 self._running(),
-            )
+            )  # fmt: skip
             self._pump.pause()
 
     def _handle(self, events: list[Any]) -> None:

@@ -12,6 +12,7 @@ from amqtt._native_plugins import is_counted_natively, split_plugins
 from amqtt._psk import find_psk
 from amqtt._verdicts import Verdict, combine, verdict_ttl
 from amqtt.events import BrokerEvents, Events, MQTTEvents
+from amqtt.logs import LogLimiter
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class PluginCalls:
     def __init__(self, manager: PluginManager[Any], loop: asyncio.AbstractEventLoop) -> None:
         """Find out who decides."""
         self._manager = manager
+        self._failures = LogLimiter(logger)
         self._loop = loop
         self._running: set[asyncio.Task[None]] = set()
         self.order = StartOrder(loop)
@@ -215,7 +217,10 @@ class PluginCalls:
         try:
             await _result(self._manager.fire_event(event, **kwargs))
         except Exception:
-            logger.exception("The plugin manager failed to fire the event '%s'", event)
+            self._failures.log(
+                logging.ERROR, "events that could not be fired", event,
+                "The plugin manager failed to fire the event '%s'", event, exc_info=True,
+            )  # fmt: skip
 
     async def tell_and_wait(self, event: Events) -> None:
         """Tell the plugins an event of the broker's life, and wait until they have handled it."""
@@ -233,6 +238,7 @@ class PluginCalls:
     async def close(self) -> None:
         """Close the plugins."""
         await _result(self._manager.close())
+        self._failures.flush()
 
     # -- decisions
 

@@ -143,8 +143,12 @@ CPP_FIRST = re.compile(r"(?:[,({=]|return)\s*((?:std::string\()?[\w.\->()*]+?\)?
 def texts_in_cpp(text: str) -> list[tuple[int, str]]:
     """Return the texts of peers that are put into logs and errors as they are."""
     found = []
+    # A function of the place may do the same.
+    escapes = re.findall(r"auto (\w+) = \[[^;]*?printable\(", text)
     for line, statement in statements_of(text):
-        shown = without_calls(CPP_STRING.sub('""', statement), "printable")
+        shown = CPP_STRING.sub('""', statement)
+        for function in ("printable", *escapes):
+            shown = without_calls(shown, function)
         joined = CPP_JOINED.findall(shown) + CPP_FIRST.findall(shown)
         found += [(line, each) for each in joined if CPP_OF_PEERS.search(each)]
     return found
