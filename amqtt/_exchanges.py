@@ -48,11 +48,15 @@ class Exchanges:
         manager: the plugins.
         registry: the sessions of the broker.
 
+    Attributes:
+        may_change_user: whether a client that authenticates again may be another user then.
+
     """
 
     def __init__(self, manager: PluginManager[Any], registry: SessionRegistry) -> None:
         """Find out who knows which method."""
         self._manager = manager
+        self.may_change_user = False
         self._registry = registry
         self._plugins: dict[str, BaseEnhancedAuthPlugin] = {}
         for plugin in manager.plugins:
@@ -140,8 +144,11 @@ class Exchanges:
         plugin = self._plugins[step.method]
         results = await self._manager.ask([plugin], "authenticate_step", {"step": step})
         reply = self._reply(plugin, results[plugin])
-        # The session may be that of another connection by now.
-        if reply.user_name is not None and self._steps.get(ticket) is step:
+        # The session may be that of another connection by now. The engine disconnects a client
+        # that would become another user.
+        is_current = self._steps.get(ticket) is step
+        may_change = self.may_change_user or not step.is_repeated
+        if reply.user_name is not None and is_current and may_change:
             step.session.username = reply.user_name
         return reply
 

@@ -89,11 +89,14 @@ class Reauthorization:
                 await self._check_subscription(session, client_id, each)
 
     async def _check_client(self, session: BrokerSession, client_id: str) -> None:
+        username = session.username
         exchanges = self._dispatch.exchanges
         enhanced = exchanges.plugin_of((session.properties or {}).get(_METHOD, ""))
         verdict = await self._in_time(self._dispatch.calls.may_stay(session, enhanced))
         engine = self._dispatch.engine
-        if verdict is None or verdict.allowed or engine is None or self._is_other(session):
+        if verdict is None or verdict.allowed or engine is None:
+            return
+        if self._is_other(client_id, username):
             return
         self._disconnected += 1
         logger.info("client '%s' is disconnected: it is not allowed any more", printable(client_id))
@@ -102,6 +105,7 @@ class Reauthorization:
     async def _check_subscription(
         self, session: BrokerSession, client_id: str, topic_filter: str
     ) -> None:
+        username = session.username
         plain = topic_filter
         if topic_filter.startswith("$share/"):
             plain = topic_filter.split("/", 2)[2]
@@ -109,7 +113,9 @@ class Reauthorization:
             self._dispatch.calls.check_topic(session, plain, Action.SUBSCRIBE)
         )
         engine = self._dispatch.engine
-        if found is None or found[0].allowed or engine is None or self._is_other(session):
+        if found is None or found[0].allowed or engine is None:
+            return
+        if self._is_other(client_id, username):
             return
         self._unsubscribed += engine.revoke(client_id, topic_filter)
 
@@ -120,7 +126,7 @@ class Reauthorization:
             self._unanswered += 1
             return None
 
-    def _is_other(self, session: BrokerSession) -> bool:
+    def _is_other(self, client_id: str, username: str | None) -> bool:
         """Tell whether the session belongs to another user by now, who was not asked about."""
-        now = self._dispatch.registry.look_at(session.client_id or "")
-        return now is None or now.username != session.username
+        now = self._dispatch.registry.look_at(client_id)
+        return now is None or now.username != username

@@ -145,6 +145,7 @@ class Broker(BrokerOperations):
             config.limits.decision_timeout,
             config.timeout_disconnect_delay or 0,
         )
+        dispatch.exchanges.may_change_user = config.session_owner == SessionOwner.ANY
         self._make_views(dispatch)
         self._end: weakref.finalize[..., Any] | None = None
         self._stopping: asyncio.Future[None] | None = None

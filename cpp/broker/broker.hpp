@@ -115,8 +115,8 @@ class broker : private delivery_guard {
     // What the policy says may have changed, for one client or for all: what waits is checked again
     // before it is sent, and the subscriptions of clients that are away when they are back.
     void rights_changed(const std::optional<std::string>& client_id);
-    // Ends a subscription that is not allowed any more, and removes what waits because of it. False:
-    // there is none.
+    // Ends a subscription that is not allowed any more, and removes what waits because of it.
+    // False: there is none.
     bool revoke(session& s, std::string_view filter_name);
     // Removes messages whose time is over from a session's queue.
     void expire_queue(session& s, instant now);

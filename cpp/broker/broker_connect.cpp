@@ -243,6 +243,7 @@ void broker::let_in(client& c) {
         return;
     }
     check_rights(s);
+    if (c.phase != client_phase::connected) return;
     if (outbox_.resume(s)) {
         pump(s);
     } else {

@@ -29,7 +29,7 @@ void broker::check_queue(session& s) {
     if (hooks_.wants(hook::check_receive)) s.unchecked = s.queue().size();
 }
 
-// The client of a session is back.
+// The client of a session is back. It is disconnected when it cannot be found out what it may.
 void broker::check_rights(session& s) {
     const auto before = checks_.find(&s);
     if (before != checks_.end()) {
@@ -41,10 +41,14 @@ void broker::check_rights(session& s) {
     check_in_flight(s);
     if (std::exchange(s.rights, rights_) == rights_ || !hooks_.wants(hook::check_subscribe)) return;
     std::vector<std::string> refused;
+    bool is_busy = false;
     for (const auto& each : s.subscriptions()) {
         const auto filter = parse_filter(each->name());
         std::uint64_t ticket = 0;
         const decision made = check(s, topic_action::subscribe, filter->filter, ticket);
+        // That nobody could be asked is no reason to end the subscription for ever.
+        is_busy = made.answer == verdict::deny && made.code == reason_code::quota_exceeded;
+        if (is_busy) break;
         if (made.answer == verdict::deny) {
             refused.emplace_back(each->name());
         } else if (made.answer == verdict::pending) {
@@ -57,6 +61,12 @@ void broker::check_rights(session& s) {
     for (const std::string& name : refused)
         revoke(s, name);
     if (checks_.contains(&s)) s.unchecked = s.queue().size();
+    if (!is_busy) return;
+    s.rights = 0;
+    log(log_kinds::connection_closed, *s.connection,
+        "closed: too many questions wait for plugins, so its subscriptions cannot be checked");
+    disconnect(*s.connection, reason_code::quota_exceeded,
+               "too many questions about topics wait");
 }
 
 // What was sent and not acknowledged is sent again, unless it is plain at once that it must not be.

@@ -29,7 +29,8 @@ inline constexpr log_kind server_topic{log_level::warning, "messages to topics o
                                        20};
 inline constexpr log_kind payload_format{log_level::warning, "messages that are not UTF-8", 1, 20};
 inline constexpr log_kind not_retained{log_level::warning, "messages not retained", 1, 20};
-inline constexpr log_kind subscription_revoked{log_level::info, "subscriptions not allowed any more"};
+inline constexpr log_kind subscription_revoked{log_level::info,
+                                               "subscriptions not allowed any more"};
 inline constexpr log_kind other_user{log_level::warning, "clients that wanted sessions of others",
                                      1, 20};
 inline constexpr log_kind unfit_identifier{log_level::warning,

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 from argon2 import PasswordHasher
-from support.embedded import Peer, config_of, until
+from support.embedded import Peer, until
+from support.embedded import config_of as plain_config
 from support.scram import ScramClient
 from support.wire import (
     CONNACK_ACCEPTED_V5,
@@ -27,6 +28,11 @@ from support.wire import (
 from amqtt.broker import Broker
 from amqtt.contexts import Action
 from amqtt.plugins.base import BaseAuthPlugin, BasePlugin, BaseTopicPlugin, Decision
+from amqtt.plugins.enhanced_authentication import (
+    Accepted,
+    AuthenticationStep,
+    BaseEnhancedAuthPlugin,
+)
 from amqtt.plugins.scram import make_verifier
 
 ANONYMOUS = "amqtt.plugins.authentication.AnonymousAuthPlugin"
@@ -58,6 +64,15 @@ class Judge(BaseAuthPlugin, BaseTopicPlugin):
         return (str(action), topic) not in self.forbidden
 
 
+class ByName(BaseEnhancedAuthPlugin):
+    """Believes whoever says a name."""
+
+    authentication_methods = ("NAME",)
+
+    async def authenticate_step(self, *, step: AuthenticationStep) -> Accepted:
+        return Accepted(username=step.data.decode())
+
+
 class Witness(BasePlugin[Any]):
     """Notes who was unsubscribed."""
 
@@ -65,6 +80,11 @@ class Witness(BasePlugin[Any]):
 
     async def on_broker_client_unsubscribed(self, *, client_id: str, topic: str) -> None:
         self.unsubscribed.append((client_id, topic))
+
+
+def config_of(plugins: Any, **more: Any) -> dict[str, Any]:
+    """Return a configuration without texts for people, since tests compare bytes."""
+    return plain_config(plugins, protocol={"reason_strings": False}, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +176,27 @@ async def any_packet(peer: Peer) -> bytes:
             return first + await peer.read(size)
 
 
+@pytest.mark.parametrize("owner", ["user", "any"])
+async def test_who_authenticates_again_as_another_user(owner: str) -> None:
+    def fields(data: bytes) -> bytes:
+        return b"\x15" + string("NAME") + b"\x16" + string(data)
+
+    async with Broker(config_of({f"{__name__}.ByName": {}}, session_owner=owner)) as broker:
+        peer = await Peer.open(broker)
+        peer.send(connect("c", clean=False, properties=b"\x11\x00\x00\x0e\x10" + fields(b"alice")))
+        assert (await any_packet(peer))[0] == 0x20
+        assert broker.sessions["c"][0].username == "alice"
+        block = fields(b"bob")
+        peer.send(packet(0xF0, b"\x19" + varint(len(block)) + block))
+        if owner == "any":
+            assert (await any_packet(peer))[:2] == b"\xf0\x00"
+            assert broker.sessions["c"][0].username == "bob"
+            await peer.close()
+        else:
+            await is_closed(peer, NOT_AUTHORIZED)
+            assert broker.sessions["c"][0].username == "alice"
+
+
 async def test_the_code_and_the_choice_of_clients() -> None:
     async with judged() as broker:
         peers = {
@@ -163,16 +204,16 @@ async def test_the_code_and_the_choice_of_clients() -> None:
             for client, user in (("1", "bob"), ("2", "bob"), ("3", "eve"), ("4", "alice"))
         }
         Judge.gone = {"bob", "eve"}
-        Judge.code = 0x8A
+        Judge.code = 0x98
         assert await broker.reauthorize("1") == (1, 0)
-        await is_closed(peers.pop(("1", "bob")), b"\xe0\x01\x8a")
+        await is_closed(peers.pop(("1", "bob")), b"\xe0\x01\x98")
         assert await broker.reauthorize("nobody") == (0, 0)
         assert await broker.reauthorize("2", username="eve") == (0, 0)
         assert await broker.context.reauthorize(username="eve") is None
-        await is_closed(peers.pop(("3", "eve")), b"\xe0\x01\x8a")
+        await is_closed(peers.pop(("3", "eve")), b"\xe0\x01\x98")
         await is_there(peers["2", "bob"])
         assert await broker.reauthorize() == (1, 0)
-        await is_closed(peers.pop(("2", "bob")), b"\xe0\x01\x8a")
+        await is_closed(peers.pop(("2", "bob")), b"\xe0\x01\x98")
         await is_there(peers["4", "alice"])
         await peers["4", "alice"].close()
 

@@ -75,7 +75,7 @@ class fake_hooks : public hooks {
             topics.push_back(question);
             topic_tickets.push_back(ticket);
         }
-        return {made};
+        return {made, refusal};
     }
     bool is_refused(const session& who, std::string_view topic, instant) override {
         return judge_topic &&
@@ -123,6 +123,7 @@ class fake_hooks : public hooks {
     std::vector<log_record> logs;
 
     std::function<verdict(std::string_view)> judge_topic;  // else every question is pending
+    reason_code refusal = reason_code::not_authorized;     // of what it denies
     std::vector<std::string> topics;                       // "client action topic", if pending
     std::vector<std::uint64_t> topic_tickets;              // of these
     std::vector<std::string> decided;                      // "client action topic: allow"

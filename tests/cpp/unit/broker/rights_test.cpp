@@ -199,6 +199,32 @@ TEST_F(withdrawn_rights, hold_the_queue_until_subscriptions_are_decided) {
     EXPECT_EQ(bed_.session_of("s")->subscriptions().size(), 1U);
 }
 
+TEST_F(withdrawn_rights, are_asked_about_anew_for_the_next_connection) {
+    leave({"a"});
+    send("a");
+    use({.open = {"subscribe a"}});
+    bed_.core.rights_changed({});
+    back().expect_nothing();
+    back().expect_nothing();
+    ASSERT_EQ(bed_.hooks.topics.size(), 2U);
+    answer(0, verdict::deny);
+    EXPECT_EQ(bed_.session_of("s")->subscriptions().size(), 1U);
+    answer(1, verdict::allow);
+    bed_["s"].expect(message("a", 1));
+}
+
+TEST_F(withdrawn_rights, that_cannot_be_asked_about_end_the_connection_only) {
+    leave({"a", "b"});
+    send("a");
+    use({.refused = {"subscribe a", "subscribe b"}});
+    bed_.hooks.refusal = reason_code::quota_exceeded;
+    bed_.core.rights_changed({});
+    bed_.reopen("s").send(connect(s)).expect(connack(true)).expect_closed();
+    EXPECT_EQ(bed_.session_of("s")->subscriptions().size(), 2U);
+    use({});
+    back().expect(message("a", 1));
+}
+
 TEST_F(withdrawn_rights, are_not_asked_about_when_nothing_has_changed) {
     leave({"a"});
     use({.refused = {"subscribe a"}});
