@@ -73,16 +73,20 @@ class SubscriptionsView(Mapping[str, list[tuple[Session, int]]]):
         engine = self._engine()
         return engine.subscriptions() if engine is not None else {}
 
+    def _subscribers_of(self, topic_filter: str) -> list[tuple[str, int]]:
+        engine = self._engine()
+        return engine.subscribers_of(topic_filter) if engine is not None else []
+
     def __getitem__(self, topic_filter: str) -> list[tuple[Session, int]]:
         """Return the subscribers of exactly this filter."""
         return [
             (self._registry.of_event(client_id), qos)
-            for client_id, qos in self._all().get(topic_filter, [])
+            for client_id, qos in self._subscribers_of(topic_filter)
         ]
 
     def __contains__(self, topic_filter: object) -> bool:
         """Tell whether somebody subscribes to exactly this filter."""
-        return topic_filter in self._all()
+        return isinstance(topic_filter, str) and bool(self._subscribers_of(topic_filter))
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the filters of this moment."""

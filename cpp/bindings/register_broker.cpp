@@ -239,6 +239,17 @@ void register_queries(py::class_<broker_engine>& engine) {
                  return all;
              })
         .def(
+            "subscribers_of",
+            [](broker_engine& self, const std::string& filter) {
+                py::list list;
+                for (const auto& [client_id, level] :
+                     unlocked([&] { return self.subscribers_of(filter); })) {
+                    list.append(py::make_tuple(client_id, to_byte(level)));
+                }
+                return list;
+            },
+            py::arg("topic_filter"))
+        .def(
             "find_retained",
             [](broker_engine& self, const std::string& topic) {
                 return message_or_none(unlocked([&] { return self.find_retained(topic); }));

@@ -107,6 +107,21 @@ void router::take_out(subscription& existing) {
     group_bytes_ += table_bytes(groups_);
 }
 
+std::vector<const subscription*> router::subscriptions_of(std::string_view name) const {
+    const auto group = groups_.find(name);
+    if (group != groups_.end()) {
+        const auto& members = (*group)->all_members();
+        return {members.begin(), members.end()};
+    }
+    std::vector<const subscription*> found;
+    const trie_entries* const entries = trie_.find(name);
+    if (!entries) return found;
+    for (const trie_entry* each = entries->first(); each; each = entries->after(*each)) {
+        if (!each->is_group) found.push_back(static_cast<const subscription*>(each));
+    }
+    return found;
+}
+
 shared_group* router::find_group(std::string_view name) noexcept {
     const auto it = groups_.find(name);
     return it == groups_.end() ? nullptr : it->get();

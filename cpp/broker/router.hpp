@@ -54,6 +54,8 @@ class router {
     // Tells a topic that routes_of() will be asked for after the next one, so that what is known of
     // it is in the processor's cache by then.
     void expect(std::string_view topic) noexcept;
+    // The subscriptions of that name, for which it need not look at others.
+    std::vector<const subscription*> subscriptions_of(std::string_view name) const;
     // The group of a shared subscription by its whole name, or null.
     shared_group* find_group(std::string_view name) noexcept;
 

@@ -26,6 +26,8 @@ class shared_group : public trie_entry {
     const std::string& name() const noexcept { return *name_; }
     const share_name& share() const noexcept { return name_; }
     bool empty() const noexcept { return members_.empty(); }
+    // Its members, in the order in which they came.
+    const std::vector<subscription*>& all_members() const noexcept { return members_; }
     // What it takes of memory without its members, and for each of them at most.
     std::size_t own_bytes() const noexcept {
         return allocated(sizeof(shared_group)) + allocated(sizeof(std::string) + 16) +

@@ -118,6 +118,28 @@ void subscription_trie::insert(trie_entry& entry) {
     ++size_;
 }
 
+const trie_entries* subscription_trie::find(std::string_view filter) const noexcept {
+    const trie_node* node = &root_;
+    level_split split{{}, filter, true};
+    while (split.more && split.rest != "#") {
+        if (const level_split next = split_level(split.rest); next.level == "+") {
+            node = node->wild ? node->wild->plus.get() : nullptr;
+            split = next;
+        } else {
+            node = node->child(next.level);
+            if (!node) return nullptr;
+            const std::string_view label = node->label();
+            if (!split.rest.starts_with(label) || !ends_level(split.rest, label.size())) {
+                return nullptr;
+            }
+            skip_levels(split, label.size());
+        }
+        if (!node) return nullptr;
+    }
+    if (!split.more) return &node->exact;
+    return node->wild ? &node->wild->multi : nullptr;
+}
+
 void subscription_trie::remove(trie_entry& entry) {
     if (!entry.node) return;
     trie_node& node = *entry.node;

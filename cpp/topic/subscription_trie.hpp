@@ -129,6 +129,9 @@ class subscription_trie {
     // A walk for the rest of the match() that was called last. Nothing may have changed since.
     std::unique_ptr<trie_walk> go_on(std::string_view topic);
 
+    // The entries of exactly this filter; null: there are none.
+    const trie_entries* find(std::string_view filter) const noexcept;
+
     std::size_t size() const noexcept { return size_; }
     // What its nodes and their tables take of memory; entries are the owner's.
     std::size_t bytes() const noexcept { return bytes_; }

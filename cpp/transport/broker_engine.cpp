@@ -356,6 +356,18 @@ std::map<std::string, std::vector<std::pair<std::string, qos>>> broker_engine::s
     });
 }
 
+std::vector<std::pair<std::string, qos>> broker_engine::subscribers_of(const std::string& filter) {
+    return call([&](parts& p) {
+        std::vector<std::pair<std::string, qos>> all;
+        for (const subscription* each : p.core.routes().subscriptions_of(filter)) {
+            // Those inside the process have no session that a client could have.
+            if (each->subscriber->local_id != 0) continue;
+            all.emplace_back(each->subscriber->client_id(), each->options.level);
+        }
+        return all;
+    });
+}
+
 message_ptr broker_engine::find_retained(const std::string& topic) {
     return call([&](parts& p) {
         message_ptr found = p.core.routes().retained().find(topic);

@@ -89,6 +89,8 @@ class broker_engine {
     std::optional<session_facts> find_session(const std::string& client_id);
     // Client and granted QoS of every subscription, by filter.
     std::map<std::string, std::vector<std::pair<std::string, qos>>> subscriptions();
+    // The same of one filter.
+    std::vector<std::pair<std::string, qos>> subscribers_of(const std::string& filter);
     message_ptr find_retained(const std::string& topic);
     std::vector<message_ptr> retained();
 

@@ -192,6 +192,8 @@ async def test_views_are_live() -> None:
             assert handler.session is session
             assert session == client.session  # two objects of one client
             assert subscriptions["a"] == [(session, 2)]
+            assert "a" in subscriptions
+            assert "#" not in subscriptions
             assert set(retained) == {"r"}
             await client.unsubscribe(["a"])
             assert subscriptions["a"] == []

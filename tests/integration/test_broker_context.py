@@ -134,3 +134,21 @@ async def test_broker_can_be_started_again() -> None:
             assert list(broker.sessions) == ["c"]
         assert list(broker.sessions) == []
     assert recorder_of(broker).names().count("on_broker_post_start") == 2
+
+
+async def test_subscribers_of_one_filter() -> None:
+    """Also of a shared subscription, by its whole name; a filter is not a topic here."""
+    async with Broker(config_of([ANONYMOUS])) as broker:
+        local = broker.subscribe("a/+")
+        async with client_of(broker, "c") as client, client_of(broker, "d") as other:
+            await client.subscribe([("a/+", 1), ("$share/g/a/+", 2), ("a/b/#", 0)])
+            await other.subscribe([("a/+", 0)])
+            view = broker.subscriptions
+            found = {each: [(s.client_id, qos) for s, qos in view[each]] for each in view}
+            assert found == {
+                "a/+": [("c", 1), ("d", 0)], "$share/g/a/+": [("c", 2)], "a/b/#": [("c", 0)],
+            }  # fmt: skip
+            for none in ("a", "a/b", "#", "$share/g/a", "$share/h/a/+", ""):
+                assert view[none] == []
+                assert none not in view
+        del local

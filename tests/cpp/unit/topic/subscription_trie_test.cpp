@@ -45,6 +45,17 @@ class SubscriptionTrie : public testing::Test {
         return filters;
     }
 
+    std::size_t count_of(std::string_view filter) {
+        std::size_t count = 0;
+        const trie_entries* const found = trie.find(filter);
+        if (!found) return 0;
+        for (const trie_entry* each = found->first(); each; each = found->after(*each)) {
+            EXPECT_EQ(each->filter, filter);
+            ++count;
+        }
+        return count;
+    }
+
     // Whether no node but the root is left.
     bool has_no_nodes() {
         trie_entry probe;
@@ -59,6 +70,26 @@ class SubscriptionTrie : public testing::Test {
     std::vector<std::unique_ptr<trie_entry>> entries;  // outlive the trie
     subscription_trie trie;
 };
+
+TEST_F(SubscriptionTrie, FindsTheEntriesOfAFilter) {
+    const std::vector<std::string> all = {"#",     "+",     "a",       "a/b/c", "a/b",  "a/#",
+                                          "a/+",   "a/+/c", "a/b/c/#", "/",     "//+",  "+/+/#",
+                                          "$SYS/#", "a/bc",  "a//c",    "+/b",   "x/y/z"};
+    for (const std::string& filter : all)
+        EXPECT_EQ(count_of(filter), 0U) << filter;
+    std::vector<trie_entry*> added;
+    for (const std::string& filter : all)
+        added.push_back(&insert(filter));
+    insert("a/+/c");
+    for (const std::string& filter : all)
+        EXPECT_EQ(count_of(filter), filter == "a/+/c" ? 2U : 1U) << filter;
+    for (const char* other : {"b", "a/b/", "a/b/c/d", "x", "x/y", "x/y/z/#", "+/c", "a/+/#", "", "y"})
+        EXPECT_EQ(count_of(other), 0U) << other;
+    trie.remove(*added[3]);
+    EXPECT_EQ(count_of("a/b/c"), 0U);
+    EXPECT_EQ(count_of("a/b"), 1U);
+    EXPECT_EQ(count_of("a/b/c/#"), 1U);
+}
 
 TEST_F(SubscriptionTrie, StartsEmpty) {
     EXPECT_EQ(trie.size(), 0U);
