@@ -135,7 +135,7 @@ void socket_half::stop_reading() {
 
 void socket_half::catch_up() {
     is_catching_up_ = true;
-    if (closing_ || !reading_) {
+    if (closing_) {
         tell_all_read();
     } else {
         on_readable();
