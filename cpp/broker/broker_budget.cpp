@@ -1,5 +1,6 @@
 // What sessions and their clients take of memory, and what is refused when that is too much.
 #include <string>
+#include <string_view>
 
 #include "broker/broker.hpp"
 #include "broker/log_kinds.hpp"
@@ -63,9 +64,10 @@ void broker::count_state(client& c) {
     count_session(*c.state);
     if (!has_grown || c.counted_state <= little_state) return;
     if (!broker_quotas::exceeded(sessions_.bytes(), settings_.quotas.session_bytes)) return;
-    constexpr const char* why = "its topic aliases or QoS 2 messages exceed limits.max_session_bytes";
-    log(log_kinds::quota, c, std::string("closed: ") + why);
-    disconnect(c, reason_code::quota_exceeded, why);
+    constexpr std::string_view line =
+        "closed: its topic aliases or QoS 2 messages exceed limits.max_session_bytes";
+    log(log_kinds::quota, c, line);
+    disconnect(c, reason_code::quota_exceeded, line.substr(line.find(' ') + 1));
 }
 
 bool broker::exceeds_subscription_bytes(const session& s) const noexcept {

@@ -64,11 +64,11 @@ struct broker_quotas {
     std::size_t subscriptions = 100'000;  // of one session
     std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
     std::size_t retained_messages = 1'000'000;
-    std::size_t retained_bytes = 256 * mib;
-    std::size_t session_bytes = 128 * mib;             // of all, with their clients
+    std::size_t retained_bytes = 192 * mib;
+    std::size_t session_bytes = 96 * mib;              // of all, with their clients
     std::size_t subscription_bytes = 32 * mib;         // of one session
-    std::size_t total_subscription_bytes = 128 * mib;  // of all sessions
-    std::size_t total_queued_bytes = 256 * mib;        // of all sessions, what is in flight too
+    std::size_t total_subscription_bytes = 96 * mib;   // of all sessions
+    std::size_t total_queued_bytes = 192 * mib;        // of all sessions, what is in flight too
     // Of input that is kept until its packet is complete, see input_ledger; never any number.
     std::size_t unfinished_bytes = 272 * 1024 * 1024;
 

@@ -25,11 +25,13 @@ class backlog {
     // A table of places has another size.
     void resize(std::size_t from, std::size_t to) noexcept { bytes_ += to - from; }
 
-    // Whether a session that has own bytes of it may have more. The last part is for those that
-    // have little, so that a few that have much do not take it from all others.
+    // Whether a session that has own bytes of it may have more. The last eighth is for those that
+    // have little, so that a few that have much do not take it from all others. While there is
+    // little in all, one message always has room, however large.
     bool has_room(std::size_t own, std::size_t more) const noexcept {
         const bool has_little = own + more <= little;
-        return most_ == 0 || bytes_ + more <= (has_little ? most_ : most_ - most_ / 8);
+        return most_ == 0 || bytes_ + more <= (has_little ? most_ : most_ - most_ / 8) ||
+               bytes_ <= most_ / 8;
     }
 
     std::size_t bytes() const noexcept { return bytes_; }

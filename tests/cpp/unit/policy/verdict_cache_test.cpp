@@ -100,10 +100,15 @@ TEST(verdict_cache, is_bounded) {
 TEST(verdict_cache, is_bounded_in_what_it_really_takes) {
     constexpr std::size_t most = 4 * 1024 * 1024;
     verdict_cache cache(100'000, most);
+    std::string topic(60'100, 't');
+    EXPECT_FALSE(cache.find("c", topic_action::publish, topic, 0s));
+    cache.store("c0", topic_action::publish, topic, holding(10s), 0s);  // its scratch has grown now
+    cache.forget("c0");
     const auto before = heap_in_use();
     std::size_t largest = 0;
     for (int i = 0; i < 400; ++i) {
-        const std::string topic = std::to_string(i) + std::string(60'000, 't');
+        topic = std::to_string(i);
+        topic.append(60'000, 't');
         cache.store("c" + std::to_string(i % 7), topic_action::publish, topic, holding(10s), 0s);
         ASSERT_LE(cache.bytes(), most);
         if (cache.bytes() > largest) {

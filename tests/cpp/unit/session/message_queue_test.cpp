@@ -216,6 +216,16 @@ TEST(Backlog, KeepsTheLastPartForThoseThatHaveLittle) {
     EXPECT_LE(total.bytes(), 800'000U);
 }
 
+TEST(Backlog, LetsOneMessageOfAnySizePass) {
+    backlog total(100'000);
+    message_queue queue({}, &total);
+    EXPECT_TRUE(queue.push(of_size(1'000'000)));
+    EXPECT_FALSE(queue.push(of_size(1'000'000)));
+    EXPECT_FALSE(queue.push(of_size(1)));
+    queue.pop_front();
+    EXPECT_TRUE(queue.push(of_size(1'000'000)));
+}
+
 TEST(Backlog, CountsWhatQueuesReallyTake) {
     for (const auto& [queues, size] : {std::pair(50, 9), std::pair(1, 9), std::pair(3, 5000)}) {
         backlog total(0);
