@@ -272,6 +272,11 @@ class Victim:
         self._sub.read()
         self._pub = _Client(port, "victim-pub")
 
+    def close(self) -> None:
+        """Drop both connections."""
+        self._sub.socket.close()
+        self._pub.socket.close()
+
     def round_trip(self) -> float:
         """Return the seconds from a PUBLISH to its PUBACK and its arrival, whichever is later."""
         start = time.perf_counter()
@@ -298,8 +303,10 @@ def percentile(trips: Sequence[float], share: float) -> float:
 
 
 def _row(name: str, seconds: float, threads: int, folder: Path) -> str:
-    with peers.Peer(peers.amqtt_spec(threads=threads), folder) as broker:
-        victim = Victim(broker.port)
+    with (
+        peers.Peer(peers.amqtt_spec(threads=threads), folder) as broker,
+        contextlib.closing(Victim(broker.port)) as victim,
+    ):
         quiet = victim.measure(QUIET_SECONDS)
         with under_load(broker.port, name):
             loaded = victim.measure(seconds, least=20)
