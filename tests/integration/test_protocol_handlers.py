@@ -116,7 +116,9 @@ async def test_connect_is_made_of_the_session(broker: Broker, socket_path: Path)
         await handler.stop()  # without DISCONNECT: the will is published
         got = await asyncio.wait_for(anext(messages), LIMIT)
         assert got.data == b"gone"
-    async with attached(socket_path, session_of("kept", username="u", clean_session=False)) as handler:
+    async with attached(
+        socket_path, session_of("kept", username="u", clean_session=False)
+    ) as handler:
         assert await handler.mqtt_connect() == 0
         assert handler.session is not None
         assert handler.session.parent == 1
