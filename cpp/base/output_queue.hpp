@@ -37,7 +37,8 @@ class block_pool {
     void share(std::size_t n) noexcept { in_use_ += static_cast<std::ptrdiff_t>(n); }
     void unshare(std::size_t n) noexcept { in_use_ -= static_cast<std::ptrdiff_t>(n); }
     // What output takes: blocks that were taken, and what is shared. Of several pools that hand
-    // output on to each other only the sum tells, as each counts what is taken and given back there.
+    // output on to each other only the sum tells, as each counts what is taken and given back
+    // there.
     std::size_t in_use() const noexcept {
         return in_use_ > 0 ? static_cast<std::size_t>(in_use_) : 0;
     }

@@ -325,30 +325,30 @@ void register_storage(py::class_<broker_engine>& engine) {
 void register_broker(py::module_& module) {
     py::class_<broker_engine> engine(module, "BrokerEngine", "A broker on threads of its own.");
     engine
-        .def(py::init([](std::size_t max_inflight_messages, std::size_t max_queued_messages,
-                         std::size_t max_queued_bytes, std::optional<double> session_expiry,
-                         std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
-                         const py::dict& protocol, double decision_timeout, const py::dict& policy,
-                         bool python_authenticates, bool python_checks_topics,
-                         std::vector<std::string> authentication_methods, std::size_t threads) {
-                 broker_settings settings =
-                     settings_from(max_inflight_messages, max_queued_messages, max_queued_bytes,
-                                   session_expiry, keep_alive_extra, max_qos);
-                 settings.quotas = to_quotas(quotas);
-                 apply_protocol_options(settings, protocol);
-                 settings.decision_timeout = to_duration(decision_timeout);
-                 return std::make_unique<broker_engine>(
-                     settings, to_policy(policy),
-                     python_decisions{python_authenticates, python_checks_topics,
-                                      std::move(authentication_methods),
-                                      to_question_limits(quotas)},
-                     threads);
-             }),
-             py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
-             py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
-             py::arg("max_qos"), py::arg("quotas"), py::arg("protocol"),
-             py::arg("decision_timeout"), py::arg("policy"), py::arg("python_authenticates"),
-             py::arg("python_checks_topics"), py::arg("authentication_methods"), py::arg("threads"))
+        .def(
+            py::init([](std::size_t max_inflight_messages, std::size_t max_queued_messages,
+                        std::size_t max_queued_bytes, std::optional<double> session_expiry,
+                        std::uint32_t keep_alive_extra, int max_qos, const py::dict& quotas,
+                        const py::dict& protocol, double decision_timeout, const py::dict& policy,
+                        bool python_authenticates, bool python_checks_topics,
+                        std::vector<std::string> authentication_methods, std::size_t threads) {
+                broker_settings settings =
+                    settings_from(max_inflight_messages, max_queued_messages, max_queued_bytes,
+                                  session_expiry, keep_alive_extra, max_qos);
+                settings.quotas = to_quotas(quotas);
+                apply_protocol_options(settings, protocol);
+                settings.decision_timeout = to_duration(decision_timeout);
+                return std::make_unique<broker_engine>(
+                    settings, to_policy(policy),
+                    python_decisions{python_authenticates, python_checks_topics,
+                                     std::move(authentication_methods), to_question_limits(quotas)},
+                    threads);
+            }),
+            py::kw_only(), py::arg("max_inflight_messages"), py::arg("max_queued_messages"),
+            py::arg("max_queued_bytes"), py::arg("session_expiry"), py::arg("keep_alive_extra"),
+            py::arg("max_qos"), py::arg("quotas"), py::arg("protocol"), py::arg("decision_timeout"),
+            py::arg("policy"), py::arg("python_authenticates"), py::arg("python_checks_topics"),
+            py::arg("authentication_methods"), py::arg("threads"))
         .def("listen", &listen, py::kw_only(), py::arg("name"), py::arg("host"), py::arg("port"),
              py::arg("unix_path"), py::arg("unix_mode"), py::arg("max_connections"),
              py::arg("limits"), py::arg("tls"), py::arg("websocket"), py::arg("proxies"))

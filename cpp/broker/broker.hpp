@@ -62,8 +62,8 @@ class broker : private delivery_guard {
 
     // Time has passed; to be called every timer_wheel::tick or so.
     void advance(instant now);
-    // Gives clients and sessions that stand in line a turn each, until they have taken together what
-    // one may take alone; see hooks::work_left().
+    // Gives clients and sessions that stand in line a turn each, until they have taken together
+    // what one may take alone; see hooks::work_left().
     void work(instant now);
 
     // The answer to hooks::authenticate() that was pending. Ignored when it comes too late.
@@ -279,7 +279,7 @@ class broker : private delivery_guard {
         std::size_t index = 0;       // in a SUBSCRIBE
         message_ptr will = nullptr;
         std::optional<std::uint32_t> will_expiry = std::nullopt;
-        std::uint64_t login = 0;  // of the subject, when it was asked about
+        std::uint64_t login = 0;        // of the subject, when it was asked about
         std::string subscription = {};  // that is there, and is checked again
     };
 

@@ -95,7 +95,8 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
             const reason_code code =
                 is_failure(answer.code) ? answer.code : reason_code::not_authorized;
             if (connected) {
-                log(log_kinds::connection_closed, c, "closed: it could not authenticate itself again");
+                log(log_kinds::connection_closed, c,
+                    "closed: it could not authenticate itself again");
                 disconnect(c, code, "authentication failed", answer.reason);
             } else {
                 refuse(c, code, "authentication failed", answer.reason);

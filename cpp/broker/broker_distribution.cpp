@@ -34,8 +34,7 @@ std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, 
         return rest;
     }
     wanted = !found->empty();
-    budget_.spend((found->routes.size() + found->groups.size()) *
-                  step_cost::of_delivery(p.size()));
+    budget_.spend((found->routes.size() + found->groups.size()) * step_cost::of_delivery(p.size()));
     if (found->routes.size() + found->groups.size() == 1 && !p.retain()) p.set_for_one();
     for (const route& each : found->routes)
         deliver_by(*found, each, p);

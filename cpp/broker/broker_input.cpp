@@ -12,21 +12,20 @@ constexpr instant never = instant::max();
 
 }  // namespace
 
-// Half a packet may take limits.packet_timeout, or what its keep alive admits to be silent: a packet
-// is not kept alive by its bytes.
+// Half a packet may take limits.packet_timeout, or what its keep alive admits to be silent: a
+// packet is not kept alive by its bytes.
 duration broker::packet_limit(const client& c) const noexcept {
     if (c.request->keep_alive == 0) return c.limits.packet_timeout;
-    return std::min(c.limits.packet_timeout,
-                    server_connection::keep_alive_limit(c.request->keep_alive,
-                                                        settings_.keep_alive_extra));
+    return std::min(
+        c.limits.packet_timeout,
+        server_connection::keep_alive_limit(c.request->keep_alive, settings_.keep_alive_extra));
 }
 
 instant broker::silence_deadline(client& c) noexcept {
     if (c.connection.has_part_of_packet() && !c.held_up) {
         const duration limit = packet_limit(c);
-        const auto enough = static_cast<std::size_t>(
-            std::chrono::duration<double>(limit).count() *
-            static_cast<double>(c.limits.min_packet_rate));
+        const auto enough = static_cast<std::size_t>(std::chrono::duration<double>(limit).count() *
+                                                     static_cast<double>(c.limits.min_packet_rate));
         return c.connection.packet_deadline(limit, enough, now_);
     }
     if (c.request->keep_alive == 0) return never;
@@ -41,8 +40,10 @@ void broker::check_silence(client& c) {
         if (due != never) timers_.set(c.idle, due);
         return;
     }
-    if (c.connection.has_part_of_packet() && !c.held_up && packet_limit(c) == c.limits.packet_timeout) {
-        log(log_kinds::packet_late, c, "closed: it sends a packet too slowly (limits.packet_timeout)");
+    if (c.connection.has_part_of_packet() && !c.held_up &&
+        packet_limit(c) == c.limits.packet_timeout) {
+        log(log_kinds::packet_late, c,
+            "closed: it sends a packet too slowly (limits.packet_timeout)");
         disconnect(c, reason_code::implementation_specific_error, "its packet took too long");
     } else {
         log(log_kinds::keep_alive, c, "keep alive timed out");

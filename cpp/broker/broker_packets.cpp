@@ -186,8 +186,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
 void broker::release_content(session& s, inflight_entry& entry) {
     if (journal_) {
         if (entry.content) journal_->content_released(entry.ticket, *entry.content);
-        journal_->delivery_changed(entry.ticket, entry.packet_id,
-                                   delivery_state::awaiting_pubcomp);
+        journal_->delivery_changed(entry.ticket, entry.packet_id, delivery_state::awaiting_pubcomp);
     }
     s.inflight().release_content(entry);
     entry.state = inflight_state::awaiting_pubcomp;
@@ -337,9 +336,8 @@ void broker::finish_subscribe(client& c, const subscribe_packet& packet, std::ui
     unfinished_subscribe rest;
     rest.packet.packet_id = packet.packet_id;
     rest.packet.requests = packet.requests;
-    rest.text = keep_texts(rest.packet.requests, [](subscription_request& each) -> auto& {
-        return each.filter;
-    });
+    rest.text = keep_texts(
+        rest.packet.requests, [](subscription_request & each) -> auto& { return each.filter; });
     rest.progress = std::move(progress);
     finish_later(c, {std::move(rest)});
 }
@@ -442,8 +440,8 @@ void broker::handle(client& c, const unsubscribe_packet& packet) {
     unfinished_unsubscribe rest;
     rest.packet.packet_id = packet.packet_id;
     rest.packet.filters = packet.filters;
-    rest.text =
-        keep_texts(rest.packet.filters, [](std::string_view& each) -> auto& { return each; });
+    rest.text = keep_texts(
+        rest.packet.filters, [](std::string_view & each) -> auto& { return each; });
     rest.progress = std::move(progress);
     finish_later(c, {std::move(rest)});
 }

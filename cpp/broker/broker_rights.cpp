@@ -65,8 +65,7 @@ void broker::check_rights(session& s) {
     s.rights = 0;
     log(log_kinds::connection_closed, *s.connection,
         "closed: too many questions wait for plugins, so its subscriptions cannot be checked");
-    disconnect(*s.connection, reason_code::quota_exceeded,
-               "too many questions about topics wait");
+    disconnect(*s.connection, reason_code::quota_exceeded, "too many questions about topics wait");
 }
 
 // What was sent and not acknowledged is sent again, unless it is plain at once that it must not be.

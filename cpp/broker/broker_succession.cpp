@@ -123,7 +123,8 @@ session& broker::session_for(client& c, bool& present) {
 
 void broker::take_over(session& s) {
     client& old = *s.connection;
-    log(log_kinds::connection_closed, old, "closed: its session was taken over by another connection");
+    log(log_kinds::connection_closed, old,
+        "closed: its session was taken over by another connection");
     // A will with a delay stays with the session: its end publishes the will, resuming does not.
     disconnect(old, reason_code::session_taken_over,
                "another connection has its client identifier");

@@ -105,7 +105,7 @@ struct client
     std::unique_ptr<back_pressure> pressure;            // on those who publish to it
     client* slowed_by = nullptr;  // whose pressure it feels, so it is not read from
     place_in_line in_line{place_in_line::kind::client, this};
-    timer idle;                   // connect time-out, decision deadline, keep alive
+    timer idle;  // connect time-out, decision deadline, keep alive
     // What is kept of its input, as input_ledger knows it.
     boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
         among_kept;
@@ -117,9 +117,9 @@ struct client
     client_phase phase = client_phase::connecting;
     reason_code close_reason = reason_code::success;
     std::size_t counted_state = 0;  // the state_bytes() that the session was counted with
-    bool flush_requested = false;  // set by the broker, reset by the transport
-    bool held_up = false;          // input waits until answers were sent
-    bool throttled = false;        // observers do not keep up, so it is not read from
+    bool flush_requested = false;   // set by the broker, reset by the transport
+    bool held_up = false;           // input waits until answers were sent
+    bool throttled = false;         // observers do not keep up, so it is not read from
     bool kept_as_admitted = false;  // where input_ledger counts it
     bool is_processing = false;     // packets of its input are in use
 };

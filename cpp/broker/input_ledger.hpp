@@ -9,9 +9,9 @@
 
 namespace amqtt {
 
-// The memory of input that is kept for all clients: parts of packets, and what comes behind a packet
-// that waits for a decision. Peers that are not admitted have a bound of their own, so that they
-// leave room to clients. Knows who has most without looking at all of them.
+// The memory of input that is kept for all clients: parts of packets, and what comes behind a
+// packet that waits for a decision. Peers that are not admitted have a bound of their own, so that
+// they leave room to clients. Knows who has most without looking at all of them.
 class input_ledger {
   public:
     // Bytes for admitted clients; others may have a quarter of that besides.
@@ -31,12 +31,11 @@ class input_ledger {
     static constexpr std::size_t least = 1024;
     static constexpr std::size_t class_count = 20;
     using list = boost::intrusive::list<
-        client, boost::intrusive::member_hook<client, decltype(client::among_kept), &client::among_kept>,
+        client,
+        boost::intrusive::member_hook<client, decltype(client::among_kept), &client::among_kept>,
         boost::intrusive::constant_time_size<false>>;
 
-    static bool is_admitted(const client& c) noexcept {
-        return c.phase == client_phase::connected;
-    }
+    static bool is_admitted(const client& c) noexcept { return c.phase == client_phase::connected; }
     void change(client& c, std::size_t kept) noexcept;
 
     std::array<std::size_t, 2> bounds_;  // of strangers, of admitted clients

@@ -8,8 +8,8 @@ namespace amqtt::log_kinds {
 
 inline constexpr log_kind connection_refused{log_level::info, "refused connections"};
 inline constexpr log_kind connection_closed{log_level::info, "connections closed by the broker"};
-inline constexpr log_kind refused_busy{log_level::warning, "connections refused for busy plugins", 1,
-                                       5};
+inline constexpr log_kind refused_busy{log_level::warning, "connections refused for busy plugins",
+                                       1, 5};
 inline constexpr log_kind unfinished{log_level::warning, "packets without room", 1, 20};
 inline constexpr log_kind packet_late{log_level::info, "packets that took too long"};
 inline constexpr log_kind violation{log_level::warning, "violations of the protocol"};

@@ -24,7 +24,8 @@ std::size_t cached_topic::bytes() const noexcept {
     }
     for (const route& each : routes.routes) {
         // A vector with its count of references, and what is in it.
-        if (each.ids) sum += allocated(40) + allocated(each.ids->capacity() * sizeof(std::uint32_t));
+        if (each.ids)
+            sum += allocated(40) + allocated(each.ids->capacity() * sizeof(std::uint32_t));
     }
     return sum;
 }

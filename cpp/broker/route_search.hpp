@@ -24,9 +24,8 @@ subscription_ids share_ids(std::vector<std::uint32_t> ids);
 
 // Sessions may unsubscribe and end, and groups may, while it runs and while messages go the ways it
 // has found: who is gone is forgotten, and an unsubscription counts for what is found later.
-class route_search
-    : public boost::intrusive::list_base_hook<
-          boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class route_search : public boost::intrusive::list_base_hook<
+                         boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   public:
     // Goes on with a walk. generation: of subscriptions, when it began.
     route_search(std::unique_ptr<trie_walk> walk, std::uint64_t generation)

@@ -92,8 +92,8 @@ class router {
     std::size_t expected_ = 0;  // hash of the topic that was expected last
     topic_routes uncached_;     // what routes_of() has found for a topic that is not cached
     std::size_t subscription_count_ = 0;
-    std::size_t bytes_ = 0;        // of subscriptions and the tables of sessions
-    std::size_t group_bytes_ = 0;  // of shared subscriptions
+    std::size_t bytes_ = 0;         // of subscriptions and the tables of sessions
+    std::size_t group_bytes_ = 0;   // of shared subscriptions
     std::uint64_t generation_ = 1;  // counts changes of subscriptions
     std::uint64_t mark_ = 0;
     boost::intrusive::list<route_search, boost::intrusive::constant_time_size<false>> searches_;

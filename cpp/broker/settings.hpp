@@ -65,10 +65,10 @@ struct broker_quotas {
     std::size_t topic_levels = 200;       // of a filter, and of the topic of a retained message
     std::size_t retained_messages = 1'000'000;
     std::size_t retained_bytes = 192 * mib;
-    std::size_t session_bytes = 96 * mib;              // of all, with their clients
-    std::size_t subscription_bytes = 32 * mib;         // of one session
-    std::size_t total_subscription_bytes = 96 * mib;   // of all sessions
-    std::size_t total_queued_bytes = 192 * mib;        // of all sessions, what is in flight too
+    std::size_t session_bytes = 96 * mib;             // of all, with their clients
+    std::size_t subscription_bytes = 32 * mib;        // of one session
+    std::size_t total_subscription_bytes = 96 * mib;  // of all sessions
+    std::size_t total_queued_bytes = 192 * mib;       // of all sessions, what is in flight too
     // Of input that is kept until its packet is complete, see input_ledger; never any number.
     std::size_t unfinished_bytes = 272 * 1024 * 1024;
 
@@ -99,7 +99,8 @@ struct broker_settings {
     // Where clients are sent when the broker shuts down; empty: nowhere.
     std::string server_reference;
     std::uint64_t random_seed = 0;  // of assigned client identifiers
-    // Questions to hooks are numbered from here, so that an answer to another broker's is none here.
+    // Questions to hooks are numbered from here, so that an answer to another broker's is none
+    // here.
     std::uint64_t first_ticket = 0;
     // A session belongs to the user who began it: other users cannot take it over or end it.
     bool sessions_have_owners = true;

@@ -10,15 +10,15 @@ namespace amqtt {
 // not tell: one small packet may have a hundred thousand nodes of a tree visited.
 namespace step_cost {
 
-inline constexpr std::size_t turn = 5;           // to begin one
-inline constexpr std::size_t packet = 2;         // to parse and to answer it
-inline constexpr std::size_t pings = 5;          // of pings_answered, besides
-inline constexpr std::size_t delivery = 1;       // a message for one subscriber
-inline constexpr std::size_t copied_bytes = 1024;  // of a message that count for a step
+inline constexpr std::size_t turn = 5;                 // to begin one
+inline constexpr std::size_t packet = 2;               // to parse and to answer it
+inline constexpr std::size_t pings = 5;                // of pings_answered, besides
+inline constexpr std::size_t delivery = 1;             // a message for one subscriber
+inline constexpr std::size_t copied_bytes = 1024;      // of a message that count for a step
 inline constexpr std::size_t copied_identifiers = 32;  // of subscriptions, likewise
-inline constexpr std::size_t event = 3;          // for observers
-inline constexpr std::size_t filter = 10;        // to subscribe or unsubscribe
-inline constexpr std::size_t filter_bytes = 4;   // of a filter that count for a step
+inline constexpr std::size_t event = 3;                // for observers
+inline constexpr std::size_t filter = 10;              // to subscribe or unsubscribe
+inline constexpr std::size_t filter_bytes = 4;         // of a filter that count for a step
 
 inline constexpr std::size_t of_delivery(std::size_t bytes) noexcept {
     return delivery + bytes / copied_bytes;

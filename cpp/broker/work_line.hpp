@@ -11,8 +11,8 @@ namespace amqtt {
 struct place_in_line
     : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
     enum class kind : std::uint8_t {
-        client,   // input that was received is left
-        session,  // retained or queued messages are left
+        client,        // input that was received is left
+        session,       // retained or queued messages are left
         publications,  // of the broker itself
         ended,         // a session whose subscriptions and messages are left
         timers,        // that are due

@@ -56,8 +56,8 @@ void verdict_cache::store(std::string_view client_id, topic_action action, std::
     ++generation_;
     make_key(key_, action, topic);
     entry fresh{made, now + made.holds};
-    const std::size_t more = bytes_of(key_, fresh) + allocated(client_id.size() + 1) +
-                             sizeof(entry);
+    const std::size_t more =
+        bytes_of(key_, fresh) + allocated(client_id.size() + 1) + sizeof(entry);
     if (size_ >= most_ || bytes() + more > most_bytes_) clear();
     const auto [client, is_new_client] = clients_.try_emplace(std::string(client_id));
     if (is_new_client) bytes_ += text_bytes(client->first);

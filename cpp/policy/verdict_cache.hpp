@@ -16,7 +16,8 @@
 
 namespace amqtt {
 
-// By client, action and topic. Bounded in number and in bytes of memory: a full cache starts afresh.
+// By client, action and topic. Bounded in number and in bytes of memory: a full cache starts
+// afresh.
 //
 // What was asked lately is found without hashing anything: clients are told apart there by where
 // their identifier is, so forget() is to be called when one that was asked about goes.

@@ -35,10 +35,9 @@ struct pings_answered {};
 
 // What the peer did. A violation is the last event of a connection. Packets are views that
 // stay valid until the next call of next() or receive().
-using server_event =
-    std::variant<need_input, connect_packet, publish_packet, ack_packet, subscribe_packet,
-                 unsubscribe_packet, disconnect_packet, auth_packet, protocol_violation,
-                 pings_answered>;
+using server_event = std::variant<need_input, connect_packet, publish_packet, ack_packet,
+                                  subscribe_packet, unsubscribe_packet, disconnect_packet,
+                                  auth_packet, protocol_violation, pings_answered>;
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {
@@ -189,7 +188,7 @@ class server_connection {
 
     packet_feed feed_;
     gated_output output_;
-    std::size_t answers_ = 0;  // bytes appended as such since the output was last shorter
+    std::size_t answers_ = 0;        // bytes appended as such since the output was last shorter
     instant last_received_{0};       // a whole packet
     instant last_read_{0};           // anything
     instant packet_time_{0};         // since when more of the packet that has begun is waited for

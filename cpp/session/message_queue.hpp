@@ -71,7 +71,8 @@ class message_queue {
         for (queued_message& m : waiting_)
             visit(m);
     }
-    // Takes out the messages that fulfil the condition, and calls removed(queued_message&) for each.
+    // Takes out the messages that fulfil the condition, and calls removed(queued_message&) for
+    // each.
     template <class Condition, class Removed>
     void remove_if(Condition&& condition, Removed&& removed) {
         std::size_t kept = 0;

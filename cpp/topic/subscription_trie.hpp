@@ -74,7 +74,7 @@ struct trie_progress {
     bool is_over() const noexcept { return pending.empty() && !next; }
 
     std::vector<visit> pending;
-    trie_entry* next = nullptr;            // entry of a list that is being looked through
+    trie_entry* next = nullptr;          // entry of a list that is being looked through
     const trie_entries* list = nullptr;  // that list
 };
 
@@ -82,9 +82,8 @@ class subscription_trie;
 
 // A match in parts, between which the trie may change: what is added meanwhile may be found or not,
 // what is removed meanwhile is not.
-class trie_walk
-    : public boost::intrusive::list_base_hook<
-          boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+class trie_walk : public boost::intrusive::list_base_hook<
+                      boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   public:
     trie_walk(subscription_trie& trie, std::string_view topic, trie_progress at);
     ~trie_walk();

@@ -27,9 +27,10 @@ struct broker_engine::parts : private state_store, private connection_owner {
           std::size_t threads)
         : events([this] { readable.notify(); }),
           commands([this] { loop.post([this] { run_commands(); }); }),
-          policy(std::move(policy_options), std::move(python), events,
-                 [this] { loop.post([this] { core.work(loop.now()); }); },
-                 [this] { return loop.now(); }),
+          policy(
+              std::move(policy_options), std::move(python), events,
+              [this] { loop.post([this] { core.work(loop.now()); }); },
+              [this] { return loop.now(); }),
           core(settings, policy),
           tick(loop.context()),
           file_check(loop.context()),

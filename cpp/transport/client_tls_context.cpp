@@ -1,8 +1,8 @@
 #include "transport/client_tls_context.hpp"
 
 #include <algorithm>
-#include <array>
 #include <arpa/inet.h>
+#include <array>
 #include <string_view>
 #include <sys/stat.h>
 #include <utility>
@@ -95,17 +95,17 @@ void client_tls_context::load_authorities(const client_tls_settings& settings) {
     }
     // A certificate that the user names as trusted may be the server's own. With revocation lists
     // the chain is followed to its root, since an authority before it may be revoked.
-    X509_VERIFY_PARAM_set_flags(
-        SSL_CTX_get0_param(c), settings.crlfile.empty()
-                                   ? X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST
-                                   : X509_V_FLAG_TRUSTED_FIRST);
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c),
+                                settings.crlfile.empty()
+                                    ? X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST
+                                    : X509_V_FLAG_TRUSTED_FIRST);
 }
 
 void client_tls_context::load_own_certificate(const client_tls_settings& settings) {
     if (settings.certfile.empty()) return;
     SSL_CTX* c = context_.get();
-    const auto mine = tls_own_certificate::load(settings.certfile, settings.keyfile,
-                                                SSL_CTX_get_cert_store(c));
+    const auto mine =
+        tls_own_certificate::load(settings.certfile, settings.keyfile, SSL_CTX_get_cert_store(c));
     require_tls(SSL_CTX_use_cert_and_key(c, mine.own.get(), mine.key.get(), mine.chain.get(), 1),
                 mine.text);
     for (std::string& one : mine.invalid_now())
@@ -121,9 +121,9 @@ SSL* client_tls_context::new_session(int socket, const std::string& host) const 
     if (verify_ && check_hostname_) {
         X509_VERIFY_PARAM* const rules = SSL_get0_param(session);
         SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        good = good && (by_address.empty()
-                            ? SSL_set1_host(session, host.c_str())
-                            : X509_VERIFY_PARAM_set1_ip_asc(rules, by_address.text())) == 1;
+        good = good &&
+               (by_address.empty() ? SSL_set1_host(session, host.c_str())
+                                   : X509_VERIFY_PARAM_set1_ip_asc(rules, by_address.text())) == 1;
     }
     if (!protocol_.empty()) {
         // 0 is success, of this function alone.

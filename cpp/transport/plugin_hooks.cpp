@@ -246,8 +246,8 @@ void plugin_hooks::client_subscribed(const session& s, std::string_view filter, 
 
 void plugin_hooks::client_unsubscribed(const session& s, std::string_view filter) {
     if (announce(hook::client_unsubscribed, "broker_client_unsubscribed")) {
-        events_.push_unbounded(
-            subscription_event{s.client_id(), std::string(filter), std::nullopt}, filter.size());
+        events_.push_unbounded(subscription_event{s.client_id(), std::string(filter), std::nullopt},
+                               filter.size());
     }
 }
 

@@ -102,7 +102,8 @@ class plugin_hooks : public hooks {
     verdict_cache verdicts_;
     open_questions client_questions_;
     open_questions topic_questions_;
-    std::uint64_t unseen_ = 0;  // ticket of the exchange that has ended last, if Python never saw it
+    std::uint64_t unseen_ =
+        0;  // ticket of the exchange that has ended last, if Python never saw it
     std::uint32_t python_ = 0;
     std::uint32_t logged_ = 0;
     bool drops_local_ = false;

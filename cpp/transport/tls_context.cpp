@@ -17,8 +17,7 @@ void tls_context::free_context::operator()(SSL_CTX* context) const noexcept {
 }
 
 tls_context::tls_context(const tls_settings& settings)
-    : asks_plugins_(settings.psk_plugins),
-      context_(SSL_CTX_new(TLS_server_method())) {
+    : asks_plugins_(settings.psk_plugins), context_(SSL_CTX_new(TLS_server_method())) {
     ERR_clear_error();
     if (!context_) fail_tls("TLS");
     if (!settings.psk_file.empty()) keys_ = psk_table::read(settings.psk_file);
@@ -31,8 +30,7 @@ tls_context::tls_context(const tls_settings& settings)
     }
     set_limits(settings);
     load_authorities(settings);
-    certificates_ =
-        tls_certificates(settings.certificates, SSL_CTX_get_cert_store(context_.get()));
+    certificates_ = tls_certificates(settings.certificates, SSL_CTX_get_cert_store(context_.get()));
     certificates_.install_default(context_.get());
     for (std::string& one : certificates_.invalid_now())
         warnings_.push_back(std::move(one));

@@ -70,8 +70,8 @@ openssl_ptr<EVP_PKEY> load_key(const std::string& keyfile, const std::string& wh
 }
 
 void check_validity(X509* certificate, const std::string& what, std::vector<std::string>& found) {
-    const std::string whose = what + ": the certificate of '" +
-                              text_of(X509_get_subject_name(certificate)) + "' ";
+    const std::string whose =
+        what + ": the certificate of '" + text_of(X509_get_subject_name(certificate)) + "' ";
     const ASN1_TIME* const begin = X509_get0_notBefore(certificate);
     const ASN1_TIME* const end = X509_get0_notAfter(certificate);
     if (X509_cmp_current_time(end) < 0) {

@@ -82,7 +82,8 @@ TEST(log_limiter, bounds_the_lines_of_all_peers) {
     to.log(closed, "peer 999", 1s);  // another kind
     EXPECT_THAT(to.take(), ElementsAre("'peer 999' is closed."));
     to.limiter.advance(20s);
-    EXPECT_THAT(to.take(), ElementsAre("refused things: 995 more of other clients in the last 19 s"));
+    EXPECT_THAT(to.take(),
+                ElementsAre("refused things: 995 more of other clients in the last 19 s"));
 }
 
 TEST(log_limiter, counts_each_occurrence_once) {

@@ -35,7 +35,7 @@ TEST(Printable, ShowsSeparatorsOfLinesAndMarksOfDirectionAsNumbers) {
 TEST(Printable, ShowsBytesThatAreNotUtf8AsNumbers) {
     EXPECT_EQ(printable("a\xFF\xC3"), "a\\xff\\xc3");
     EXPECT_EQ(printable("\x80\xC0\xAF"), "\\x80\\xc0\\xaf");
-    EXPECT_EQ(printable("\xED\xA0\x80"), "\\xed\\xa0\\x80");          // a surrogate
+    EXPECT_EQ(printable("\xED\xA0\x80"), "\\xed\\xa0\\x80");           // a surrogate
     EXPECT_EQ(printable("\xF4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // behind the last
     EXPECT_EQ(printable("\xE6\xB0"), "\\xe6\\xb0");
     EXPECT_EQ(printable(std::string_view("\0a", 2)), "\\x00a");

@@ -21,9 +21,7 @@ bytes expiring(const std::string& topic, unsigned id, unsigned seconds, bool ret
     packet.insert(packet.end(), topic.begin(), topic.end());
     packet.push_back(static_cast<std::uint8_t>(id >> 8));
     packet.push_back(static_cast<std::uint8_t>(id));
-    const bytes props =
-        seconds == 0 ? wire("00")
-                     : wire("05 02 00 00 00 00");
+    const bytes props = seconds == 0 ? wire("00") : wire("05 02 00 00 00 00");
     packet.insert(packet.end(), props.begin(), props.end());
     if (seconds != 0) packet.back() = static_cast<std::uint8_t>(seconds);
     packet.push_back('x');

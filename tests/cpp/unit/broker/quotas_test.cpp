@@ -145,9 +145,8 @@ TEST(quota_of_session_bytes, counts_identifiers_and_wills) {
     EXPECT_EQ(bed.hooks.logs_with("limits.max_session_bytes"), 1U);
     // Whoever has a session may have it back, but not with a large will.
     bed.reopen("c").login({.client_id = name(0), .clean = false}, true).send(disconnect());
-    const connect_spec with_will{.client_id = name(0),
-                                 .clean = false,
-                                 .will = {{"t", std::string(60'000, 'w')}}};
+    const connect_spec with_will{
+        .client_id = name(0), .clean = false, .will = {{"t", std::string(60'000, 'w')}}};
     bed.reopen("c").send(connect(with_will)).expect("20 02 00 03").expect_closed();
     // What ends makes room.
     for (int i = 0; i < 2; ++i)
@@ -206,7 +205,7 @@ TEST(quota_of_subscription_bytes, is_one_for_a_session_and_one_for_all) {
     const std::size_t before = routes.subscription_bytes();
     for (int i = 0; i < 10; ++i)
         bed["c"].send(subscribe(1, {{"c/" + std::string(4'000, 'g'), 0},
-                                      {"x/+/" + std::string(4'000, 'g') + "/#", 0}}));
+                                    {"x/+/" + std::string(4'000, 'g') + "/#", 0}}));
     EXPECT_EQ(routes.subscription_bytes(), before);
     for (const char* name : {"a", "b", "c"})
         bed[name].send(disconnect());

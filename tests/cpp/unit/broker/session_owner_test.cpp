@@ -124,9 +124,10 @@ TEST_F(session_owner, is_told_with_a_bounded_number_of_lines) {
     leave_session();
     for (int i = 0; i < 50; ++i)
         bed_.reopen("bob").send(connect(as("b\nob"))).expect(connack(false, 2));
-    EXPECT_EQ(bed_.hooks.logs_with("the session of client 's' is another user's: it belongs to user "
-                                   "'alice', and user 'b\\x0aob' is refused"),
-              1U);
+    EXPECT_EQ(
+        bed_.hooks.logs_with("the session of client 's' is another user's: it belongs to user "
+                             "'alice', and user 'b\\x0aob' is refused"),
+        1U);
     bed_.advance(11s);
     EXPECT_EQ(bed_.hooks.logs_with("(and 49 more in the last"), 1U);
 }

@@ -172,8 +172,8 @@ TEST_F(turns, end_a_long_match) {
     subscribe_to_many(bed, "wild", 13);
     bed["flood"].login({.client_id = "flood"});
     bed.works = false;
-    bed["flood"].send(
-        publish({.topic = topic_of(13, "new"), .level = 1, .packet_id = 5}) + pingreq());
+    bed["flood"].send(publish({.topic = topic_of(13, "new"), .level = 1, .packet_id = 5}) +
+                      pingreq());
     bed["flood"].expect_nothing();
     expect_is_served(bed, "victim");
     EXPECT_GE(work_to_the_end(), (1U << 13) / work_budget::turn);
@@ -188,14 +188,12 @@ TEST_F(turns, find_the_same_subscribers_as_one_long_match) {
     bed.works = false;
     const std::string topic = topic_of(12, "end");
     for (unsigned id = 1; id <= 3; ++id) {
-        bed["flood"].send(
-            publish({.topic = topic, .payload = "x", .level = 1, .packet_id = id}));
+        bed["flood"].send(publish({.topic = topic, .payload = "x", .level = 1, .packet_id = id}));
         bed.works = true;
         bed.settle_now();
         bed.works = false;
         bed["flood"].expect(puback(id)).expect_nothing();
-        bed["wild"].expect(
-            publish({.topic = topic, .payload = "x", .level = 1, .packet_id = id}));
+        bed["wild"].expect(publish({.topic = topic, .payload = "x", .level = 1, .packet_id = id}));
         bed["wild"].expect_nothing();
         bed["exact"].expect(publish({.topic = topic, .payload = "x"})).expect_nothing();
         EXPECT_EQ(bed["multi"].take_packets().size(), 1U);
@@ -336,8 +334,7 @@ TEST_F(turns, end_the_removal_of_a_session) {
     bed.publish("f/4999", "x", qos::at_least_once);
     bed.reopen("many").login({.client_id = "many"}).subscribe("f/4999", 1);
     bed.publish("f/4999", "y", qos::at_least_once);
-    bed["many"].expect(
-        publish({.topic = "f/4999", .payload = "y", .level = 1, .packet_id = 1}));
+    bed["many"].expect(publish({.topic = "f/4999", .payload = "y", .level = 1, .packet_id = 1}));
     EXPECT_GT(work_to_the_end(), 5U);
     EXPECT_EQ(bed.core.routes().subscription_count(), 2U);
 }

@@ -401,8 +401,7 @@ TEST(server_connection_first_byte, must_be_that_of_connect) {
             EXPECT_TRUE(std::holds_alternative<need_input>(event));
         } else {
             EXPECT_EQ(std::get<protocol_violation>(event).code,
-                      first >> 4 == 1 ? reason_code::malformed_packet
-                                      : reason_code::protocol_error)
+                      first >> 4 == 1 ? reason_code::malformed_packet : reason_code::protocol_error)
                 << first;
         }
     }

@@ -361,8 +361,8 @@ TEST_F(RetainedStore, CountsWhatItReallyTakes) {
     const auto fill = [&](auto&& topic_of, int count, std::optional<instant> until = {}) {
         const auto before = test::heap_in_use();
         for (int i = 0; i < count; ++i) {
-            store.store(message::create(topic_of(i), as_bytes("x"), qos::at_least_once, true, {},
-                                        until));
+            store.store(
+                message::create(topic_of(i), as_bytes("x"), qos::at_least_once, true, {}, until));
         }
         EXPECT_NEAR(test::real_per_counted(before, store.bytes()), 1.0, 0.1);
         store.clear();

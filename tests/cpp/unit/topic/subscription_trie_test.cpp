@@ -72,8 +72,8 @@ class SubscriptionTrie : public testing::Test {
 };
 
 TEST_F(SubscriptionTrie, FindsTheEntriesOfAFilter) {
-    const std::vector<std::string> all = {"#",     "+",     "a",       "a/b/c", "a/b",  "a/#",
-                                          "a/+",   "a/+/c", "a/b/c/#", "/",     "//+",  "+/+/#",
+    const std::vector<std::string> all = {"#",      "+",     "a",       "a/b/c", "a/b",  "a/#",
+                                          "a/+",    "a/+/c", "a/b/c/#", "/",     "//+",  "+/+/#",
                                           "$SYS/#", "a/bc",  "a//c",    "+/b",   "x/y/z"};
     for (const std::string& filter : all)
         EXPECT_EQ(count_of(filter), 0U) << filter;
@@ -83,7 +83,8 @@ TEST_F(SubscriptionTrie, FindsTheEntriesOfAFilter) {
     insert("a/+/c");
     for (const std::string& filter : all)
         EXPECT_EQ(count_of(filter), filter == "a/+/c" ? 2U : 1U) << filter;
-    for (const char* other : {"b", "a/b/", "a/b/c/d", "x", "x/y", "x/y/z/#", "+/c", "a/+/#", "", "y"})
+    for (const char* other :
+         {"b", "a/b/", "a/b/c/d", "x", "x/y", "x/y/z/#", "+/c", "a/+/#", "", "y"})
         EXPECT_EQ(count_of(other), 0U) << other;
     trie.remove(*added[3]);
     EXPECT_EQ(count_of("a/b/c"), 0U);
