@@ -133,6 +133,7 @@ async def test_a_late_answer_names_nobody_else() -> None:
     manager.plugins[0].result = Accepted(username="alice")
     registry = Registry()
     exchanges = Exchanges(manager, registry)  # type: ignore[arg-type]
+    exchanges.may_change_user = True
     step = exchanges.begin_step(1, None, "c", "M", b"", True, True)
     exchanges.ended(1)
     await exchanges.answer(1, step)
