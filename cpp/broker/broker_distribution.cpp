@@ -2,6 +2,7 @@
 // match its topic or very many subscribers get it.
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "broker/broker.hpp"
@@ -41,7 +42,14 @@ std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, 
     for (shared_group* const group : found->groups)
         distribute_to_group(*group, p);
     if (p.retain()) store_retained(p);
+    check_delivered(p);
     return nullptr;
+}
+
+void broker::check_delivered(const publication& p) {
+    if (std::exchange(was_undelivered_, false) && p.level() && *p.level() != qos::at_most_once) {
+        throw std::bad_alloc();
+    }
 }
 
 // A subscriber that comes before the end is to find what it is too late for among the retained
@@ -81,6 +89,7 @@ void broker::publish_later(std::unique_ptr<unfinished_publish> rest) {
 bool broker::go_on(unfinished_publish& u) {
     const std::uint64_t before = position();
     const bool is_over = distribute_part(u);
+    check_delivered(u.content);
     if (const std::uint64_t number = since(before)) u.until = number;
     return is_over;
 }
@@ -113,7 +122,9 @@ bool broker::distribute_part(unfinished_publish& u) {
 
 void broker::go_on_publishing() {
     while (!publications_.empty() && !budget_.is_spent()) {
-        if (go_on(*publications_.front())) publications_.pop_front();
+        bool is_over = true;  // what fails is not tried again
+        attempt([&] { is_over = go_on(*publications_.front()); });
+        if (is_over) publications_.pop_front();
     }
     if (!publications_.empty()) stand_in_line(publications_in_line_);
 }
