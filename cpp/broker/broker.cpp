@@ -93,7 +93,7 @@ bool broker::process(client& c) {
     while (can_go_on()) {
         const bool has_to_wait =
             c.phase == client_phase::connecting && publications_.size() > most_unpublished;
-        if (budget_.is_spent() || has_to_wait) {
+        if ((budget_.is_spent() && clients_in_line_ < most_in_line) || has_to_wait) {
             stand_in_line(c.in_line);
             break;
         }
@@ -349,7 +349,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
     leave_unfinished(c);
     c.phase = client_phase::closing;
-    c.in_line.leave();
+    leave_line(c);
     c.unlink();
     c.idle.cancel();
     if (!c.is_processing) c.connection.drop_input();

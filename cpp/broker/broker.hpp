@@ -201,6 +201,8 @@ class broker : private delivery_guard {
     // The same, and false if more input is not welcome for other reasons.
     bool process_and_check(client& c);
     void stand_in_line(place_in_line& p);
+    // The client has its turn, or is not to have one any more.
+    void leave_line(client& c) noexcept;
     void take_turn(place_in_line& p);
     // The client's input was dealt with.
     void read_on(client& c);
@@ -485,6 +487,7 @@ class broker : private delivery_guard {
     boost::unordered_flat_map<const session*, rights_check> checks_;
     std::uint32_t rights_ = 1;  // counts changes of rights
     work_line line_;
+    std::size_t clients_in_line_ = 0;
     // Messages of the broker itself that not all subscribers have yet.
     std::deque<std::unique_ptr<unfinished_publish>> publications_;
     place_in_line publications_in_line_{place_in_line::kind::publications, this};

@@ -13,7 +13,7 @@ namespace {
 // Subscribers that get a message at once, however few steps are left.
 constexpr std::size_t most_at_once = 2048;
 // A search that is as short is not worth to be suspended.
-constexpr std::size_t least_steps = 512;
+constexpr std::size_t least_nodes = 128;
 
 }  // namespace
 
@@ -25,10 +25,10 @@ std::unique_ptr<unfinished_publish> broker::unfinished(publication& p) {
 }
 
 std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, bool& wanted) {
-    const std::size_t most = std::max(budget_.left(), least_steps);
+    const std::size_t most = std::max(budget_.left() / step_cost::node, least_nodes);
     std::size_t steps = most;
     const topic_routes* const found = router_.routes_of(p.topic(), steps);
-    budget_.spend(most - steps);
+    budget_.spend((most - steps) * step_cost::node);
     if (!found || found->routes.size() + found->groups.size() > most_at_once) {
         auto rest = unfinished(p);
         begin_search(*rest, found);
@@ -96,14 +96,14 @@ bool broker::go_on(unfinished_publish& u) {
 
 bool broker::distribute_part(unfinished_publish& u) {
     publication& p = u.content;
-    std::size_t steps = budget_.left();
+    std::size_t steps = (budget_.left() + step_cost::node - 1) / step_cost::node;
     const std::size_t before = steps;
     if (!u.search) {
         begin_search(u, router_.routes_of(p.topic(), steps));
     } else if (!u.search->is_over()) {
         if (u.search->go_on(steps)) router_.remember(p.topic(), *u.search);
     }
-    budget_.spend(before - steps);
+    budget_.spend((before - steps) * step_cost::node);
     if (!u.search->is_over()) return false;
     const topic_routes& found = u.search->found();
     const std::size_t cost = step_cost::of_delivery(p.size());

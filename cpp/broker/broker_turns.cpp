@@ -20,7 +20,14 @@ constexpr std::size_t removed_at_once = 32;
 void broker::stand_in_line(place_in_line& p) {
     if (p.is_linked()) return;
     line_.push_back(p);
+    if (p.what == place_in_line::kind::client) ++clients_in_line_;
     if (!std::exchange(work_is_left_, true)) hooks_.work_left();
+}
+
+void broker::leave_line(client& c) noexcept {
+    if (!c.in_line.is_linked()) return;
+    c.in_line.leave();
+    --clients_in_line_;
 }
 
 void broker::work(instant now) {
@@ -29,6 +36,7 @@ void broker::work(instant now) {
     while (left > 0 && !line_.empty()) {
         place_in_line& next = line_.front();
         line_.pop_front();
+        if (next.what == place_in_line::kind::client) --clients_in_line_;
         budget_.begin_turn();
         budget_.spend(step_cost::turn);
         take_turn(next);
