@@ -59,14 +59,12 @@ void broker::let_in_successors(const client& predecessor) {
         each->predecessor = nullptr;
     for (client* const each : waiting) {
         each->connection.restart_keep_alive(now_);
-        shielded(*each, [&] {
-            if (each == waiting.front()) {
-                let_in(*each);
-            } else {
-                admit(*each);
-            }
-            go_on_in_line(*each);
-        });
+        if (each == waiting.front()) {
+            let_in(*each);
+        } else {
+            admit(*each);
+        }
+        go_on_in_line(*each);
     }
 }
 

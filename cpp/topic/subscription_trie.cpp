@@ -113,9 +113,8 @@ void subscription_trie::insert(trie_entry& entry) {
             node = &literal_or_new(*node, split, bytes_);
         }
     }
-    trie_entries& place = split.more ? wildcards_of(*node, bytes_).multi : node->exact;
-    entry.node = node;  // nothing throws any more
-    place.push_back(entry);
+    entry.node = node;
+    (split.more ? wildcards_of(*node, bytes_).multi : node->exact).push_back(entry);
     ++size_;
 }
 

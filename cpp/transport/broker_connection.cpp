@@ -1,6 +1,5 @@
 #include "transport/broker_connection.hpp"
 
-#include <algorithm>
 #include <vector>
 
 namespace amqtt {
@@ -72,12 +71,7 @@ void core_host::stop() {
     const std::vector<std::shared_ptr<broker_connection>> all(connections_.begin(),
                                                               connections_.end());
     for (const auto& each : all)
-        each->finish();
-}
-
-bool core_host::is_all_sent() const noexcept {
-    return std::all_of(connections_.begin(), connections_.end(),
-                       [](const auto& each) { return each->has_sent_all(); });
+        each->close();
 }
 
 }  // namespace amqtt

@@ -27,23 +27,9 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
         go_on();
     }
 
-    // Makes its handshake elsewhere, or fails there.
-    void turn_away() {
-        if (connection_) done_(std::move(connection_));
-    }
-
     void close() {
         stay_.cancel();
         if (connection_) connection_->close();
-    }
-
-    void leave() {
-        const auto self = shared_from_this();
-        if (!connection_ || home_.guests_.erase(self) == 0) return;
-        stay_.cancel();
-        error_code ignored;  // then there was nothing to cancel
-        connection_->socket().cancel(ignored);
-        done_(std::move(connection_));
     }
 
   private:
@@ -55,9 +41,17 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
             return;
         }
         connection_->wait(status, [self = shared_from_this()](const error_code& error) {
-            if (error) return;
-            if (!self->home_.loop_.attempt([&] { self->go_on(); })) self->leave();
+            if (!error) self->go_on();
         });
+    }
+
+    void leave() {
+        const auto self = shared_from_this();
+        if (!connection_ || home_.guests_.erase(self) == 0) return;
+        stay_.cancel();
+        error_code ignored;  // then there was nothing to cancel
+        connection_->socket().cancel(ignored);
+        done_(std::move(connection_));
     }
 
     handshake_thread& home_;
@@ -69,12 +63,8 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
 void handshake_thread::admit(std::unique_ptr<tls_stream> connection, done_handler done) {
     auto admitted = std::make_shared<guest>(*this, std::move(connection), std::move(done));
     loop_.post([this, admitted = std::move(admitted)] {
-        const bool is_in = loop_.attempt([&] { guests_.insert(admitted); });
-        if (!is_in) {
-            admitted->turn_away();
-        } else if (!loop_.attempt([&] { admitted->start(); })) {
-            admitted->leave();
-        }
+        guests_.insert(admitted);
+        admitted->start();
     });
 }
 

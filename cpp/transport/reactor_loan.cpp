@@ -16,7 +16,7 @@ reactor_loan::reactor_loan(reactor& loop, std::function<bool()> may_lend,
 
 void reactor_loan::run() {
     while (true) {
-        loop_.run();
+        loop_.context().run();
         std::unique_lock guard(mutex_);
         if (state_ == state::kept) return;  // out of work
         do {
