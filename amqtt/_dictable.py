@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -84,6 +85,24 @@ def check_range(config: Dictable, name: str, least: int, most: int | None = None
     span = f"from {least} to {most}" if most is not None else f"of at least {least}"
     problem = f"expected a whole number {span}, found {describe_value(value)}"
     raise ConfigValueError(name, problem)
+
+
+def check_seconds(config: Dictable, name: str) -> None:
+    """Check that an option is a number of seconds, 0 or more.
+
+    Args:
+        config: the configuration that holds the option.
+        name: name of the option.
+
+    Raises:
+        ConfigValueError: the value is no finite number, or negative.
+
+    """
+    value = config[name]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and value >= 0 and math.isfinite(value)):
+        problem = f"expected a number of seconds of at least 0, found {describe_value(value)}"
+        raise ConfigValueError(name, problem)
 
 
 def is_qos(value: Any) -> bool:

@@ -66,10 +66,10 @@ class ExternalConnections:
         for number in list(self._open):
             self.ended(number)
 
-    async def wait_closed(self) -> None:
+    async def wait_closed(self, timeout: float = 3 * _PATIENCE) -> None:
         """Wait until nothing more is read from adapters or written to them, though not for ever."""
         if self._serving:
-            await asyncio.wait(set(self._serving), timeout=3 * _PATIENCE)
+            await asyncio.wait(set(self._serving), timeout=timeout)
 
     async def serve(
         self,

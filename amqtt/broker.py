@@ -21,6 +21,7 @@ from amqtt._listening import (
     open_listener,
     split_bind,
 )
+from amqtt._shutdown import ShutdownTime, run_in_thread
 from amqtt._states import BrokerTransitions
 from amqtt._storage import StateKeeper, find_storage
 from amqtt.contexts import (
@@ -221,13 +222,13 @@ class Broker(BrokerOperations):
             await self.shutdown()  # who has cancelled does not expect a broker that serves
             raise
 
-    async def _tell_plugins(self, event: BrokerEvents) -> None:
+    async def _tell_plugins(self, event: BrokerEvents, limit: float = _LIFECYCLE_LIMIT) -> None:
         """Wait until the plugins have handled an event of the life cycle."""
         try:
-            await asyncio.wait_for(self._dispatch.calls.tell_and_wait(event), _LIFECYCLE_LIMIT)
+            await asyncio.wait_for(self._dispatch.calls.tell_and_wait(event), limit)
         except asyncio.TimeoutError:
             self.logger.warning(
-                "Plugins take more than %d s to handle '%s'; going on", _LIFECYCLE_LIMIT, event
+                "Plugins did not handle '%s' within %.3g s; continuing", event, limit
             )
 
     def _warn_of_strangers(self) -> None:
@@ -347,7 +348,11 @@ class Broker(BrokerOperations):
         )
 
     async def shutdown(self) -> None:
-        """Disconnect all clients, close the listeners and the plugins.
+        """Close the listeners, disconnect all clients, and close the plugins.
+
+        Wills are published first, and each client is sent what waits for it before it is
+        disconnected. The whole takes at most `shutdown_timeout` of the configuration, if the
+        plugins let it: what has not happened by then is left out.
 
         When the call is cancelled, the broker is shut down all the same.
 
@@ -364,33 +369,45 @@ class Broker(BrokerOperations):
         await asyncio.shield(self._stopping)
 
     async def _shut_down(self, end: Callable[[], object]) -> None:
+        limit = ShutdownTime(self._loop, self.config.shutdown_timeout)
         try:
-            await self._stop_serving()
+            await self._stop_serving(limit)
         finally:  # whatever has failed, or if the loop ends
             self._dispatch.detach()
             self._addresses = {}
             end()
             self.logger.info("Broker closed")
             try:
-                await self._tell_plugins(BrokerEvents.POST_SHUTDOWN)
+                await self._tell_plugins(BrokerEvents.POST_SHUTDOWN, limit.left)
                 await self._dispatch.calls.close()
             finally:
                 self.transitions.stopping_success()
 
-    async def _stop_serving(self) -> None:
-        await self._tell_plugins(BrokerEvents.PRE_SHUTDOWN)
+    async def _stop_serving(self, limit: ShutdownTime) -> None:
+        await self._tell_plugins(BrokerEvents.PRE_SHUTDOWN, limit.share)
         engine = self._dispatch.engine
         if engine is not None:
             # Off the loop: the engine's thread is waited for.
-            await _in_thread(engine.stop)
+            await asyncio.shield(run_in_thread(self._loop, engine.stop, limit.left_but_a_share))
             # Until there are none: behind those that it has begun to hand out there may be others.
             while events := engine.take_events(1000)[0]:
                 self._dispatch.handle(events)
                 await asyncio.sleep(0)  # handlers begin, and many end
-            await self._dispatch.externals.wait_closed()
+            await self._dispatch.externals.wait_closed(limit.left)
             if self._dispatch.keeper is not None:
-                await self._dispatch.keeper.finish(_LIFECYCLE_LIMIT)
-        await self._dispatch.calls.wait_for_handlers(_LIFECYCLE_LIMIT)
+                await self._dispatch.keeper.finish(limit.left)
+        await self._dispatch.calls.wait_for_handlers(limit.left)
+
+    def _stop_engine(self, limit: float) -> None:
+        """Stop the engine, from another thread than that of the event loop.
+
+        Args:
+            limit: seconds for which clients may still be sent what waits for them.
+
+        """
+        engine = self._dispatch.engine
+        if engine is not None:
+            engine.stop(limit)
 
     async def external_connected(
         self, reader: ReaderAdapter, writer: WriterAdapter, listener_name: str

@@ -16,7 +16,7 @@ from amqtt._client_config import (
     default_client_plugins,
 )
 from amqtt._compat import StrEnum
-from amqtt._dictable import Dictable, check_range, plugins_by_path
+from amqtt._dictable import Dictable, check_range, check_seconds, plugins_by_path
 from amqtt._hydrate import hydrate
 from amqtt._limits import LimitsConfig, ListenerLimitsConfig
 from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
@@ -119,6 +119,8 @@ class BrokerConfig(Dictable):
         protocol: choices that MQTT leaves to the server.
         threads: how many threads the broker has, 1 to 64. With more than one all but one have
             the sockets; with TLS one more makes handshakes.
+        shutdown_timeout: seconds that a shutdown may take to send clients what waits for them, and
+            to let plugins end their work; 0 disconnects clients at once.
 
     Raises:
         KeyError: there is no listener `default`.
@@ -140,6 +142,7 @@ class BrokerConfig(Dictable):
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     threads: int = 1
+    shutdown_timeout: int | float = 5
 
     def __post_init__(self) -> None:
         """Check the numbers, complete listeners and plugins, warn of deprecated settings."""
@@ -147,6 +150,7 @@ class BrokerConfig(Dictable):
             if self[name] is not None:
                 check_range(self, name, 0, _MOST_SECONDS)
         check_range(self, "threads", 1, _MOST_THREADS)
+        check_seconds(self, "shutdown_timeout")
         if "default" not in self.listeners:
             raise _NoDefaultListenerError
         for name, listener in self.listeners.items():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +12,12 @@ from amqtt.contexts import BrokerConfig
 from amqtt.errors import BrokerError, PluginError, PluginLoadError
 from amqtt.scripts._common import (
     DEBUG_LOG_FORMAT,
-    StopSignals,
     configure_logging,
     explain,
     fail,
     load_config,
 )
+from amqtt.scripts._signals import BrokerSignals, guard_of
 
 if TYPE_CHECKING:
     from amqtt.broker import Broker
@@ -40,9 +38,17 @@ def run_broker(config_file: str | None = None, debug: bool = False) -> None:
         typer.Exit: the configuration is wrong or the broker cannot start (status 1).
 
     """
-    config, source = _read(config_file, debug)
-    with StopSignals() as signals:
-        asyncio.run(_serve(config, source, signals))
+    if BrokerSignals.active is not None:
+        _run(config_file, debug, BrokerSignals.active)
+        return
+    with BrokerSignals() as signals:
+        _run(config_file, debug, signals)
+
+
+def _run(config_file: str | None, debug: bool, signals: BrokerSignals) -> None:
+    with signals.ending_at_once():
+        config, source = _read(config_file, debug)
+    asyncio.run(_serve(config, source, signals))
 
 
 def check_broker(config_file: str | None = None, debug: bool = False) -> str:
@@ -97,43 +103,50 @@ async def _check(config: BrokerConfig, source: str) -> None:
         fail(f"Broker failed to start: {explain(error)} (configured in {source})")
 
 
-async def _serve(config: BrokerConfig, source: str, signals: StopSignals) -> None:
+async def _serve(config: BrokerConfig, source: str, signals: BrokerSignals) -> None:
     """Run the broker until a signal arrives."""
     stop = asyncio.Event()
+    with signals.ending_at_once():
+        broker = _make_broker(config, source)
     signals.call(stop.set)
-    broker = _make_broker(config, source)
-    with _reload_on_hangup(broker):
-        try:
-            await broker.start()
-        except BrokerError as error:
-            fail(f"Broker failed to start: {explain(error)}")
-        await stop.wait()
-        await broker.shutdown()
-
-
-@contextlib.contextmanager
-def _reload_on_hangup(broker: Broker) -> Iterator[None]:
-    """Let SIGHUP make a broker reload, where there is that signal."""
-    loop = asyncio.get_running_loop()
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def reload() -> None:
-        try:
-            await broker.reload()
-        except BrokerError as error:
-            logger.error("Certificates stay as they are: %s", error)
-
-    def start() -> None:
-        task = loop.create_task(reload())
-        tasks.add(task)  # the loop itself holds tasks weakly
-        task.add_done_callback(tasks.discard)
-
-    number = getattr(signal, "SIGHUP", None)
-    if number is None:
-        yield
-        return
-    loop.add_signal_handler(number, start)
+    signals.guard(guard_of(lambda limit: broker._stop_engine(limit), config.shutdown_timeout))
     try:
-        yield
-    finally:
-        loop.remove_signal_handler(number)
+        if not await _start(broker, stop):
+            return
+    except BrokerError as error:
+        fail(f"Broker failed to start: {explain(error)}")
+    # Tasks are held weakly by the loop itself.
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload_soon() -> None:
+        task = asyncio.get_running_loop().create_task(_reload(broker))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    signals.call_on_hangup(reload_soon)
+    await stop.wait()
+    await broker.shutdown()
+
+
+async def _start(broker: Broker, stop: asyncio.Event) -> bool:
+    """Start the broker; return False if it was asked to stop before it had started."""
+    starting = asyncio.ensure_future(broker.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        await starting
+        return True
+    starting.cancel()
+    # What a cancelled start raises is a consequence of the signal.
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        await starting
+        await broker.shutdown()  # it had just started
+    return False
+
+
+async def _reload(broker: Broker) -> None:
+    try:
+        await broker.reload()
+    except BrokerError as error:
+        logger.error("Certificates stay as they are: %s", error)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
-import signal
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -16,13 +12,12 @@ import dacite
 import yaml
 
 from amqtt.scripts._log_lines import LineHandler
+from amqtt.scripts._signals import SAME_REQUEST_TIME as SAME_REQUEST_TIME
+from amqtt.scripts._signals import StopSignals as StopSignals
 from amqtt.utils import load_yaml_config
 
 LOG_FORMAT = "[%(asctime)s] :: %(levelname)s - %(message)s"
 DEBUG_LOG_FORMAT = "[%(asctime)s] %(name)s:%(lineno)d :: %(levelname)s - %(message)s"
-
-SAME_REQUEST_TIME = 1.0
-"""Seconds after a signal in which another one is the same request to stop."""
 
 TIMED_OUT = 27
 """Exit status when the time of the option `-W` is over, which is also that of mosquitto_sub."""
@@ -124,60 +119,6 @@ def _explain_yaml(error: yaml.YAMLError) -> str:
         return " ".join(str(error).split())
     problem = getattr(error, "problem", None) or "syntax error"
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
-
-
-class StopSignals:
-    """Take SIGINT and SIGTERM for a request to stop, while a block runs that runs event loops.
-
-    A signal within a second of the first belongs to it: some senders signal the process and also
-    its group. A later one ends the process at once, with status 1. After a block that a signal
-    has ended, signals are ignored: the process is about to exit.
-    """
-
-    def __init__(self) -> None:
-        """Prepare; the signals are handled from the beginning of the block."""
-        self._first: float | None = None
-        self._notify: Callable[[], object] | None = None
-        self._previous: dict[signal.Signals, Any] = {}
-
-    @property
-    def received(self) -> bool:
-        """Whether a signal has come."""
-        return self._first is not None
-
-    def __enter__(self) -> StopSignals:
-        """Begin to handle the signals; only in the main thread."""
-        # Not the loop's own handlers: they go with the loop, and a second signal comes later.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Ignore the signals from now on, or put back what handled them before."""
-        for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_IGN if self.received else handler)
-
-    def call(self, callback: Callable[[], object]) -> None:
-        """Call back on the running event loop when a signal comes, or has come already.
-
-        Args:
-            callback: what the first signal calls.
-
-        """
-        loop = asyncio.get_running_loop()
-        self._notify = lambda: loop.call_soon_threadsafe(callback)
-        if self.received:
-            self._notify()
-
-    def _handle(self, *_: object) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now
-            if self._notify is not None:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: it has stopped
-                    self._notify()
-        elif now - self._first > SAME_REQUEST_TIME:
-            os._exit(1)
 
 
 def run_until_signal(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -1,7 +1,7 @@
 """The command `amqtt`: run a broker.
 
 typer, which takes longer to import than the broker to start, reads a command line only when there
-is more in it than a broker needs that runs.
+is more in it than a broker needs that runs. Signals are handled before anything else is imported.
 """
 
 from __future__ import annotations
@@ -10,41 +10,53 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from amqtt.scripts._broker_running import DEFAULT_CONFIG_FILE, run_broker
+from amqtt.scripts._signals import BrokerSignals
 from amqtt.scripts._streams import prepare_streams
 
 if TYPE_CHECKING:
     from amqtt.scripts._broker_command import app, broker_main
+    from amqtt.scripts._broker_running import DEFAULT_CONFIG_FILE, run_broker
 
-__all__ = ["DEFAULT_CONFIG_FILE", "app", "broker_main", "main"]
+__all__ = ["DEFAULT_CONFIG_FILE", "app", "broker_main", "main", "run_broker"]
 
 _COMPLETION_VARIABLE = "_AMQTT_COMPLETE"
 
 
 def __getattr__(name: str) -> Any:
-    """Import what typer is needed for when somebody asks for it."""
-    if name not in ("app", "broker_main"):
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    from amqtt.scripts import _broker_command
+    """Import what is slow to import when somebody asks for it."""
+    if name in ("app", "broker_main"):
+        from amqtt.scripts import _broker_command
 
-    return getattr(_broker_command, name)
+        return getattr(_broker_command, name)
+    if name in ("DEFAULT_CONFIG_FILE", "run_broker"):
+        from amqtt.scripts import _broker_running
+
+        return getattr(_broker_running, name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
 def main() -> None:
     """Run the command."""
     prepare_streams()
-    options = plain_options(sys.argv[1:])
-    if options is None or _COMPLETION_VARIABLE in os.environ:
-        from amqtt.scripts._app import run_app
-        from amqtt.scripts._broker_command import app
-
-        run_app(app, "amqtt")
-        return
-    try:
-        run_broker(**options)
-    except BaseException as error:
-        _end_by_typer(error)
+    with BrokerSignals() as signals:
+        options = plain_options(sys.argv[1:])
+        is_plain = options is not None and _COMPLETION_VARIABLE not in os.environ
+        with signals.ending_at_once():
+            if is_plain:
+                run = sys.modules[__name__].run_broker
+            else:
+                from amqtt.scripts._app import run_app
+                from amqtt.scripts._broker_command import app
+        if not is_plain:
+            run_app(app, "amqtt")
+            return
+        try:
+            run(**(options or {}))
+        except SystemExit:  # a signal came before the broker had started
+            raise
+        except BaseException as error:
+            _end_by_typer(error)
 
 
 def plain_options(arguments: list[str]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 #include "base/by_text.hpp"
 
-#include <random>
+#include "base/system_random.hpp"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -8,12 +8,7 @@
 namespace amqtt {
 namespace {
 
-std::uint64_t random_seed() {
-    std::random_device source;
-    return std::uint64_t{source()} << 32 | source();
-}
-
-const std::uint64_t seed = random_seed();
+const std::uint64_t seed = system_random()();
 
 }  // namespace
 

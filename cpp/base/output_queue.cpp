@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace amqtt {
@@ -20,14 +21,19 @@ block_pool::block block_pool::take(std::size_t size) {
     return b;
 }
 
-void block_pool::give_back(block b, std::size_t size) {
+void block_pool::give_back(block b, std::size_t size) noexcept {
     in_use_ -= static_cast<std::ptrdiff_t>(size);
     keep(std::move(b), size);
 }
 
-void block_pool::keep(block b, std::size_t size) {
+void block_pool::keep(block b, std::size_t size) noexcept {
     std::vector<block>& free = free_of(size);
-    if (b && free.size() < kept_at_most / size) free.push_back(std::move(b));
+    if (!b || free.size() >= kept_at_most / size) return;
+    try {
+        free.push_back(std::move(b));
+    } catch (const std::bad_alloc&) {  // then it is not kept
+        return;
+    }
 }
 
 void block_pool::move_to(block_pool& other) {
@@ -48,12 +54,16 @@ std::unique_ptr<output_list> block_pool::take_list() {
     return list;
 }
 
-void block_pool::give_back_list(std::unique_ptr<output_list> list) {
+void block_pool::give_back_list(std::unique_ptr<output_list> list) noexcept {
     if (free_lists_.size() == kept_lists || list->segments.capacity() > kept_segments) return;
     list->segments.clear();
     list->head = 0;
     list->is_borrowing = false;
-    free_lists_.push_back(std::move(list));
+    try {
+        free_lists_.push_back(std::move(list));
+    } catch (const std::bad_alloc&) {  // then it is not kept
+        return;
+    }
 }
 
 std::uint8_t* output_queue::allocate(std::size_t n) {
@@ -150,6 +160,9 @@ void output_queue::move_to(output_queue& other, std::size_t n) {
 }
 
 void output_queue::copy_out(std::vector<std::uint8_t>& to) {
+    if (to.capacity() - to.size() < size_) {  // throws before anything has changed
+        to.reserve(std::max(to.capacity() * 2, to.size() + size_));
+    }
     for (const output_segment& each : waiting())
         to.insert(to.end(), each.data, each.data + each.size);
     clear();
@@ -157,6 +170,9 @@ void output_queue::copy_out(std::vector<std::uint8_t>& to) {
 
 std::size_t output_queue::hand_over(std::vector<output_segment>& to) {
     const auto all = waiting();
+    if (to.capacity() - to.size() < all.size()) {  // throws before anything has changed
+        to.reserve(std::max(to.capacity() * 2, to.size() + all.size()));
+    }
     for (output_segment& each : all)
         to.push_back(std::move(each));
     clear();

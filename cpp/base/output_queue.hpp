@@ -30,7 +30,7 @@ class block_pool {
 
     // size is one of the two.
     block take(std::size_t size = block_size);
-    void give_back(block b, std::size_t size = block_size);
+    void give_back(block b, std::size_t size = block_size) noexcept;
     // Gives all blocks that were given back to another pool, and what this one has counted.
     void move_to(block_pool& other);
     // Bytes of messages that output shares, counted for each connection.
@@ -44,10 +44,10 @@ class block_pool {
     }
     // An empty list, and back again.
     std::unique_ptr<output_list> take_list();
-    void give_back_list(std::unique_ptr<output_list> list);
+    void give_back_list(std::unique_ptr<output_list> list) noexcept;
 
   private:
-    void keep(block b, std::size_t size);
+    void keep(block b, std::size_t size) noexcept;
 
     static constexpr std::size_t kept_at_most = 4 * 1024 * 1024;  // bytes of each size
     static constexpr std::size_t kept_lists = 4096;

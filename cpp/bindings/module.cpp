@@ -29,4 +29,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     amqtt::register_broker(module);
     amqtt::register_client(module);
     amqtt::register_packets(module);
+    amqtt::register_end_process(module);
 }

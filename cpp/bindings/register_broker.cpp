@@ -29,7 +29,6 @@ broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max
     if (session_expiry) settings.session_expiry = to_duration(*session_expiry);
     settings.keep_alive_extra = keep_alive_extra;
     settings.max_qos = to_qos(max_qos);
-    settings.random_seed = (std::uint64_t{std::random_device()()} << 32) | std::random_device()();
     // Never the numbers of another broker of this process, and far from where they would wrap.
     settings.first_ticket = (std::uint64_t{std::random_device()()} << 30) ^ std::random_device()();
     return settings;
@@ -362,7 +361,9 @@ void register_broker(py::module_& module) {
             py::kw_only(), py::arg("socket"), py::arg("listener"), py::arg("number"),
             py::arg("address"), py::arg("port"))
         .def("start", &broker_engine::start, py::call_guard<py::gil_scoped_release>())
-        .def("stop", &broker_engine::stop, py::call_guard<py::gil_scoped_release>())
+        .def(
+            "stop", [](broker_engine& self, double limit) { self.stop(to_duration(limit)); },
+            py::arg("limit") = 0.0, py::call_guard<py::gil_scoped_release>())
         .def("reload_certificates", &broker_engine::reload_certificates,
              py::call_guard<py::gil_scoped_release>())
         .def("fileno", &broker_engine::event_fd)

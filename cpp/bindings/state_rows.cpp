@@ -1,5 +1,6 @@
 #include "bindings/state_rows.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/convert.hpp"
+#include "codec/properties.hpp"
 
 namespace amqtt {
 namespace {
@@ -23,7 +25,9 @@ double epoch() {
 class calendar {
   public:
     explicit calendar(instant now)
-        : offset_(epoch() - std::chrono::duration<double>(now).count()) {}
+        : now_(now), offset_(epoch() - std::chrono::duration<double>(now).count()) {}
+
+    instant now() const noexcept { return now_; }
 
     py::object to_python(const std::optional<instant>& when) const {
         if (!when) return py::none();
@@ -35,8 +39,42 @@ class calendar {
     }
 
   private:
+    instant now_;
     double offset_;
 };
+
+// The clock of the system may be set while the broker is not there. So how much of a message's life
+// is left goes along with its properties, as the Message Expiry Interval that they do not have
+// otherwise: it is never delivered with more than that.
+constexpr std::size_t expiry_size = 5;
+
+std::vector<std::uint8_t> with_expiry(const message& m, instant now) {
+    const bytes_view properties = m.properties();
+    std::vector<std::uint8_t> all;
+    if (m.expires_at()) {
+        const auto left = std::chrono::ceil<std::chrono::seconds>(*m.expires_at() - now).count();
+        const auto seconds =
+            static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 0, UINT32_MAX));
+        all = {static_cast<std::uint8_t>(property_id::message_expiry_interval)};
+        for (int shift = 24; shift >= 0; shift -= 8)
+            all.push_back(static_cast<std::uint8_t>(seconds >> static_cast<unsigned>(shift)));
+    }
+    all.insert(all.end(), properties.begin(), properties.end());
+    return all;
+}
+
+// Takes it out again; nothing when it is not there, as in rows of earlier versions.
+std::optional<duration> take_expiry(std::vector<std::uint8_t>& properties) {
+    const bool has_it =
+        properties.size() >= expiry_size &&
+        properties[0] == static_cast<std::uint8_t>(property_id::message_expiry_interval);
+    if (!has_it) return std::nullopt;
+    std::uint32_t seconds = 0;
+    for (std::size_t i = 1; i < expiry_size; ++i)
+        seconds = seconds << 8U | properties[i];
+    properties.erase(properties.begin(), properties.begin() + expiry_size);
+    return std::chrono::seconds(seconds);
+}
 
 py::object text_or_none(const std::optional<std::string>& text) {
     return text ? py::object(to_python(std::string_view(*text))) : py::none();
@@ -89,7 +127,8 @@ py::object to_row(const subscription_row& row, const calendar&) {
 py::object to_row(const message_row& row, const calendar& times) {
     const message& m = *row.content;
     return py::make_tuple(row.id, to_python(m.topic()), to_python(m.payload()), to_byte(m.level()),
-                          m.retain(), to_python(m.properties()), times.to_python(m.expires_at()));
+                          m.retain(), to_python(bytes_view(with_expiry(m, times.now()))),
+                          times.to_python(m.expires_at()));
 }
 
 py::object to_row(const delivery_row& row, const calendar&) {
@@ -185,10 +224,14 @@ subscription_row subscription_from(const py::tuple& row, const calendar&) {
 message_row message_from(const py::tuple& row, const calendar& times) {
     const std::string topic = name_of_field(row, 1, "a topic");
     const buffer_view payload(py::reinterpret_borrow<py::object>(row[2]));
-    const std::vector<std::uint8_t> properties = bytes_of(row[5]);
+    std::vector<std::uint8_t> properties = bytes_of(row[5]);
+    std::optional<instant> expires_at = times.to_instant(row[6]);
+    if (const auto left = take_expiry(properties); left && expires_at) {
+        expires_at = std::min(*expires_at, times.now() + *left);
+    }
     return {value<std::uint64_t>(row, 0),
             message::create(topic, payload.bytes(), level_of(row, 3), value<bool>(row, 4),
-                            properties, times.to_instant(row[6]))};
+                            properties, expires_at)};
 }
 
 delivery_row delivery_from(const py::tuple& row, const calendar&) {

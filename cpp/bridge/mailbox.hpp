@@ -50,9 +50,10 @@ class mailbox {
         bool wakes = false;
         {
             const std::lock_guard guard(mutex_);
-            wakes = !std::exchange(woken_, true);
+            items_.reserve(items_.size() + items.size());
             for (Item& item : items)
                 items_.push_back(std::move(item));
+            wakes = !std::exchange(woken_, true);
         }
         items.clear();
         if (wakes) wake_();
@@ -72,6 +73,7 @@ class mailbox {
             woken_ = false;
         }
         const std::size_t last = next_ + std::min(batch_.size() - next_, most);
+        into.reserve(into.size() + (last - next_));
         while (next_ < last)
             into.push_back(std::move(batch_[next_++]));
         return next_ < batch_.size();
@@ -102,8 +104,8 @@ class mailbox {
                 ++dropped_;
                 return false;
             }
+            items_.push_back(std::move(item));  // may throw: nothing has changed then
             wakes = hurried && !std::exchange(woken_, true);
-            items_.push_back(std::move(item));
             bytes_ += bytes;
         }
         if (wakes) wake_();

@@ -1,6 +1,7 @@
 #include "broker/broker.hpp"
 
 #include <algorithm>
+#include <new>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -92,7 +93,7 @@ bool broker::process(client& c) {
     while (can_go_on()) {
         const bool has_to_wait =
             c.phase == client_phase::connecting && publications_.size() > most_unpublished;
-        if (budget_.is_spent() || has_to_wait) {
+        if ((budget_.is_spent() && clients_in_line_ < most_in_line) || has_to_wait) {
             stand_in_line(c.in_line);
             break;
         }
@@ -131,7 +132,7 @@ void broker::closed(client& c, instant now) {
     begin(now);
     if (journal_) journal_->forget(c);
     end(c, reason_code::unspecified_error, will_action::publish);
-    relieve(c);
+    attempt([&] { relieve(c); });
     let_in_successors(c);
 }
 
@@ -157,12 +158,12 @@ void broker::output_sent(client& c, std::size_t bytes) {
 
 void broker::advance(instant now) {
     begin(now);
-    expire_questions();
-    expire_retained(expired_in_a_turn);
-    outbox_.expire_some();
+    attempt([this] { expire_questions(); });
+    attempt([this] { expire_retained(expired_in_a_turn); });
+    attempt([this] { outbox_.expire_some(); });
     if (work_is_left_) work(now);
     budget_.begin_turn();
-    fire_timers();
+    attempt([this] { fire_timers(); });
     peer_log_.advance(now);
 }
 
@@ -202,6 +203,9 @@ void broker::timer_fired(timer& t) {
         case reauthentication:
             exchange_timed_out(c);
             break;
+        case failing:
+            end(c, reason_code::unspecified_error, will_action::publish);
+            break;
         default:
             check_silence(c);
     }
@@ -215,14 +219,16 @@ void broker::decide(std::uint64_t ticket, const decision& made, instant now,
     client& c = *it->second;
     if (c.exchange) return;  // that wants a reply()
     decisions_.erase(it);
-    if (made.answer != verdict::allow) {
-        refuse(c, made.refusal(), "authentication failed", made.reason);
-        return;
-    }
-    if (user_name) c.request->set_user_name(std::move(*user_name));
-    c.connection.restart_keep_alive(now);
-    admit(c);
-    go_on(c);
+    shielded(c, [&] {
+        if (made.answer != verdict::allow) {
+            refuse(c, made.refusal(), "authentication failed", made.reason);
+            return;
+        }
+        if (user_name) c.request->set_user_name(std::move(*user_name));
+        c.connection.restart_keep_alive(now);
+        admit(c);
+        go_on(c);
+    });
 }
 
 void broker::publish(std::string_view topic, bytes_view payload, std::optional<qos> level,
@@ -232,27 +238,22 @@ void broker::publish(std::string_view topic, bytes_view payload, std::optional<q
     distribute(p);
 }
 
-void broker::shutdown(instant now) {
-    now_ = now;
-    while (!clients_.empty()) {
-        client& c = clients_.front();
-        if (c.phase == client_phase::connected) {
-            const bool moved = !settings_.server_reference.empty();
-            c.connection.send_disconnect(
-                moved ? reason_code::use_another_server : reason_code::server_shutting_down, {},
-                settings_.server_reference);
-        }
-        end(c, reason_code::server_shutting_down, will_action::publish);
-    }
-    peer_log_.finish(now);
-}
-
 void broker::deliver(const route& to, publication& p, const share_name& share) {
-    if (to.subscriber->local_id != 0) {
-        if (to.subscriber->has_ended()) return;
-        hooks_.local_message(to.subscriber->local_id, p.share(), false);
-    } else if (!hooks_.wants(hook::check_receive) || pass_gate(to, p, share, false)) {
-        deliver_now(to, p, share);
+    try {
+        if (to.subscriber->local_id != 0) {
+            if (to.subscriber->has_ended()) return;
+            hooks_.local_message(to.subscriber->local_id, p.share(), false);
+        } else if (!hooks_.wants(hook::check_receive) || pass_gate(to, p, share, false)) {
+            deliver_now(to, p, share);
+        }
+    } catch (...) {  // the others still get it
+        was_undelivered_ = true;
+        ++stats_.publish_dropped;
+        if (to.subscriber->connection) {
+            fail(*to.subscriber->connection);
+        } else {
+            log_failure();
+        }
     }
 }
 
@@ -344,11 +345,11 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
     leave_succession(c);
     wait_no_more(c);
-    end_exchange(c);
+    attempt([&] { end_exchange(c); });
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
     leave_unfinished(c);
     c.phase = client_phase::closing;
-    c.in_line.leave();
+    leave_line(c);
     c.unlink();
     c.idle.cancel();
     if (!c.is_processing) c.connection.drop_input();
@@ -361,7 +362,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
         if (action == will_action::discard) c.request->will.reset();
         leave(c, s, std::move(c.request->will), reason);
     } else if (c.ticket != 0) {
-        hooks_.client_refused(c);
+        attempt([&] { hooks_.client_refused(c); });
     }
     if (c.request) forget_request(c);
     count_packets(c);
@@ -371,10 +372,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     const std::uint64_t connack =
         reason == reason_code::server_shutting_down ? 0 : c.connection.gate().connack_and_rest();
     const std::uint64_t until = std::max(with_commit ? since(before) : 0, connack);
-    if (until != 0) {
-        journal_->close_after(c, until, reason);
-        return;
-    }
+    if (until != 0 && attempt([&] { journal_->close_after(c, until, reason); })) return;
     if (journal_) journal_->forget(c);
     c.connection.gate().drop_waiting();
     c.network->close_soon(reason);
@@ -391,22 +389,30 @@ duration broker::expiry_of(const session& s) const noexcept {
 void broker::leave(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason) {
     const duration expiry = expiry_of(s);
     if (expiry == duration{0}) {
-        if (will) s.absence_begins().will = std::move(will);  // until the session has ended: now
+        // Until the session has ended: now.
+        if (will) attempt([&] { s.absence_begins().will = std::move(will); });
         drop_session(s, &c, reason);
         return;
     }
+    if (attempt([&] { stay_away(c, s, std::move(will), reason, expiry); })) return;
+    // It could not be noted that it is away: it must end some time all the same.
+    if (!s.away) drop_session(s, &c, reason);
+}
+
+void broker::stay_away(client& c, session& s, std::unique_ptr<will_message> will,
+                       reason_code reason, duration expiry) {
     absence& away = s.absence_begins();
     away.since = now_;
+    set_expiry_timer(s, expiry);
     if (will && will->delay > 0) {
         away.will_delay.kind = will_delay;
         timers_.set(away.will_delay, now_ + std::chrono::seconds(will->delay));
         away.will = std::move(will);
     } else if (will) {
-        publish_will(s, *will);
+        attempt([&] { publish_will(s, *will); });
     }
     session_changed(s);
     if (hooks_.wants(hook::client_disconnected)) hooks_.client_disconnected(c, reason);
-    set_expiry_timer(s, expiry);
 }
 
 void broker::set_expiry_timer(session& s, duration left) {
@@ -417,25 +423,27 @@ void broker::set_expiry_timer(session& s, duration left) {
 }
 
 void broker::drop_session(session& s, const client* leaving, reason_code reason) {
-    forget_gate(s);
-    forget_checks(s);
+    attempt([&] { forget_gate(s); });
+    attempt([&] { forget_checks(s); });
     sessions_in_line_.erase(&s);
-    if (journal_) journal_->session_ended(s);
+    if (journal_) attempt([&] { journal_->session_ended(s); });
     const bool is_large = s.subscriptions().size() + s.queue().size() > most_at_once;
     if (is_large) {
         s.local_id = session::nobody;
     } else {
-        hand_over_shared(s);
+        attempt([&] { hand_over_shared(s); });
         router_.unsubscribe_all(s);
     }
     // The session is no member of a shared subscription any more that could be chosen for its will.
     if (s.away) {
-        if (const auto will = std::exchange(s.away->will, nullptr)) publish_will(s, *will);
+        if (const auto will = std::exchange(s.away->will, nullptr)) {
+            attempt([&] { publish_will(s, *will); });
+        }
     }
     if (leaving && hooks_.wants(hook::client_disconnected)) {
-        hooks_.client_disconnected(*leaving, reason);
+        attempt([&] { hooks_.client_disconnected(*leaving, reason); });
     }
-    if (hooks_.wants(hook::session_ended)) hooks_.session_ended(s);
+    if (hooks_.wants(hook::session_ended)) attempt([&] { hooks_.session_ended(s); });
     forget_publisher(s);
     if (is_large) {
         remove_later(sessions_.take(s));

@@ -127,7 +127,14 @@ class broker : private delivery_guard {
     bool subscribe_local(std::uint64_t subscriber, std::string_view filter, qos level, instant now);
     void unsubscribe_local(std::uint64_t subscriber);
 
-    // Disconnects every client.
+    // -- the end, see broker_shutdown.cpp; nobody may connect any more
+
+    // Publishes the wills of all clients.
+    void begin_shutdown(instant now);
+    // Disconnects each client for which nothing waits. To be called now and then, until it returns
+    // true: no client is left.
+    bool shutdown_served(instant now);
+    // Publishes the wills, then disconnects every client.
     void shutdown(instant now);
 
     const broker_stats& stats() const noexcept { return stats_; }
@@ -151,6 +158,7 @@ class broker : private delivery_guard {
         session_expiry,
         will_delay,
         reauthentication,
+        failing,
     };
     enum class will_action : std::uint8_t { publish, discard };
 
@@ -159,11 +167,42 @@ class broker : private delivery_guard {
         now_ = now;
         budget_.begin_turn();
     }
+    // -- out of memory, see broker_failures.cpp
+
+    // Does something for a client that is not the one whose input or output is at work; if it
+    // throws, that client is disconnected soon. False: it has thrown.
+    template <class F>
+    bool shielded(client& c, F&& f) noexcept {
+        try {
+            f();
+            return true;
+        } catch (...) {
+            fail(c);
+            return false;
+        }
+    }
+    // Does a step of which others do not depend. False: it has thrown.
+    template <class F>
+    bool attempt(F&& f) noexcept {
+        try {
+            f();
+            return true;
+        } catch (...) {
+            log_failure();
+            return false;
+        }
+    }
+    // In a handler of an exception.
+    void fail(client& c) noexcept;
+    void log_failure() noexcept;
+
     // Handles input as far as the turn goes; false as for receive().
     bool process(client& c);
     // The same, and false if more input is not welcome for other reasons.
     bool process_and_check(client& c);
     void stand_in_line(place_in_line& p);
+    // The client has its turn, or is not to have one any more.
+    void leave_line(client& c) noexcept;
     void take_turn(place_in_line& p);
     // The client's input was dealt with.
     void read_on(client& c);
@@ -328,6 +367,9 @@ class broker : private delivery_guard {
     void begin_search(unfinished_publish& u, const topic_routes* found);
     // A message that no client waits for.
     void distribute(publication& p);
+    // Throws when a subscriber did not get the message, since its publisher is not to be told that
+    // it has arrived.
+    void check_delivered(const publication& p);
     void publish_later(std::unique_ptr<unfinished_publish> rest);
     void go_on_publishing();
     void forget_publisher(const session& s);
@@ -374,6 +416,8 @@ class broker : private delivery_guard {
     // with_commit: the connection closes when what that changes is stored.
     void end(client& c, reason_code reason, will_action action, bool with_commit = false);
     void leave(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason);
+    void stay_away(client& c, session& s, std::unique_ptr<will_message> will, reason_code reason,
+                   duration expiry);
     // Ends a session that is not connected; its delayed will is published.
     // leaving: the client whose connection has ended just now, and why.
     void drop_session(session& s, const client* leaving = nullptr,
@@ -410,6 +454,9 @@ class broker : private delivery_guard {
     void make_use_of_room();
     void begin_again(session& s, bool was_connected);
     duration expiry_of(const session& s) const noexcept;
+    // Nothing waits to be sent to it.
+    bool is_served(client& c);
+    void end_for_shutdown(client& c);
     void timer_fired(timer& t);
     void log_not_retained(const publication& p);
     // At a bounded rate, since what the client does is the reason.
@@ -440,6 +487,7 @@ class broker : private delivery_guard {
     boost::unordered_flat_map<const session*, rights_check> checks_;
     std::uint32_t rights_ = 1;  // counts changes of rights
     work_line line_;
+    std::size_t clients_in_line_ = 0;
     // Messages of the broker itself that not all subscribers have yet.
     std::deque<std::unique_ptr<unfinished_publish>> publications_;
     place_in_line publications_in_line_{place_in_line::kind::publications, this};
@@ -454,6 +502,7 @@ class broker : private delivery_guard {
     boost::unordered_flat_map<std::uint64_t, std::unique_ptr<session>> locals_;
     instant now_{0};
     input_ledger kept_;
+    bool was_undelivered_ = false;  // a message, to a subscriber
 };
 
 }  // namespace amqtt

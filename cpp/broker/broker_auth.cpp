@@ -51,8 +51,10 @@ void broker::reply(std::uint64_t ticket, const authentication_reply& answer, ins
     if (it == decisions_.end()) return;
     client& c = *it->second;
     if (!c.exchange || c.exchange->awaits_client) return;
-    take_reply(c, answer);
-    go_on(c);
+    shielded(c, [&] {
+        take_reply(c, answer);
+        go_on(c);
+    });
 }
 
 void broker::take_reply(client& c, const authentication_reply& answer) {
@@ -137,9 +139,10 @@ void broker::wait_for_exchange(client& c, timer_kind kind, duration limit) {
 
 void broker::end_exchange(client& c) {
     if (!c.exchange) return;
-    decisions_.erase(c.exchange->ticket);
-    hooks_.authentication_ended(c.exchange->ticket);
+    const std::uint64_t ticket = c.exchange->ticket;
+    decisions_.erase(ticket);
     c.exchange.reset();
+    hooks_.authentication_ended(ticket);
 }
 
 void broker::exchange_timed_out(client& c) {

@@ -202,17 +202,22 @@ void broker::let_in(client& c) {
     c.connection.set_own_limits(c.limits.max_packet_size, c.limits.topic_alias_maximum);
     const std::uint64_t before = position();
     bool present = false;
+    std::optional<std::string> user_name = request.user_name();
     session& s = session_for(c, present);
+    // Nothing throws from here until the client has its session, which ends with it.
     // The client is back in time: its will is not to be published (5.0: MQTT-3.1.3-9).
     s.away.reset();
     s.expiry_interval = request.session_expiry_interval;
     s.resend_pending = false;
-    s.user_name = request.user_name();
+    s.user_name = std::move(user_name);
     s.login = ++last_login_;
     s.has_owner = true;
     s.connection = &c;
     c.state = &s;
     c.phase = client_phase::connected;
+    ++stats_.connections;
+    ++stats_.clients_connected;
+    stats_.clients_maximum = std::max(stats_.clients_maximum, stats_.clients_connected);
     session_changed(s);
     if (request.version == protocol_version::v5_0) {
         c.receive_quota =
@@ -224,9 +229,6 @@ void broker::let_in(client& c) {
         timers_.set(c.idle, c.connection.keep_alive_deadline(request.keep_alive,
                                                              settings_.keep_alive_extra));
     }
-    ++stats_.connections;
-    ++stats_.clients_connected;
-    stats_.clients_maximum = std::max(stats_.clients_maximum, stats_.clients_connected);
     {
         // That a session is new, and none is left of before, is told when it will stay so; that
         // there is one, when it will stay.

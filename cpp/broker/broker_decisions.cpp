@@ -28,8 +28,9 @@ decision broker::check(const session& who, topic_action action, std::string_view
 
 void broker::ask(std::uint64_t ticket, question what) {
     if (what.subject) what.login = what.subject->login;
-    questions_.emplace(ticket, std::move(what));
+    // First: a deadline without a question is passed over.
     deadlines_.emplace_back(ticket, now_ + settings_.decision_timeout);
+    questions_.emplace(ticket, std::move(what));
 }
 
 void broker::forget_questions(std::span<const std::uint64_t> tickets) {
@@ -65,10 +66,20 @@ void broker::decide_topic(std::uint64_t ticket, const decision& made, instant no
         ask_again(ticket, asked);
         return;
     }
-    if (asked.subject) {
-        hooks_.topic_decided(*asked.subject, asked.action, asked.topic, made, now_);
+    client* const about = asked.asker                ? asked.asker
+                          : asked.subject != nullptr ? asked.subject->connection
+                                                     : nullptr;
+    const auto act = [&] {
+        if (asked.subject) {
+            hooks_.topic_decided(*asked.subject, asked.action, asked.topic, made, now_);
+        }
+        answer(ticket, std::move(asked), made);
+    };
+    if (about) {
+        shielded(*about, act);
+    } else {
+        attempt(act);
     }
-    answer(ticket, std::move(asked), made);
 }
 
 void broker::answer(std::uint64_t ticket, question asked, const decision& made) {
@@ -172,7 +183,16 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
         row.state = delivery_state::undecided;
         behind.waiting.back().record = journal_->delivery_added(s, p.share(), row);
     }
-    if (ticket != 0) ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
+    if (ticket != 0) {
+        try {
+            ask(ticket, {topic_action::receive, std::string(p.topic()), &s});
+        } catch (...) {  // nobody would answer, and all behind it would wait
+            leave_gate(behind, behind.waiting.back());
+            behind.waiting.pop_back();
+            if (behind.waiting.empty()) gates_.erase(&s);
+            throw;
+        }
+    }
     go_on_behind_gate(s);
     return false;
 }
@@ -273,12 +293,16 @@ void broker::drain_gate(session& to) {
 void broker::forget_gate(session& s) {
     const auto gate = gates_.find(&s);
     if (gate == gates_.end()) return;
-    for (const gated_message& m : gate->second.waiting) {
-        questions_.erase(m.ticket);
-        leave_gate(gate->second, m);
-        if (journal_) journal_->delivery_removed(m.record, m.content.get());
-    }
+    const receive_gate forgotten = std::move(gate->second);
     gates_.erase(gate);
+    for (const gated_message& m : forgotten.waiting) {
+        questions_.erase(m.ticket);
+        backlog_.remove(*m.content);
+        backlog_.resize(sizeof(gated_message), 0);
+    }
+    if (!journal_) return;
+    for (const gated_message& m : forgotten.waiting)
+        journal_->delivery_removed(m.record, m.content.get());
 }
 
 void broker::log_refusal(const session& s, topic_action action, std::string_view topic) {

@@ -2,6 +2,7 @@
 // match its topic or very many subscribers get it.
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "broker/broker.hpp"
@@ -12,7 +13,7 @@ namespace {
 // Subscribers that get a message at once, however few steps are left.
 constexpr std::size_t most_at_once = 2048;
 // A search that is as short is not worth to be suspended.
-constexpr std::size_t least_steps = 512;
+constexpr std::size_t least_nodes = 128;
 
 }  // namespace
 
@@ -24,10 +25,10 @@ std::unique_ptr<unfinished_publish> broker::unfinished(publication& p) {
 }
 
 std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, bool& wanted) {
-    const std::size_t most = std::max(budget_.left(), least_steps);
+    const std::size_t most = std::max(budget_.left() / step_cost::node, least_nodes);
     std::size_t steps = most;
     const topic_routes* const found = router_.routes_of(p.topic(), steps);
-    budget_.spend(most - steps);
+    budget_.spend((most - steps) * step_cost::node);
     if (!found || found->routes.size() + found->groups.size() > most_at_once) {
         auto rest = unfinished(p);
         begin_search(*rest, found);
@@ -41,7 +42,14 @@ std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, 
     for (shared_group* const group : found->groups)
         distribute_to_group(*group, p);
     if (p.retain()) store_retained(p);
+    check_delivered(p);
     return nullptr;
+}
+
+void broker::check_delivered(const publication& p) {
+    if (std::exchange(was_undelivered_, false) && p.level() && *p.level() != qos::at_most_once) {
+        throw std::bad_alloc();
+    }
 }
 
 // A subscriber that comes before the end is to find what it is too late for among the retained
@@ -81,20 +89,21 @@ void broker::publish_later(std::unique_ptr<unfinished_publish> rest) {
 bool broker::go_on(unfinished_publish& u) {
     const std::uint64_t before = position();
     const bool is_over = distribute_part(u);
+    check_delivered(u.content);
     if (const std::uint64_t number = since(before)) u.until = number;
     return is_over;
 }
 
 bool broker::distribute_part(unfinished_publish& u) {
     publication& p = u.content;
-    std::size_t steps = budget_.left();
+    std::size_t steps = (budget_.left() + step_cost::node - 1) / step_cost::node;
     const std::size_t before = steps;
     if (!u.search) {
         begin_search(u, router_.routes_of(p.topic(), steps));
     } else if (!u.search->is_over()) {
         if (u.search->go_on(steps)) router_.remember(p.topic(), *u.search);
     }
-    budget_.spend(before - steps);
+    budget_.spend((before - steps) * step_cost::node);
     if (!u.search->is_over()) return false;
     const topic_routes& found = u.search->found();
     const std::size_t cost = step_cost::of_delivery(p.size());
@@ -113,7 +122,9 @@ bool broker::distribute_part(unfinished_publish& u) {
 
 void broker::go_on_publishing() {
     while (!publications_.empty() && !budget_.is_spent()) {
-        if (go_on(*publications_.front())) publications_.pop_front();
+        bool is_over = true;  // what fails is not tried again
+        attempt([&] { is_over = go_on(*publications_.front()); });
+        if (is_over) publications_.pop_front();
     }
     if (!publications_.empty()) stand_in_line(publications_in_line_);
 }

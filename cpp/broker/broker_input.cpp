@@ -60,7 +60,9 @@ void broker::input_kept(client& c) {
         if (!c.idle.is_set() || c.idle.deadline > due) timers_.set(c.idle, due);
     }
     const std::size_t before = c.kept_input;
-    kept_.note(c, c.connection.input_footprint());
+    // What waits for a turn is no part of a packet that may never come, and few can have it.
+    const bool waits = c.has_input_left() && clients_in_line_ <= most_in_line;
+    kept_.note(c, waits ? 0 : c.connection.input_footprint());
     if (c.kept_input <= before) return;
     while (client* const most = kept_.over_bound())
         end_for_room(*most);

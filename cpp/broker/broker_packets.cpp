@@ -290,7 +290,6 @@ void broker::handle(client& c, const subscribe_packet& packet) {
     }
     const std::uint32_t id = packet.props.integer(property_id::subscription_identifier, 0);
     held_subscribe waiting;
-    std::vector<std::uint64_t> tickets;
     for (const subscription_request& request : packet.requests) {
         waiting.codes.push_back(reason_code::success);
         if (!hooks_.wants(hook::check_subscribe)) continue;
@@ -304,25 +303,25 @@ void broker::handle(client& c, const subscribe_packet& packet) {
             waiting.codes.back() = made.refusal();
             waiting.reason = std::move(made.reason);
         } else if (made.answer == verdict::pending) {
-            tickets.push_back(ticket);
+            // At once: with the client its questions are forgotten.
+            if (!c.held) c.held = std::make_unique<held_packet>();
+            c.held->tickets.push_back(ticket);
             ask(ticket, {topic_action::subscribe, std::string(filter->filter), c.state, &c,
                          waiting.codes.size() - 1});
         }
     }
-    if (tickets.empty()) {
+    if (!c.held) {
         finish_subscribe(c, packet, id, std::move(waiting.codes), waiting.reason);
         return;
     }
     waiting.packet_id = packet.packet_id;
     waiting.id = id;
-    waiting.open = tickets.size();
+    waiting.open = c.held->tickets.size();
     for (const subscription_request& request : packet.requests) {
         waiting.filters.emplace_back(request.filter);
         waiting.options.push_back(request.options);
     }
-    c.held = std::make_unique<held_packet>();
     c.held->what = std::move(waiting);
-    c.held->tickets = std::move(tickets);
 }
 
 // codes: why a filter is refused, or success.

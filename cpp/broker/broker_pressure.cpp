@@ -65,7 +65,7 @@ void broker::end_pressure(client& slow) {
         each->slowed_by = nullptr;
     for (client* const each : waiting) {
         each->connection.restart_keep_alive(now_);
-        go_on_in_line(*each);
+        shielded(*each, [&] { go_on_in_line(*each); });
     }
 }
 

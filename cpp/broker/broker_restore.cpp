@@ -79,7 +79,8 @@ void broker::restore_session(session_row& row) {
     if (row.user_name && !row.user_name->empty()) s.user_name = std::move(row.user_name);
     s.expiry_interval = row.expiry_interval;
     absence& away = s.absence_begins();
-    away.since = row.disconnected_at.value_or(now_);
+    // Not in the future, though the clock of the system may have been set back.
+    away.since = std::min(row.disconnected_at.value_or(now_), now_);
     if (row.will) away.will = std::make_unique<will_message>(std::move(*row.will));
     if (!row.disconnected_at) restored_->connected.push_back(row.id);
     count_session(s);

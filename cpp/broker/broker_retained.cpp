@@ -68,7 +68,7 @@ void broker::deliver_retained(session& to) {
             go_on_later(to);
             return;
         }
-        budget_.spend(turn.walk.look(std::min(topics_at_once, room), turn.found));
+        budget_.spend(turn.walk.look(std::min(topics_at_once, room), turn.found) * step_cost::node);
     }
 }
 

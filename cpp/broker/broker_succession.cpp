@@ -59,12 +59,14 @@ void broker::let_in_successors(const client& predecessor) {
         each->predecessor = nullptr;
     for (client* const each : waiting) {
         each->connection.restart_keep_alive(now_);
-        if (each == waiting.front()) {
-            let_in(*each);
-        } else {
-            admit(*each);
-        }
-        go_on_in_line(*each);
+        shielded(*each, [&] {
+            if (each == waiting.front()) {
+                let_in(*each);
+            } else {
+                admit(*each);
+            }
+            go_on_in_line(*each);
+        });
     }
 }
 

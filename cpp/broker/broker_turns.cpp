@@ -20,7 +20,14 @@ constexpr std::size_t removed_at_once = 32;
 void broker::stand_in_line(place_in_line& p) {
     if (p.is_linked()) return;
     line_.push_back(p);
+    if (p.what == place_in_line::kind::client) ++clients_in_line_;
     if (!std::exchange(work_is_left_, true)) hooks_.work_left();
+}
+
+void broker::leave_line(client& c) noexcept {
+    if (!c.in_line.is_linked()) return;
+    c.in_line.leave();
+    --clients_in_line_;
 }
 
 void broker::work(instant now) {
@@ -29,6 +36,7 @@ void broker::work(instant now) {
     while (left > 0 && !line_.empty()) {
         place_in_line& next = line_.front();
         line_.pop_front();
+        if (next.what == place_in_line::kind::client) --clients_in_line_;
         budget_.begin_turn();
         budget_.spend(step_cost::turn);
         take_turn(next);
@@ -42,25 +50,30 @@ void broker::take_turn(place_in_line& p) {
     switch (p.what) {
         case place_in_line::kind::client: {
             client& c = *static_cast<client*>(p.owner);
-            if (c.unfinished && !go_on_with_unfinished(c)) {
-                stand_in_line(c.in_line);
-            } else if (process_and_check(c)) {
-                read_on(c);
-            }
+            shielded(c, [&] {
+                if (c.unfinished && !go_on_with_unfinished(c)) {
+                    stand_in_line(c.in_line);
+                } else if (process_and_check(c)) {
+                    read_on(c);
+                }
+            });
             break;
         }
         case place_in_line::kind::session: {
             session& s = *static_cast<session*>(p.owner);
             sessions_in_line_.erase(&s);  // and p
-            if (s.connection) pump(s);
+            if (s.connection) shielded(*s.connection, [&] { pump(s); });
             break;
         }
         case place_in_line::kind::publications:
             go_on_publishing();
             break;
-        case place_in_line::kind::ended:
-            go_on_removing(*static_cast<ended_session*>(p.owner));
+        case place_in_line::kind::ended: {
+            auto& ended = *static_cast<ended_session*>(p.owner);
+            // Else again in its next turn; what it has is of no use to anybody any more.
+            if (!attempt([&] { go_on_removing(ended); })) stand_in_line(ended.in_line);
             break;
+        }
         case place_in_line::kind::timers:
             fire_timers();
             break;
@@ -105,7 +118,15 @@ void broker::leave_unfinished(client& c) {
 
 void broker::fire_timers() {
     const bool is_over = timers_.advance(
-        now_, [this](timer& t) { timer_fired(t); }, [this] { return !budget_.is_spent(); });
+        now_,
+        [this](timer& t) {
+            if (t.kind == session_expiry || t.kind == will_delay) {
+                attempt([&] { timer_fired(t); });
+            } else {
+                shielded(*static_cast<client*>(t.owner), [&] { timer_fired(t); });
+            }
+        },
+        [this] { return !budget_.is_spent(); });
     if (!is_over) stand_in_line(timers_in_line_);
 }
 

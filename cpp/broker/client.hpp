@@ -122,6 +122,7 @@ struct client
     bool throttled = false;         // observers do not keep up, so it is not read from
     bool kept_as_admitted = false;  // where input_ledger counts it
     bool is_processing = false;     // packets of its input are in use
+    bool has_failed = false;        // to be ended soon, without what its output holds
 };
 
 }  // namespace amqtt

@@ -36,6 +36,8 @@ inline constexpr log_kind other_user{log_level::warning, "clients that wanted se
 inline constexpr log_kind unfit_identifier{log_level::warning,
                                            "clients without Response Information", 1, 20};
 
+inline constexpr log_kind failure{log_level::error, "failures to serve a client", 1};
+
 constexpr const log_kind& refused(topic_action action) noexcept {
     return action == topic_action::subscribe ? subscribe_refused
            : action == topic_action::publish ? publish_refused

@@ -18,8 +18,8 @@ constexpr std::size_t messages_in_a_turn = 8192;
 
 void outbox::request_flush(client& c) {
     if (c.flush_requested) return;
-    c.flush_requested = true;
     c.network->flush_soon();
+    c.flush_requested = true;
 }
 
 std::size_t outbox::window_of(const session& to) const noexcept {
@@ -225,7 +225,7 @@ outgoing_publish outbox::packet_of(const message& m, qos level, bool retain,
     return packet;
 }
 
-delivery_result outbox::send(session& to, queued_message m) {
+delivery_result outbox::send(session& to, queued_message&& m) {
     client& c = *to.connection;
     const outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
     if (!c.connection.accepts(packet)) {
@@ -238,12 +238,21 @@ delivery_result outbox::send(session& to, queued_message m) {
     } else {
         // may_send() has kept the window far below the number of identifiers.
         const std::uint16_t packet_id = to.inflight().next_packet_id();
+        to.inflight().make_room(packet_id);
+        // From here on it is in flight, whatever happens.
         auto& entry = to.inflight().add(packet_id, m.level, std::move(m.content), m.retain);
         entry.ids = std::move(m.ids);
         entry.share = std::move(m.share);
         ++to.quota_used;
-        if (journal_) record_sent(to, entry, m.record, m.level);
-        send_in_flight(c, entry, false);
+        try {
+            if (journal_) record_sent(to, entry, m.record, m.level);
+            send_in_flight(c, entry, false);
+        } catch (...) {  // it is sent again, in its order, when the client is back
+            --to.quota_used;
+            entry.sent = entry.counts = false;
+            to.resend_pending = true;
+            throw;
+        }
     }
     ++stats_.publish_sent;
     request_flush(c);
@@ -337,8 +346,13 @@ bool outbox::pump(session& to) {
         queued_message next = to.queue().pop_front();
         if (made == verdict::deny || next.content->is_expired(now_)) {
             dropped(next);
-        } else {
+            continue;
+        }
+        try {
             send(to, std::move(next));
+        } catch (...) {
+            if (next.content) to.queue().put_back(std::move(next));
+            throw;
         }
     }
     return true;

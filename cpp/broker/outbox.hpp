@@ -100,7 +100,7 @@ class outbox {
     void watch_expiry(session& to);
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
-    delivery_result send(session& to, queued_message m);
+    delivery_result send(session& to, queued_message&& m);
     void send_in_flight(client& c, inflight_entry& entry, bool dup);
     void resend(session& to);
     void remove(session& to, std::uint16_t packet_id);

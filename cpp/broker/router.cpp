@@ -21,12 +21,24 @@ bool router::subscribe(session& subscriber, std::string_view name, const parsed_
         return false;
     }
     bytes_ -= table_bytes(subscriber.subscriptions());
-    subscription& added = subscriber.add_subscription(name);
+    subscription* made = nullptr;
+    try {
+        made = &subscriber.add_subscription(name);
+    } catch (...) {
+        bytes_ += table_bytes(subscriber.subscriptions());
+        throw;
+    }
+    subscription& added = *made;
     bytes_ += table_bytes(subscriber.subscriptions()) + added.own_bytes();
     added.options = options;
     added.id = id;
     const std::size_t before = trie_.bytes() + group_bytes_;
-    insert(added, filter);
+    try {
+        insert(added, filter);
+    } catch (...) {  // what is not in the trie must not look like a subscription
+        unsubscribe(subscriber, name);
+        throw;
+    }
     // Who adds a node pays for it, even when others use it later.
     const std::size_t after = std::max(before, trie_.bytes() + group_bytes_);
     added.charged = static_cast<std::uint32_t>(added.own_bytes() + (after - before));
@@ -46,10 +58,17 @@ void router::insert(subscription& added, const parsed_filter& filter) {
     if (!group) {
         auto fresh = std::make_unique<shared_group>(added.name(), filter.filter);
         group = fresh.get();
-        trie_.insert(*group);
         group_bytes_ -= table_bytes(groups_);
         groups_.insert(std::move(fresh));
         group_bytes_ += table_bytes(groups_) + group->own_bytes();
+        try {
+            trie_.insert(*group);
+        } catch (...) {  // so that nobody finds one without a place
+            group_bytes_ -= table_bytes(groups_) + group->own_bytes();
+            groups_.erase(added.name());
+            group_bytes_ += table_bytes(groups_);
+            throw;
+        }
     }
     group->add(added);
     group_bytes_ += shared_group::member_bytes;
@@ -193,6 +212,7 @@ bool router::find_routes(std::string_view topic, topic_routes& found, std::size_
     found.routes.clear();
     found.groups.clear();
     found_.clear();
+    found_ids_.clear();
     if (!trie_.match(topic, found_, steps)) return false;
     bool has_no_local = false;
     ++mark_;

@@ -41,7 +41,7 @@ std::string session_registry::new_client_id() {
     do {
         id = "amqtt/";
         for (int i = 0; i < 16; ++i)
-            id += letters[any(random_)];
+            id += letters[repeatable_ ? any(*repeatable_) : any(random_)];
     } while (find(id));
     return id;
 }

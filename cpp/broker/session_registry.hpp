@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
 
 #include "base/by_text.hpp"
+#include "base/system_random.hpp"
 #include "session/session.hpp"
 
 namespace amqtt {
@@ -14,9 +16,13 @@ namespace amqtt {
 // The sessions by client identifier (3.1.1: MQTT-3.1.3-2).
 class session_registry {
   public:
-    // total: what the messages of all sessions take together, which must outlive the registry.
-    session_registry(queue_limits limits, std::uint64_t seed, backlog& total)
-        : limits_(limits), random_(seed), total_(total) {}
+    // seed: for tests, of the identifiers that new_client_id() gives; none: nobody can predict
+    // them. total: what the messages of all sessions take together, which must outlive the
+    // registry.
+    session_registry(queue_limits limits, std::optional<std::uint64_t> seed, backlog& total)
+        : limits_(limits), total_(total) {
+        if (seed) repeatable_.emplace(*seed);
+    }
 
     session* find(std::string_view client_id) noexcept;
     // Precondition: there is none with this identifier.
@@ -51,7 +57,8 @@ class session_registry {
     };
 
     queue_limits limits_;
-    std::mt19937_64 random_;
+    system_random random_;
+    std::optional<std::mt19937_64> repeatable_;
     backlog& total_;
     std::size_t bytes_ = 0;
     set_by_text<std::unique_ptr<session>, by_client_id> sessions_;

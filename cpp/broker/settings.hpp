@@ -98,7 +98,8 @@ struct broker_settings {
     std::string response_information;
     // Where clients are sent when the broker shuts down; empty: nowhere.
     std::string server_reference;
-    std::uint64_t random_seed = 0;  // of assigned client identifiers
+    // For tests: makes the client identifiers that the broker assigns predictable.
+    std::optional<std::uint64_t> random_seed;
     // Questions to hooks are numbered from here, so that an answer to another broker's is none
     // here.
     std::uint64_t first_ticket = 0;

@@ -13,6 +13,7 @@ namespace step_cost {
 inline constexpr std::size_t turn = 5;                 // to begin one
 inline constexpr std::size_t packet = 2;               // to parse and to answer it
 inline constexpr std::size_t pings = 5;                // of pings_answered, besides
+inline constexpr std::size_t node = 6;                 // of a tree: most are far away in memory
 inline constexpr std::size_t delivery = 1;             // a message for one subscriber
 inline constexpr std::size_t copied_bytes = 1024;      // of a message that count for a step
 inline constexpr std::size_t copied_identifiers = 32;  // of subscriptions, likewise

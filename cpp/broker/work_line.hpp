@@ -1,6 +1,7 @@
 // Those who have more to do than one turn admits stand in line for the next one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include <boost/intrusive/list.hpp>
@@ -27,6 +28,10 @@ struct place_in_line
     kind what;
     void* owner;
 };
+
+// Clients that may stand in line beside each other, each with what was read from it at once. Were
+// there more, what they have sent is looked at to its end.
+inline constexpr std::size_t most_in_line = 256;
 
 using work_line =
     boost::intrusive::list<place_in_line, boost::intrusive::constant_time_size<false>>;

@@ -29,11 +29,15 @@ bool inflight_window::is_taken(std::uint16_t packet_id) const noexcept {
     return entry.packet_id == packet_id || half_free;
 }
 
-inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr content,
-                                     bool retain) {
+void inflight_window::make_room(std::uint16_t packet_id) {
     if (slots_.empty()) set_slots(smallest_table);
     while (slots_[slot_of(packet_id)].state != inflight_state::unused)
         set_slots(slots_.size() * 2);
+}
+
+inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr content,
+                                     bool retain) {
+    make_room(packet_id);
     inflight_entry& entry = slots_[slot_of(packet_id)];
     entry.content = std::move(content);
     if (entry.content) {

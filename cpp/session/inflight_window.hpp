@@ -51,6 +51,8 @@ class inflight_window {
 
     // Notes that a message was sent under an identifier from next_packet_id().
     inflight_entry& add(std::uint16_t packet_id, qos level, message_ptr content, bool retain);
+    // Takes the memory that add() needs for it, which does not throw then.
+    void make_room(std::uint16_t packet_id);
 
     // The entry of an identifier, or null. Valid until the next add() or remove().
     inflight_entry* find(std::uint16_t packet_id) noexcept;

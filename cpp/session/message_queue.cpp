@@ -1,6 +1,7 @@
 #include "session/message_queue.hpp"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace amqtt {
@@ -34,6 +35,16 @@ queued_message message_queue::pop_front() {
         set_capacity(waiting_.empty() ? 0 : waiting_.capacity() / 4);
     }
     return first;
+}
+
+void message_queue::put_back(queued_message m) noexcept {
+    try {
+        if (waiting_.full()) waiting_.set_capacity(waiting_.capacity() + smallest_capacity);
+    } catch (const std::bad_alloc&) {  // a backlog that was large has given its memory back
+        return;
+    }
+    bytes_ += m.content->size();
+    waiting_.push_front(std::move(m));
 }
 
 void message_queue::clear() {

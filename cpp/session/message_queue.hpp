@@ -63,6 +63,8 @@ class message_queue {
     std::size_t bytes() const noexcept { return bytes_; }
     const queued_message& front() const { return waiting_.front(); }
     queued_message pop_front();
+    // Undoes the pop_front() of just now.
+    void put_back(queued_message m) noexcept;
     // The one that was pushed last.
     queued_message& back() { return waiting_.back(); }
     // Calls visit(queued_message&) in the order of delivery.

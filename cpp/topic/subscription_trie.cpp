@@ -113,8 +113,9 @@ void subscription_trie::insert(trie_entry& entry) {
             node = &literal_or_new(*node, split, bytes_);
         }
     }
-    entry.node = node;
-    (split.more ? wildcards_of(*node, bytes_).multi : node->exact).push_back(entry);
+    trie_entries& place = split.more ? wildcards_of(*node, bytes_).multi : node->exact;
+    entry.node = node;  // nothing throws any more
+    place.push_back(entry);
     ++size_;
 }
 

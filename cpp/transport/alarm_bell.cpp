@@ -21,7 +21,7 @@ void alarm_bell::listen() {
         if (e || is_stopped_) return;
         notifier_.reset();
         loop_.turn(heard_);
-        if (!is_stopped_) listen();
+        if (!is_stopped_) loop_.insist([this] { listen(); });
     });
 }
 

@@ -32,11 +32,13 @@ class batch_lane {
 
     // Without urgent the taker finds the batch when it comes by anyway. Else it is woken, unless it
     // was since it last took.
-    void push(batch_ptr batch, bool urgent) {
+    // If this throws, batch is as before.
+    void push(batch_ptr&& batch, bool urgent) {
         bool wakes = false;
         {
             const std::lock_guard guard(mutex_);
-            batches_.push_back(std::move(batch));
+            batches_.push_back(nullptr);
+            batches_.back() = std::move(batch);
             ++counts_.batches;
             wakes = urgent && is_to_wake();
         }

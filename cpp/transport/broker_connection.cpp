@@ -1,5 +1,6 @@
 #include "transport/broker_connection.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace amqtt {
@@ -71,7 +72,12 @@ void core_host::stop() {
     const std::vector<std::shared_ptr<broker_connection>> all(connections_.begin(),
                                                               connections_.end());
     for (const auto& each : all)
-        each->close();
+        each->finish();
+}
+
+bool core_host::is_all_sent() const noexcept {
+    return std::all_of(connections_.begin(), connections_.end(),
+                       [](const auto& each) { return each->has_sent_all(); });
 }
 
 }  // namespace amqtt

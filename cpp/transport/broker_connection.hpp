@@ -62,6 +62,7 @@ class core_host final : public connection_host {
     std::size_t size() const noexcept override { return connections_.size(); }
     lane_counts exchanged() const override { return {}; }
     void collect() override {}
+    bool is_all_sent() const noexcept override;
     void stop() override;
     void end() override {}
     void start_thread() override {}

@@ -1,6 +1,7 @@
 #include "transport/broker_engine.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <future>
 #include <stdexcept>
 #include <sys/socket.h>
@@ -15,10 +16,16 @@ namespace amqtt {
 namespace {
 
 constexpr auto file_check_interval = std::chrono::seconds(1);
+// While the engine stops: between two looks at what is left to be sent.
+constexpr auto drain_interval = std::chrono::milliseconds(10);
+// How long a client that was sent everything may take to close its side, which saves it a reset.
+constexpr auto stop_linger = std::chrono::milliseconds(50);
 // Of TLS, WebSocket and the PROXY protocol.
 constexpr log_kind below_mqtt{log_level::info, "connections that failed below MQTT"};
 // What Python takes to look for a pre-shared key.
 constexpr std::size_t key_cost = 2048;
+// Out of memory, most of all.
+constexpr log_kind failed_step{log_level::error, "failures of the engine", 1};
 
 stream_socket::protocol_type unix_stream() {
     return {AF_UNIX, 0};
@@ -52,9 +59,9 @@ void broker_engine::parts::next_file_check() {
     file_check.async_wait(loop.handler([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
         for (const auto& each : listeners) {
-            if (each->has_tls()) each->reload_tls_if_changed();
+            if (each->has_tls()) loop.attempt([&] { each->reload_tls_if_changed(); });
         }
-        next_file_check();
+        loop.insist([this] { next_file_check(); });
     }));
 }
 
@@ -63,11 +70,13 @@ void broker_engine::parts::next_tick() {
     tick.async_wait(loop.handler([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
         for (const auto& each : hosts)
-            each->collect();
-        core.advance(loop.now());
+            loop.attempt([&] { each->collect(); });
+        for (const auto& each : listeners)
+            loop.attempt([&] { each->tend(); });
+        loop.attempt([this] { core.advance(loop.now()); });
         policy.advance(loop.now());
         events.wake_for_rest();
-        next_tick();
+        loop.insist([this] { next_tick(); });
     }));
 }
 
@@ -76,7 +85,7 @@ void broker_engine::parts::settle() {
     if (!due || stopping) return;
     commit_time.expires_after(*due - loop.now());
     commit_time.async_wait(loop.handler([this](const error_code& cancelled) {
-        if (!cancelled && !stopping) settle();
+        if (!cancelled && !stopping) loop.insist([this] { settle(); });
     }));
 }
 
@@ -92,7 +101,7 @@ connection_host& broker_engine::parts::least_busy() {
 
 void broker_engine::parts::accept(connection_host& host, listener& from,
                                   std::unique_ptr<stream> peer_stream, const bound_address& peer) {
-    if (stopping) {  // its handshake has taken so long
+    if (draining) {  // its handshake has taken so long
         from.connection_ended();
         return;
     }
@@ -104,7 +113,7 @@ void broker_engine::parts::adopt(listener& into, stream_socket socket, external_
     connection_host& host = least_busy();
     stream_socket adopted(host.loop().context());
     error_code error = asio::error::operation_aborted;
-    if (!stopping) error = hand_over(socket, adopted);
+    if (!draining) error = hand_over(socket, adopted);
     if (error) {
         events.push_unbounded(external_ended_event{peer.number});
         return;
@@ -118,10 +127,11 @@ void broker_engine::parts::adopt(listener& into, stream_socket socket, external_
 
 void broker_engine::parts::connection_closed(client_half& which, const std::string& problem) {
     which.came_through().connection_ended();
-    if (!problem.empty()) log_problem(which.peer(), problem);
     if (which.key_question != 0) key_questions.erase(which.key_question);
     const std::uint64_t external = which.peer().external;
-    if (external != 0) events.push_unbounded(external_ended_event{external});
+    // Python waits for that one.
+    if (external != 0) loop.insist([&] { events.push_unbounded(external_ended_event{external}); });
+    if (!problem.empty()) loop.attempt([&] { log_problem(which.peer(), problem); });
 }
 
 void broker_engine::parts::key_wanted(client_half& which, std::string_view identity) {
@@ -130,9 +140,9 @@ void broker_engine::parts::key_wanted(client_half& which, std::string_view ident
         which.give_key({});
         return;
     }
-    which.key_question = ++last_key_question;
+    key_questions.emplace(++last_key_question, &which);
+    which.key_question = last_key_question;
     keys.add(which.key_question, cost);
-    key_questions.emplace(which.key_question, &which);
     events.push_unbounded(
         key_event{which.key_question, std::string(which.peer().listener), std::string(identity)});
 }
@@ -144,19 +154,67 @@ void broker_engine::parts::log_problem(const peer_info& peer, const std::string&
     });
 }
 
-void broker_engine::parts::stop_on_thread() {
+// -- the end
+
+void broker_engine::parts::stop_on_thread(duration limit) {
+    draining = true;
+    stop_by = loop.now() + limit;
+    for (const auto& each : listeners)
+        each->close();
+    loop.attempt([this] { core.begin_shutdown(loop.now()); });
+    drain();
+}
+
+void broker_engine::parts::drain() {
+    const instant now = loop.now();
+    const bool is_late = now >= stop_by;
+    bool is_done = is_late;
+    loop.attempt([&] {
+        if (is_late) {
+            core.shutdown(now);
+        } else if (core.shutdown_served(now) && is_all_sent()) {
+            if (!linger_by) linger_by = now + stop_linger;
+            is_done = now >= *linger_by || std::all_of(hosts.begin(), hosts.end(), [](auto& each) {
+                          return each->size() == 0;
+                      });
+        }
+    });
+    loop.insist([&] {
+        if (is_done) {
+            // What was decided above goes out in this turn; then nobody waits for slow peers.
+            loop.post([this] { close_everything(); });
+            return;
+        }
+        drain_time.expires_after(drain_interval);
+        drain_time.async_wait(loop.handler([this](const error_code& cancelled) {
+            if (!cancelled) drain();
+        }));
+    });
+}
+
+bool broker_engine::parts::is_all_sent() const {
+    return std::all_of(hosts.begin(), hosts.end(),
+                       [](const auto& each) { return each->is_all_sent(); });
+}
+
+void broker_engine::parts::close_everything() {
     stopping = true;
     tick.cancel();
     file_check.cancel();
     commit_time.cancel();
-    for (const auto& each : listeners)
-        each->close();
-    core.shutdown(loop.now());
-    policy.finish(loop.now());
-    // What was decided above goes out in this turn; then nobody waits for slow peers.
-    loop.post([this] {
-        for (const auto& each : hosts)
-            each->stop();
+    loop.attempt([this] {
+        core.peer_log().finish(loop.now());
+        policy.finish(loop.now());
+    });
+    for (const auto& each : hosts)
+        loop.insist([&] { each->stop(); });
+    drained.set_value();
+}
+
+void broker_engine::parts::report_failure(const char* what) {
+    if (!loop.is_here()) return;  // the log is the core's
+    core.peer_log().log(failed_step, {}, loop.now(), [&] {
+        return std::string("the engine could not do what it was about to: ") + what;
     });
 }
 
@@ -186,7 +244,8 @@ broker_engine::parts& broker_engine::checked() const {
 
 void broker_engine::keep_state(bool durable, duration commit_delay) {
     parts& p = checked();
-    if (p.started) throw std::logic_error("keep_state() must come before start()");
+    const auto guard = p.life.lock();
+    if (!p.life.is_made()) throw std::logic_error("keep_state() must come before start()");
     journal_settings how;
     how.durable = durable;
     how.commit_delay = commit_delay;
@@ -195,13 +254,15 @@ void broker_engine::keep_state(bool durable, duration commit_delay) {
 
 void broker_engine::restore(stored_state part) {
     parts& p = checked();
-    if (p.started) throw std::logic_error("restore() must come before start()");
+    const auto guard = p.life.lock();
+    if (!p.life.is_made()) throw std::logic_error("restore() must come before start()");
     p.core.restore(std::move(part), p.loop.now());
 }
 
 void broker_engine::finish_restore() {
     parts& p = checked();
-    if (p.started) throw std::logic_error("finish_restore() must come before start()");
+    const auto guard = p.life.lock();
+    if (!p.life.is_made()) throw std::logic_error("finish_restore() must come before start()");
     p.core.finish_restore(p.loop.now());
 }
 
@@ -211,15 +272,18 @@ instant broker_engine::now() {
 
 std::vector<bound_address> broker_engine::listen(const listener_settings& settings) {
     parts& p = checked();
-    if (p.started) throw std::logic_error("listen() must come before start()");
+    const auto guard = p.life.lock();
+    if (!p.life.is_made()) throw std::logic_error("listen() must come before start()");
     p.listeners.push_back(std::make_shared<listener>(p.loop, settings));
     return p.listeners.back()->addresses();
 }
 
 void broker_engine::start() {
     parts& p = checked();
-    if (std::exchange(p.started, true)) throw std::logic_error("the engine was started already");
+    const auto guard = p.life.lock();
+    if (!p.life.is_made()) throw std::logic_error("the engine was started already");
     if (p.loop.is_shared() && p.has_tls()) p.doorman = std::make_unique<handshake_thread>();
+    p.loop.on_failure([&p](const char* what) { p.report_failure(what); });
     p.loop.post([&p] { p.start_on_thread(); });
     try {
         if (p.doorman) p.doorman->start();
@@ -228,35 +292,53 @@ void broker_engine::start() {
         p.loop.start();
     } catch (...) {
         // The core does not run, so its threads have to be told by somebody else.
-        p.stopped = true;
         for (const auto& each : p.hosts)
             each->abandon_thread();
         if (p.doorman) p.doorman->end();
+        p.life.has_ended();
         throw;
     }
+    p.life.has_started();
 }
 
-void broker_engine::stop() {
+void broker_engine::stop(duration limit) {
     parts& p = checked();
-    if (std::exchange(p.stopped, true)) return;
-    if (p.started) {
-        p.loop.post([&p] { p.stop_on_thread(); });
-    } else {
-        for (const auto& each : p.listeners)
-            each->close();
+    if (!p.life.begin_end()) {
+        p.life.wait_until_over();
+        return;
     }
-    for (const auto& each : p.hosts)
-        each->join_thread();
-    if (p.doorman) p.doorman->end();  // nobody knocks any more
-    p.loop.post([&p] {
+    bool is_running = false;
+    {
+        const auto guard = p.life.lock();
+        is_running = p.life.is_running();
+        if (p.life.is_made()) {
+            for (const auto& each : p.listeners)
+                each->close();
+        }
+    }
+    if (is_running) {
+        p.loop.insist([&] { p.loop.post([&p, limit] { p.stop_on_thread(limit); }); });
+        // call() goes on meanwhile.
+        p.drained.get_future().wait();
+        // What was posted until here runs: the loop ends when it is out of work.
+        p.life.enter(engine_life::phase::joining);
         for (const auto& each : p.hosts)
-            each->end();
-    });
-    p.loop.join();
+            each->join_thread();
+        if (p.doorman) p.doorman->end();  // nobody knocks any more
+        p.loop.insist([&] {
+            p.loop.post([&p] {
+                for (const auto& each : p.hosts)
+                    each->end();
+            });
+        });
+        p.loop.join();
+    }
+    p.life.enter(engine_life::phase::over);
 }
 
 void broker_engine::adopt(int descriptor, const std::string& listener_name, external_peer peer) {
     parts& p = checked();
+    const auto guard = p.life.lock();
     // The list does not change any more once the thread runs.
     const auto found = std::find_if(p.listeners.begin(), p.listeners.end(), [&](const auto& each) {
         return each->name() == listener_name;
@@ -268,6 +350,10 @@ void broker_engine::adopt(int descriptor, const std::string& listener_name, exte
     error_code error;
     adopted.assign(unix_stream(), descriptor, error);
     if (error) throw std::system_error(std::error_code(error), "a connection that was handed in");
+    if (p.life.is_over()) {
+        p.events.push_unbounded(external_ended_event{peer.number});
+        return;
+    }
     p.loop.post([&p, into = *found, socket = std::move(adopted), peer = std::move(peer)]() mutable {
         p.adopt(*into, std::move(socket), std::move(peer));
     });
@@ -280,9 +366,18 @@ void broker_engine::execute(broker_command command) {
 template <class F>
 auto broker_engine::call(F f) {
     parts& p = checked();
-    if (!p.started || p.stopped) return f(p);
     std::promise<decltype(f(p))> answer;
-    p.loop.post([&] { answer.set_value(f(p)); });
+    {
+        const auto guard = p.life.lock();
+        if (!p.life.is_running()) return f(p);
+        p.loop.post([&] {
+            try {
+                answer.set_value(f(p));
+            } catch (...) {
+                answer.set_exception(std::current_exception());
+            }
+        });
+    }
     return answer.get_future().get();
 }
 

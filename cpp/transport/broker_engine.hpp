@@ -37,9 +37,13 @@ struct external_peer {
     std::uint16_t port;
 };
 
-// Life: construct, listen() as often as needed, start(), stop(); then it is over. May be called
-// from any one thread at a time. In a process forked off after construction everything but the
-// destructor throws std::logic_error.
+// Life: construct, listen() as often as needed, start(), stop(); then it is over. In a process
+// forked off after construction everything but the destructor throws std::logic_error.
+//
+// Any thread may call anything but the destructor and take_events() at any time, also beside
+// stop(): take_events() is for one thread at a time. What asks the engine is answered by its thread
+// as long as that serves clients, which it does while stop() waits for them; then it waits for the
+// thread's end, some milliseconds, and has its answer from what the engine has left.
 class broker_engine {
   public:
     // threads: how many there are of its own. One owns the state of the broker; with more than one
@@ -66,8 +70,10 @@ class broker_engine {
     // and tls_settings_error.
     std::vector<bound_address> listen(const listener_settings& settings);
     void start();
-    // Closes listeners and connections and ends the threads. Does nothing the second time.
-    void stop();
+    // Closes the listeners, publishes the wills of all clients, disconnects each client when it was
+    // sent what waits for it, and ends the threads. After limit nobody is waited for any more. The
+    // second time it waits until the first has returned.
+    void stop(duration limit = {});
 
     // Serves a connection that the application has accepted: descriptor is a connected stream
     // socket of the Unix domain, whose other end the application holds. Unless this throws the

@@ -17,8 +17,9 @@ verdict verdict_of(bool allowed) noexcept {
 void broker_engine::parts::run_commands() {
     taken.clear();
     commands.take(taken, std::numeric_limits<std::size_t>::max(), [] {});
-    for (broker_command& command : taken)
-        std::visit([this](auto& what) { run(what); }, command);
+    for (broker_command& command : taken) {
+        loop.attempt([&] { std::visit([this](auto& what) { run(what); }, command); });
+    }
 }
 
 void broker_engine::parts::run(publish_command& what) {

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +18,7 @@
 #include "broker/broker.hpp"
 #include "transport/broker_connection.hpp"
 #include "transport/broker_engine.hpp"
+#include "transport/engine_life.hpp"
 #include "transport/handshake_thread.hpp"
 #include "transport/io_host.hpp"
 #include "transport/reactor.hpp"
@@ -35,6 +38,7 @@ struct broker_engine::parts : private state_store, private connection_owner {
           tick(loop.context()),
           file_check(loop.context()),
           commit_time(loop.context()),
+          drain_time(loop.context()),
           home{core, loop, *this},
           keys(policy.limits()),
           last_key_question(settings.first_ticket) {
@@ -48,7 +52,12 @@ struct broker_engine::parts : private state_store, private connection_owner {
     }
 
     void start_on_thread();
-    void stop_on_thread();
+    // The first step of the end; drained is set behind the last.
+    void stop_on_thread(duration limit);
+    // Looks at what is left to be sent to clients, now and then until nothing is or time is up.
+    void drain();
+    bool is_all_sent() const;
+    void close_everything();
     bool has_tls() const;
     void next_tick();
     void next_file_check();
@@ -62,6 +71,8 @@ struct broker_engine::parts : private state_store, private connection_owner {
     void connection_closed(client_half& which, const std::string& problem) override;
     void key_wanted(client_half& which, std::string_view identity) override;
     void log_problem(const peer_info& peer, const std::string& problem);
+    // Something was thrown that ended no connection, or beside that.
+    void report_failure(const char* what);
     void keep_state(const journal_settings& how) { core.keep_in(*this, how); }
     void changed() override {
         loop.post([this] { settle(); });
@@ -95,6 +106,7 @@ struct broker_engine::parts : private state_store, private connection_owner {
     asio::steady_timer tick;
     asio::steady_timer file_check;
     asio::steady_timer commit_time;
+    asio::steady_timer drain_time;
     std::vector<std::shared_ptr<listener>> listeners;
     connection_home home;
     std::vector<std::shared_ptr<connection_host>> hosts;  // that of the core, or all others
@@ -104,9 +116,12 @@ struct broker_engine::parts : private state_store, private connection_owner {
     open_questions keys;  // the same for Python, whose answers may come after the connection's end
     std::uint64_t last_key_question;
     std::vector<broker_command> taken;  // scratch of run_commands()
-    bool started = false;
+    bool draining = false;
     bool stopping = false;
-    bool stopped = false;
+    instant stop_by{0};                // no client is waited for any longer
+    std::optional<instant> linger_by;  // nor one that was sent everything, to close its side
+    std::promise<void> drained;
+    engine_life life;
 };
 
 }  // namespace amqtt

@@ -20,9 +20,9 @@ inline properties decoded(const encoded_properties& encoded, property_scope scop
 }
 
 struct client_link::attempt final : packet_watcher {
-    attempt(asio::io_context& context, connect_command what)
+    attempt(asio::io_context& context, host_resolver& resolver, connect_command what)
         : command(std::move(what)),
-          dialer(std::make_shared<client_dialer>(context, command.settings.endpoint)),
+          dialer(std::make_shared<client_dialer>(context, resolver, command.settings.endpoint)),
           timer(context) {}
 
     void packet_received(bytes_view packet) override { show(packet, false); }

@@ -1,13 +1,21 @@
 #include "transport/client_dialer.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <sys/socket.h>
+#include <system_error>
 #include <utility>
+
+#include "transport/descriptors.hpp"
 
 namespace amqtt {
 namespace {
 
 // Connection Attempt Delay (RFC 8305, 5).
 constexpr auto attempt_delay = std::chrono::milliseconds(250);
+
+// Between two attempts at a Unix socket whose backlog is full.
+constexpr auto busy_delay = std::chrono::milliseconds(20);
 
 // The families in turn, beginning with that of the first address (RFC 8305, 4).
 std::vector<tcp::endpoint> interleaved(const std::vector<tcp::endpoint>& found) {
@@ -50,7 +58,7 @@ void client_dialer::start(handler done) {
 
 void client_dialer::cancel() {
     done_ = nullptr;
-    resolver_.cancel();
+    resolver_.cancel(lookup_);
     next_timer_.cancel();
     error_code ignored;  // nothing could be done about it
     for (const auto& socket : trying_)
@@ -83,7 +91,19 @@ void client_dialer::connect_unix() {
     if (path.size() >= sizeof(sockaddr_un::sun_path)) {
         error = asio::error::name_too_long;
     } else {
-        socket.connect(local::endpoint(path), error);  // is complete at once, or fails
+        open_private(socket, local(), error);
+        // Else it would wait for room in the backlog of a listener that is busy or hangs, and
+        // everybody with it. So it is complete at once, or fails.
+        if (!error) socket.non_blocking(true, error);
+        // Asio's own call waits all the same.
+        const local::endpoint to(path);
+        if (!error && ::connect(socket.native_handle(), to.data(), to.size()) != 0) {
+            error.assign(errno, boost::system::system_category());
+        }
+    }
+    if (error == asio::error::would_block || error == asio::error::try_again) {
+        connect_unix_later();
+        return;
     }
     if (!error) connected_ = stream_socket(std::move(socket));
     asio::post(context_, [self = shared_from_this(), error] {
@@ -91,20 +111,30 @@ void client_dialer::connect_unix() {
     });
 }
 
+void client_dialer::connect_unix_later() {
+    next_timer_.expires_after(busy_delay);
+    next_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
+        if (!cancelled && self->done_) self->connect_unix();
+    });
+}
+
 // -- TCP
 
 void client_dialer::resolve(const std::string& host, std::uint16_t port) {
-    resolver_.async_resolve(
-        host, std::to_string(port),
-        [self = shared_from_this(), host](const error_code& error,
-                                          const tcp::resolver::results_type& found) {
-            if (!self->done_) return;
-            if (error) {
-                self->finish(error, "cannot resolve '" + host + "'");
-            } else {
-                self->start({found.begin(), found.end()}, std::exchange(self->done_, nullptr));
-            }
-        });
+    const auto found = [self = shared_from_this(), host](
+                           const error_code& error, const std::vector<tcp::endpoint>& addresses) {
+        if (!self->done_) return;
+        if (error) {
+            self->finish(error, "cannot resolve '" + host + "'");
+        } else {
+            self->start(addresses, std::exchange(self->done_, nullptr));
+        }
+    };
+    try {
+        lookup_ = resolver_.resolve(host, port, found);
+    } catch (const std::system_error& error) {
+        asio::post(context_, [found, code = error.code()] { found(error_code(code), {}); });
+    }
 }
 
 void client_dialer::start(const std::vector<tcp::endpoint>& addresses, handler done) {
@@ -118,8 +148,15 @@ void client_dialer::try_next() {
     const tcp::endpoint address = addresses_[next_++];
     const auto socket = std::make_shared<socket_of<tcp>>(context_);
     trying_.push_back(socket);
-    socket->async_connect(address, [self = shared_from_this(), socket](const error_code& error) {
-        self->tried(socket, error);
+    error_code error;
+    open_private(*socket, address.protocol(), error);
+    if (error) {
+        asio::post(context_,
+                   [self = shared_from_this(), socket, error] { self->tried(socket, error); });
+        return;
+    }
+    socket->async_connect(address, [self = shared_from_this(), socket](const error_code& failure) {
+        self->tried(socket, failure);
     });
     if (next_ == addresses_.size()) return;
     next_timer_.expires_after(attempt_delay);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bridge/client_messages.hpp"
+#include "transport/host_resolver.hpp"
 #include "transport/proxy_handshake.hpp"
 #include "transport/stream.hpp"
 
@@ -21,10 +22,10 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
     // What came of it: the socket, or an error and what was attempted.
     using handler = std::function<void(const error_code&, std::string what, stream_socket)>;
 
-    client_dialer(asio::io_context& context, endpoint_settings endpoint)
+    client_dialer(asio::io_context& context, host_resolver& resolver, endpoint_settings endpoint)
         : context_(context),
+          resolver_(resolver),
           endpoint_(std::move(endpoint)),
-          resolver_(context),
           next_timer_(context),
           connected_(context) {}
 
@@ -36,6 +37,8 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
 
   private:
     void connect_unix();
+    // Once more in a moment: the listener is busy, and the socket does not tell when it is not.
+    void connect_unix_later();
     void resolve(const std::string& host, std::uint16_t port);
     void try_next();
     void tried(const std::shared_ptr<socket_of<tcp>>& socket, const error_code& error);
@@ -46,9 +49,10 @@ class client_dialer : public std::enable_shared_from_this<client_dialer> {
     std::string target() const;
 
     asio::io_context& context_;
+    host_resolver& resolver_;
     endpoint_settings endpoint_;
     handler done_;
-    tcp::resolver resolver_;
+    std::uint64_t lookup_ = 0;  // under way
     asio::steady_timer next_timer_;
     std::vector<tcp::endpoint> addresses_;  // in the order they are tried
     std::size_t next_ = 0;

@@ -92,6 +92,7 @@ struct client_engine::parts {
     std::atomic<client_handle> last_handle{0};
     block_pool pool;
     reactor loop;
+    host_resolver resolver{loop.context()};
     reactor_loan loan;
     // With its lock, as the pushing side of commands, for which the thread is woken unless it has
     // lent the reactor.
@@ -105,38 +106,44 @@ struct client_engine::parts {
     boost::unordered_flat_map<client_handle, std::shared_ptr<client_link>> links;
     std::vector<client_command> taken;  // scratch of run_commands()
     bool stopping = false;
-    bool stopped = false;
+    std::atomic<bool> stopped{false};
 };
 
 void client_engine::parts::next_tick() {
     tick.expires_after(tick_time);
     tick.async_wait([this](const error_code& cancelled) {
         if (cancelled || stopping) return;
-        for (const auto& [handle, link] : links)
-            link->advance();
-        next_tick();
+        for (const auto& [handle, link] : links) {
+            if (!loop.attempt([&] { link->advance(); })) link->give_up();
+        }
+        loop.insist([this] { next_tick(); });
     });
 }
 
 void client_engine::parts::run_commands() {
     taken.clear();
     commands.take(taken, std::numeric_limits<std::size_t>::max(), [] {});
-    for (const client_command& command : taken)
-        run(command);
+    for (const client_command& command : taken) {
+        if (loop.attempt([&] { run(command); })) continue;
+        const auto found = links.find(command.client);
+        if (found != links.end() && found->second) found->second->give_up();
+    }
 }
 
 void client_engine::parts::run(const client_command& command) {
     if (stopping) return;
-    std::shared_ptr<client_link>& link = links[command.client];
-    if (!link) link = make_link(command.client);
-    const std::shared_ptr<client_link> kept = link;
+    const auto found = links.find(command.client);
+    const std::shared_ptr<client_link> kept =
+        found != links.end()
+            ? found->second
+            : links.emplace(command.client, make_link(command.client)).first->second;
     if (std::holds_alternative<forget_command>(command.what)) links.erase(command.client);
     std::visit([&](const auto& what) { kept->run(what); }, command.what);
 }
 
 std::shared_ptr<client_link> client_engine::parts::make_link(client_handle handle) {
     return std::make_shared<client_link>(
-        loop, pool, wakes, handle,
+        loop, resolver, pool, wakes, handle,
         [this](client_event event) {
             const std::size_t size = size_of(event);
             // Unbounded here: the bound is that links stop reading.
@@ -145,7 +152,8 @@ std::shared_ptr<client_link> client_engine::parts::make_link(client_handle handl
         [this] {
             if (!events.is_over_half_full()) return false;
             crowded = true;
-            return true;
+            // As in plugin_hooks::is_congested(): Python may have taken everything in between.
+            return events.is_over_half_full() || !crowded.exchange(false);
         });
 }
 
@@ -259,7 +267,7 @@ void client_engine::flush() {
 
 void client_engine::stop() {
     parts& p = checked();
-    if (std::exchange(p.stopped, true)) return;
+    if (p.stopped.exchange(true)) return;
     {
         const auto guard = p.loan.lock();
         p.loan.end();

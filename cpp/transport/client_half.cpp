@@ -17,7 +17,7 @@ void client_half::ended() {
 }
 
 void client_half::closed(const std::string& problem) {
-    ended();
+    home_.loop.attempt([this] { ended(); });
     home_.owner.connection_closed(*this, problem);
 }
 

@@ -46,6 +46,9 @@ class client_half : public link {
     listener& came_through() const noexcept { return of_; }
     const peer_info& peer() const noexcept { return client_->peer; }
 
+    // Nothing waits to be written to its peer.
+    bool has_sent_all() const noexcept { return client_->connection.gate().size() == 0; }
+
     // The answer to connection_owner::key_wanted(). An empty key refuses the client.
     virtual void give_key(bytes_view key) = 0;
     // The number of that question, for the owner; 0: none.
@@ -72,6 +75,7 @@ class client_half : public link {
     // All that is ready to be sent is looked at now.
     output_queue& ready_output() noexcept {
         client_->flush_requested = false;
+        if (client_->has_failed) gate().ready().clear();
         return gate().ready();
     }
 

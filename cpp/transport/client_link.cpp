@@ -68,9 +68,11 @@ connect_packet packet_of(const connect_settings& settings) {
 
 }  // namespace
 
-client_link::client_link(reactor& loop, block_pool& pool, wake_set& watched, client_handle handle,
-                         event_sink sink, std::function<bool()> is_crowded)
+client_link::client_link(reactor& loop, host_resolver& resolver, block_pool& pool,
+                         wake_set& watched, client_handle handle, event_sink sink,
+                         std::function<bool()> is_crowded)
     : loop_(loop),
+      resolver_(resolver),
       pool_(pool),
       watched_(watched),
       handle_(handle),
@@ -87,13 +89,13 @@ bool client_link::is_connected() const noexcept {
 void client_link::run(const connect_command& command) {
     if (current_) close("replaced by another connect");
     if (command.settings.forget_session) begin_anew(state_);
-    current_ = std::make_shared<attempt>(loop_.context(), command);
+    current_ = std::make_shared<attempt>(loop_.context(), resolver_, command);
     current_->handle = handle_;
     current_->watched = sink_;
     current_->dialer->start([self = shared_from_this(), a = current_](const error_code& error,
                                                                       const std::string& what,
                                                                       stream_socket socket) {
-        if (self->current_ == a) self->dialed(a, error, what, std::move(socket));
+        self->guard(a, [&] { self->dialed(a, error, what, std::move(socket)); });
     });
 }
 
@@ -158,7 +160,7 @@ void client_link::wait_readable() {
     a.transport->wait(io_status::want_read,
                       [self = shared_from_this(), a = current_](const error_code& error) {
                           a->waiting_readable = false;
-                          if (!error && self->current_ == a) self->on_readable(a);
+                          if (!error) self->guard(a, [&] { self->on_readable(a); });
                       });
 }
 
@@ -173,9 +175,8 @@ void client_link::on_readable(const std::shared_ptr<attempt>& a) {
     a->paused = !may_read();
     if (a->paused) return;
     if (a->transport->has_input()) {
-        loop_.post([self = shared_from_this(), a] {
-            if (self->current_ == a) self->on_readable(a);
-        });
+        loop_.post(
+            [self = shared_from_this(), a] { self->guard(a, [&] { self->on_readable(a); }); });
         return;
     }
     wait_readable();
@@ -205,7 +206,7 @@ void client_link::resume_reading() {
     current_->paused = false;
     // TLS may hold input that the socket does not tell of.
     loop_.post([self = shared_from_this(), a = current_] {
-        if (self->current_ == a) self->on_readable(a);
+        self->guard(a, [&] { self->on_readable(a); });
     });
 }
 
@@ -246,7 +247,7 @@ void client_link::flush() {
         a->waiting_writable = true;
         a->transport->wait(sent.status, [self = shared_from_this(), a](const error_code& failure) {
             a->waiting_writable = false;
-            if (!failure && self->current_ == a) self->flush();
+            if (!failure) self->guard(a, [&] { self->flush(); });
         });
     } else if (sent.status == io_status::done && a->closing) {
         close("disconnected");
@@ -264,6 +265,18 @@ void client_link::advance() {
 }
 
 // -- the end
+
+void client_link::give_up() noexcept {
+    if (!current_ || loop_.attempt([this] { lose(ENOMEM, "the client could not go on"); })) return;
+    // Nobody could be told; who waits for an answer has a time limit.
+    if (const std::shared_ptr<attempt> a = std::exchange(current_, nullptr)) {
+        loop_.attempt([&] { a->dialer->cancel(); });
+        loop_.attempt([&] { a->timer.cancel(); });
+        if (!a->transport) return;
+        watched_.remove(a->transport->socket().native_handle());
+        a->transport->close();
+    }
+}
 
 void client_link::lose_stream(const error_code& error) {
     const std::string problem = current_->transport->problem();

@@ -22,8 +22,8 @@ class client_link : public flushable, public std::enable_shared_from_this<client
 
     // is_crowded tells that Python does not keep up with the events. What watch_by() puts into
     // watched does not stay there longer than it is open.
-    client_link(reactor& loop, block_pool& pool, wake_set& watched, client_handle handle,
-                event_sink sink, std::function<bool()> is_crowded);
+    client_link(reactor& loop, host_resolver& resolver, block_pool& pool, wake_set& watched,
+                client_handle handle, event_sink sink, std::function<bool()> is_crowded);
 
     void run(const connect_command& command);
     void run(const keep_command& command);
@@ -46,6 +46,9 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void resume_reading();
 
     void flush() override;
+    void flush_failed() noexcept override { give_up(); }
+    // Something about it was thrown, and reported: the connection ends, as if it was lost.
+    void give_up() noexcept;
 
     // -- while somebody else runs the reactor, who does not wait for sockets
 
@@ -62,6 +65,11 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     // find that it is not the current one any more.
     struct attempt;
 
+    // Runs f if that is the current attempt; if it throws, gives up.
+    template <class F>
+    void guard(const std::shared_ptr<attempt>& a, F&& f) noexcept {
+        if (current_ == a && !loop_.attempt(std::forward<F>(f)) && current_ == a) give_up();
+    }
     void dialed(const std::shared_ptr<attempt>& a, const error_code& error, const std::string& what,
                 stream_socket socket);
     // False: its CONNECT cannot be encoded.
@@ -100,6 +108,7 @@ class client_link : public flushable, public std::enable_shared_from_this<client
     void refuse(std::uint64_t ticket, const protocol_violation& problem);
 
     reactor& loop_;
+    host_resolver& resolver_;
     block_pool& pool_;
     wake_set& watched_;
     client_handle handle_;

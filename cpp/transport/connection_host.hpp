@@ -31,6 +31,8 @@ class connection_host {
     virtual lane_counts exchanged() const = 0;
     // Takes what the thread has to tell and is in no hurry to.
     virtual void collect() = 0;
+    // Nothing waits to be written to any of its connections.
+    virtual bool is_all_sent() const noexcept = 0;
     // Sends what goes out at once, closes all connections, and ends the thread if it is not that
     // of the core. Nothing is served any more.
     virtual void stop() = 0;

@@ -27,22 +27,14 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
         go_on();
     }
 
+    // Makes its handshake elsewhere, or fails there.
+    void turn_away() {
+        if (connection_) done_(std::move(connection_));
+    }
+
     void close() {
         stay_.cancel();
         if (connection_) connection_->close();
-    }
-
-  private:
-    void go_on() {
-        if (!connection_) return;
-        const io_status status = connection_->shake_hands();
-        if (status != io_status::want_read && status != io_status::want_write) {
-            leave();
-            return;
-        }
-        connection_->wait(status, [self = shared_from_this()](const error_code& error) {
-            if (!error) self->go_on();
-        });
     }
 
     void leave() {
@@ -54,6 +46,20 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
         done_(std::move(connection_));
     }
 
+  private:
+    void go_on() {
+        if (!connection_) return;
+        const io_status status = connection_->shake_hands();
+        if (status != io_status::want_read && status != io_status::want_write) {
+            leave();
+            return;
+        }
+        connection_->wait(status, [self = shared_from_this()](const error_code& error) {
+            if (error) return;
+            if (!self->home_.loop_.attempt([&] { self->go_on(); })) self->leave();
+        });
+    }
+
     handshake_thread& home_;
     std::unique_ptr<tls_stream> connection_;
     done_handler done_;
@@ -63,8 +69,12 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
 void handshake_thread::admit(std::unique_ptr<tls_stream> connection, done_handler done) {
     auto admitted = std::make_shared<guest>(*this, std::move(connection), std::move(done));
     loop_.post([this, admitted = std::move(admitted)] {
-        guests_.insert(admitted);
-        admitted->start();
+        const bool is_in = loop_.attempt([&] { guests_.insert(admitted); });
+        if (!is_in) {
+            admitted->turn_away();
+        } else if (!loop_.attempt([&] { admitted->start(); })) {
+            admitted->leave();
+        }
     });
 }
 

@@ -22,12 +22,13 @@ remote_client::remote_client(io_host& host, const connection_home& home, listene
     : client_half(home, of, std::move(peer)), host_(host) {}
 
 void remote_client::wants_something() {
-    if (std::exchange(is_noted, true)) return;
+    if (is_noted) return;
     if (closed_for_) {
         host_.attend_later(*this);
     } else {
         host_.note(*this);
     }
+    is_noted = true;
 }
 
 void remote_client::resume_reading() {
@@ -65,6 +66,8 @@ void remote_client::set_reading(bool wanted) {
 }
 
 void remote_client::take(socket_report& report) {
+    static const std::string nothing;
+    if (is_broken_ && report.kind != report_kind::closed) return;
     switch (report.kind) {
         case report_kind::input:
             set_reading(received({report.data, report.size}));
@@ -105,20 +108,28 @@ void remote_client::take(socket_report& report) {
 }
 
 void remote_client::give_order(order_batch& to) {
-    is_noted = false;
     if (closed_for_) {
+        is_noted = false;
         wants_something();
         return;
     }
-    socket_order order{socket};
+    to.orders.emplace_back(socket_order{socket});  // all that throws comes first
+    socket_order& order = to.orders.back();
     output_queue& out = ready_output();
-    gate().handed_over(out.size());
-    if (out.size() <= copied_output_max) {
-        order.copied = static_cast<std::uint32_t>(out.size());
-        out.copy_out(to.copied);
-    } else {
-        order.segments = static_cast<std::uint32_t>(out.hand_over(to.segments));
+    const std::size_t size = out.size();
+    try {
+        if (size <= copied_output_max) {
+            out.copy_out(to.copied);
+            order.copied = static_cast<std::uint32_t>(size);
+        } else {
+            order.segments = static_cast<std::uint32_t>(out.hand_over(to.segments));
+        }
+    } catch (...) {
+        to.orders.pop_back();
+        throw;
     }
+    is_noted = false;
+    gate().handed_over(size);
     if (std::exchange(told_reading_, reading_) != reading_) {
         order.reading = reading_ ? reading_order::go_on : reading_order::stop;
     }
@@ -129,7 +140,6 @@ void remote_client::give_order(order_batch& to) {
         order.reason = *close_reason_;
     }
     order.closes = closes_;
-    to.orders.push_back(std::move(order));
 }
 
 // What a peer has sent before it closed the connection counts, so the broker is told of that when
@@ -166,9 +176,11 @@ io_host::~io_host() {
 void io_host::serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
                     bool behind_proxy) {
     auto made = std::make_unique<remote_client>(*this, home_, of, std::move(peer));
-    open_->begun.push_back(
-        std::make_shared<remote_socket>(*thread_, *made, std::move(peer_stream), behind_proxy));
-    made->socket = open_->begun.back().get();
+    noted_.reserve(std::max(noted_.capacity(), size_ + 1));
+    auto begun =
+        std::make_shared<remote_socket>(*thread_, *made, std::move(peer_stream), behind_proxy);
+    made->socket = begun.get();
+    open_->begun.push_back(std::move(begun));
     clients_.push_back(*made.release());
     ++size_;
     flush_later();
@@ -197,9 +209,11 @@ void io_host::forget(remote_client& gone) {
         std::erase(noted_, &gone);
         std::erase(to_attend_, &gone);
     }
-    socket_order last{gone.socket};
-    last.is_last = true;
-    open_->orders.push_back(std::move(last));
+    home_.loop.insist([&] {  // else the socket would never go
+        socket_order last{gone.socket};
+        last.is_last = true;
+        open_->orders.push_back(std::move(last));
+    });
     --size_;
     delete &gone;
     flush_later();
@@ -227,11 +241,25 @@ void io_host::collect() {
         }
         batch->returned.clear();
         for (socket_report& each : batch->reports)
-            each.to->take(each);
+            deal_with(each);
         returned_cost_ += batch->cost;
-        open_->returned.push_back(std::move(batch));
+        home_.loop.insist([&] {
+            open_->returned.push_back(nullptr);
+            open_->returned.back() = std::move(batch);
+        });
         flush_later();
     }
+    // Where that has failed before.
+    if (!noted_.empty() || !open_->orders.empty() || !open_->begun.empty() || open_->stops) {
+        flush_later();
+    }
+}
+
+// What a client's input leads to may throw: then its connection is closed.
+void io_host::deal_with(socket_report& report) {
+    if (home_.loop.attempt([&] { report.to->take(report); })) return;
+    if (report.kind == report_kind::closed) return;  // all that matters was done
+    report.to->close_at_once();
 }
 
 bool io_host::collect_here() {
@@ -240,21 +268,29 @@ bool io_host::collect_here() {
 
 void io_host::flush() {
     is_to_be_flushed_ = false;
-    for (remote_client* const each : noted_)
-        each->give_order(*open_);
-    noted_.clear();
+    while (!noted_.empty()) {
+        noted_.back()->give_order(*open_);
+        noted_.pop_back();
+    }
     const bool urgent = !open_->orders.empty() || !open_->begun.empty() || open_->stops ||
                         returned_cost_ >= hurry_size;
     if (!urgent && open_->returned.empty()) return;
     if (urgent) returned_cost_ = 0;
     // The thread itself takes them as soon as it has let the core go.
     const bool wakes = urgent && !thread_->loop().is_here();
-    lanes_.orders.push(std::exchange(open_, next_batch(spare_)), wakes);
+    auto next = next_batch(spare_);
+    lanes_.orders.push(std::move(open_), wakes);
+    open_ = std::move(next);
 }
 
 void io_host::stop() {
     open_->stops = true;
     flush_later();
+}
+
+bool io_host::is_all_sent() const noexcept {
+    return std::all_of(clients_.begin(), clients_.end(),
+                       [](const remote_client& each) { return each.has_sent_all(); });
 }
 
 void io_host::start_thread() {

@@ -33,6 +33,11 @@ class remote_client final : public client_half,
     bool catch_up() override;
     void give_key(bytes_view key) override;
 
+    // Has the socket closed, whatever is still to be sent.
+    void close_at_once() {
+        is_broken_ = closes_ = true;
+        wants_something();
+    }
     // What the socket has to tell. After report_kind::closed the client is gone.
     void take(socket_report& report);
     // Puts down what is wanted of the socket.
@@ -59,7 +64,8 @@ class remote_client final : public client_half,
     bool catches_up_ = false;
     bool peer_left_ = false;
     bool closes_ = false;
-    bool is_done_ = false;  // with its input, or with all of it
+    bool is_done_ = false;    // with its input, or with all of it
+    bool is_broken_ = false;  // what its peer has sent is not looked at any more
 };
 
 class io_host final : public connection_host,
@@ -75,6 +81,7 @@ class io_host final : public connection_host,
     std::size_t size() const noexcept override { return size_; }
     lane_counts exchanged() const override;
     void collect() override;
+    bool is_all_sent() const noexcept override;
     void stop() override;
     void end() override;
     void start_thread() override;
@@ -82,6 +89,8 @@ class io_host final : public connection_host,
     void abandon_thread() override;
 
     void flush() override;
+    // What is to be handed over is, with the next tick.
+    void flush_failed() noexcept override { is_to_be_flushed_ = false; }
 
     // -- for its clients
 
@@ -94,6 +103,7 @@ class io_host final : public connection_host,
   private:
     void flush_later();
     void attend_to_waiting();
+    void deal_with(socket_report& report);
     // Takes what its thread has to tell, on that thread. False: the core is at work elsewhere.
     bool collect_here();
 

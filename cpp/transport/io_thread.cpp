@@ -88,8 +88,8 @@ std::span<std::uint8_t> remote_socket::input_buffer() {
 }
 
 bool remote_socket::input_read(bytes_view input) {
-    under_way_ += input.size();
     home_.report_input(other_, *this, input);
+    under_way_ += input.size();
     return true;
 }
 
@@ -146,12 +146,15 @@ void remote_socket::peer_left() {
 void remote_socket::socket_closed(const std::string& problem) {
     output_.clear();
     unlink();
-    std::unique_ptr<report_details> details;
-    if (!problem.empty()) {
-        details = std::make_unique<report_details>();
-        details->text = problem;
-    }
-    home_.report({&other_, this, report_kind::closed, 0, nullptr, std::move(details)}, true);
+    // Without it the client would stay for ever.
+    loop().insist([&] {
+        std::unique_ptr<report_details> details;
+        if (!problem.empty()) {
+            details = std::make_unique<report_details>();
+            details->text = problem;
+        }
+        home_.report({&other_, this, report_kind::closed, 0, nullptr, std::move(details)}, true);
+    });
 }
 
 // -- the thread
@@ -184,7 +187,7 @@ void io_thread::take_orders() {
         batch->returned.clear();
         obey(*batch);
         if (batch->stops) stop();
-        in_use_.push_back(std::move(batch));
+        loop_.insist([&] { in_use_.push_back(std::move(batch)); });
     }
     for (auto it = waiting_.begin(); it != waiting_.end();)
         (it++)->reconsider();
@@ -192,14 +195,18 @@ void io_thread::take_orders() {
 
 void io_thread::obey(order_batch& batch) {
     for (auto& each : batch.begun) {
-        sockets_.insert(each);
+        loop_.insist([&] { sockets_.insert(each); });
         each->start();
     }
     batch.begun.clear();
     bytes_view copied(batch.copied);
     std::span<output_segment> segments(batch.segments);
     for (const socket_order& order : batch.orders) {
-        order.to->obey(order, copied.first(order.copied), segments.first(order.segments));
+        // One for which it fails is closed, the others are not concerned.
+        const bool obeyed = loop_.attempt([&] {
+            order.to->obey(order, copied.first(order.copied), segments.first(order.segments));
+        });
+        if (!obeyed) order.to->flush_failed();
         copied = copied.subspan(order.copied);
         segments = segments.subspan(order.segments);
         if (order.is_last)
@@ -224,10 +231,8 @@ void io_thread::take_back(std::unique_ptr<report_batch> used) {
 void io_thread::stop() {
     if (std::exchange(is_stopping_, true)) return;
     const std::vector<std::shared_ptr<remote_socket>> all(sockets_.begin(), sockets_.end());
-    for (const auto& each : all) {
-        each->flush();
-        each->close();
-    }
+    for (const auto& each : all)
+        each->finish();
     flush();
     orders_came_.stop();
 }
@@ -256,23 +261,33 @@ void io_thread::wait_for_leave_to_read(remote_socket& waiting) {
 
 void io_thread::report(socket_report what, bool urgent) {
     const std::size_t cost = what.input_size() + report_cost;
+    open_->reports.push_back(std::move(what));  // may throw: nothing has changed then
     under_way_ += cost;
     open_->cost += cost;
-    open_->reports.push_back(std::move(what));
     is_urgent_ |= urgent;
+    flush_later();
+}
+
+void io_thread::flush_failed() noexcept {
+    flush_later();
+}
+
+void io_thread::flush_later() noexcept {
     if (!std::exchange(is_to_be_flushed_, true)) loop_.flush_soon(shared_from_this());
 }
 
 void io_thread::report_input(remote_client& to, remote_socket& from, bytes_view input) {
-    chunk_used_ += input.size();
     report({&to, &from, report_kind::input, input.size(), input.data()}, true);
+    chunk_used_ += input.size();
 }
 
 void io_thread::flush() {
     is_to_be_flushed_ = false;
     if (open_->reports.empty()) return;
     pool_.move_to(open_->blocks);
-    lanes_.reports.push(std::exchange(open_, next_batch(spare_)), false);
+    auto next = next_batch(spare_);
+    lanes_.reports.push(std::move(open_), false);
+    open_ = std::move(next);
     // With the next one: sockets that are flushed behind us may still borrow from them.
     open_->returned.swap(in_use_);
     if (!std::exchange(is_urgent_, false)) return;

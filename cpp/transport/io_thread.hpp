@@ -81,6 +81,8 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
     // -- on the thread
 
     void flush() override;
+    // Tries again: the core must learn of what was reported.
+    void flush_failed() noexcept override;
 
     // -- for its sockets
 
@@ -95,6 +97,7 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
     std::size_t hurry_size() const noexcept { return hurry_size_; }
 
   private:
+    void flush_later() noexcept;
     void take_orders();
     void obey(order_batch& batch);
     void take_back(std::unique_ptr<report_batch> used);

@@ -2,10 +2,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <sys/stat.h>
 #include <system_error>
 #include <utility>
 
+#include "transport/descriptors.hpp"
 #include "transport/tcp_stream.hpp"
 #include "transport/tls_stream.hpp"
 #include "transport/websocket_stream.hpp"
@@ -17,9 +19,30 @@ namespace {
 constexpr int accepts_per_turn = 64;
 constexpr int listen_backlog = 4096;
 constexpr auto retry_time = std::chrono::milliseconds(100);
-
 constexpr log_kind refused_by_listener{log_level::warning, "connections refused by listeners", 1};
 constexpr log_kind accept_failed{log_level::error, "failures to accept connections", 1};
+
+// The connection is at fault and is gone; the next one may be in order (accept(2)).
+bool is_of_one_connection(const error_code& error) noexcept {
+    switch (error.value()) {
+        case ECONNABORTED:
+        case EPROTO:
+        case EPERM:  // a firewall
+        case ETIMEDOUT:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENOPROTOOPT:
+        case EOPNOTSUPP:
+#ifdef ENONET
+        case ENONET:
+#endif
+            return true;
+        default:
+            return false;
+    }
+}
 
 [[noreturn]] void fail(const error_code& error, const std::string& text) {
     throw std::system_error(std::error_code(error), text);
@@ -43,8 +66,7 @@ tcp::endpoint as_tcp(const asio::generic::stream_protocol::endpoint& endpoint) {
 listener::listener(reactor& loop, listener_settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
-      proxies_(settings_.proxies.value_or(std::vector<std::string>())),
-      retry_(loop.context()) {
+      proxies_(settings_.proxies.value_or(std::vector<std::string>())) {
     if (settings_.external) return;
     if (settings_.tls) {
         if (settings_.websocket) settings_.tls->protocol = "http/1.1";
@@ -95,7 +117,9 @@ void listener::bind_unix() {
 
 void listener::bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only) {
     error_code error;
-    acceptor bound = open(endpoint, v6_only, error);
+    auto made = std::make_unique<entrance>(loop_.context(), endpoint.protocol());
+    acceptor& bound = made->socket;
+    open(bound, endpoint, v6_only, error);
     if (error) fail(error, text);
     bound.bind(endpoint, error);
     if (error) fail(error, text);
@@ -108,19 +132,17 @@ void listener::bind(const protocol::endpoint& endpoint, const std::string& text,
     }
     bound.listen(listen_backlog, error);
     if (error) fail(error, text);
-    acceptors_.push_back(std::move(bound));
+    entrances_.push_back(std::move(made));
 }
 
-listener::acceptor listener::open(const protocol::endpoint& endpoint, bool v6_only,
-                                  error_code& error) {
-    acceptor opened(loop_.context());
-    opened.open(endpoint.protocol(), error);
+void listener::open(acceptor& opened, const protocol::endpoint& endpoint, bool v6_only,
+                    error_code& error) {
+    open_private(opened, endpoint.protocol(), error);
     if (!error && settings_.unix_path.empty()) {
         opened.set_option(acceptor::reuse_address(true), error);
     }
     if (!error && v6_only) opened.set_option(asio::ip::v6_only(true), error);
     if (!error) opened.non_blocking(true, error);
-    return opened;
 }
 
 bound_address listener::address_of(const protocol::endpoint& endpoint) const {
@@ -131,9 +153,9 @@ bound_address listener::address_of(const protocol::endpoint& endpoint) const {
 
 std::vector<bound_address> listener::addresses() const {
     std::vector<bound_address> all;
-    for (const auto& each : acceptors_) {
+    for (const auto& each : entrances_) {
         error_code ignored;  // a closed acceptor has no address
-        all.push_back(address_of(each.local_endpoint(ignored)));
+        all.push_back(address_of(each->socket.local_endpoint(ignored)));
     }
     return all;
 }
@@ -146,53 +168,85 @@ void listener::start(choose_handler choose, door_handler door, accept_handler on
     log_ = std::move(log);
     peer_log_ = &peer_log;
     if (tls_) log_tls_warnings();
-    for (auto& each : acceptors_)
-        wait(each);
+    for (const auto& each : entrances_)
+        wait(*each);
 }
 
 void listener::close() {
-    retry_.cancel();
-    for (auto& each : acceptors_) {
+    closed_ = true;
+    for (const auto& each : entrances_) {
+        each->retry.cancel();
         error_code ignored;  // nothing could be done about it
-        each.close(ignored);
+        each->socket.close(ignored);
     }
     file_.reset();
 }
 
-void listener::wait(acceptor& from) {
-    from.async_wait(acceptor::wait_read,
-                    loop_.handler([self = shared_from_this(), &from](const error_code& error) {
-                        if (!error) self->accept_ready(from);
-                    }));
+void listener::wait(entrance& at) {
+    at.is_waiting = loop_.attempt([&] {
+        at.socket.async_wait(acceptor::wait_read, loop_.handler([self = shared_from_this(),
+                                                                 &at](const error_code& error) {
+            if (self->closed_) return;
+            at.is_waiting = false;
+            if (error) {
+                self->log_failure(error.message());
+                self->retry_later(at);
+            } else {
+                self->accept_ready(at);
+            }
+        }));
+    });
 }
 
-void listener::accept_ready(acceptor& from) {
-    for (int i = 0; i < accepts_per_turn; ++i) {
-        handshake_thread* const door = next_door();
-        connection_host* const host = door ? nullptr : &choose_();
-        stream_socket socket((door ? door->loop() : host->loop()).context());
-        protocol::endpoint peer;
-        error_code error;
-        from.accept(socket, peer, error);
-        if (error == asio::error::would_block) break;
-        if (error == asio::error::connection_aborted) continue;
-        if (error) {
-            retry_later(from, error);
-            return;
-        }
-        if (const char* why = reason_to_refuse(peer)) {
-            log_refusal(address_of(peer), why);
-            continue;  // closes the socket
-        }
-        ++connections_;
-        ++accepted_;
-        if (door) {
-            admit(std::move(socket), *door, address_of(peer));
-        } else {
-            serve(std::move(socket), *host, address_of(peer));
-        }
+void listener::tend() {
+    for (const auto& each : entrances_) {
+        if (!each->is_waiting && !closed_) wait(*each);
     }
-    wait(from);
+}
+
+void listener::accept_ready(entrance& at) {
+    bool more = true;
+    for (int i = 0; i < accepts_per_turn && more; ++i) {
+        // Out of memory: the connection is lost, the listener is not.
+        loop_.attempt([&] { more = accept_next(at); });
+    }
+    if (!closed_ && !at.is_waiting) wait(at);
+}
+
+bool listener::accept_next(entrance& at) {
+    protocol::endpoint peer;
+    error_code error;
+    const int descriptor = accept_socket(at.socket.native_handle(), peer, error);
+    if (error == asio::error::would_block) return false;
+    if (error) {
+        log_failure(error.message());
+        if (is_of_one_connection(error)) return true;
+        retry_later(at);
+        return false;
+    }
+    handshake_thread* const door = next_door();
+    connection_host* const host = door ? nullptr : &choose_();
+    stream_socket socket((door ? door->loop() : host->loop()).context());
+    assign_or_close(socket, at.kind, descriptor, error);
+    if (error) {
+        log_failure(error.message());
+        return true;
+    }
+    if (const char* why = reason_to_refuse(peer)) {
+        log_refusal(address_of(peer), why);
+        return true;  // closes the socket
+    }
+    const bound_address from = address_of(peer);
+    connection_began();
+    ++accepted_;
+    bool is_served = false;
+    if (door) {
+        is_served = loop_.attempt([&] { admit(std::move(socket), *door, from); });
+    } else {
+        is_served = loop_.attempt([&] { serve(std::move(socket), *host, from); });
+    }
+    if (!is_served) connection_ended();
+    return true;
 }
 
 // What comes before the handshake, or asks a plugin in the middle of it, needs the broker.
@@ -214,12 +268,22 @@ void listener::serve(stream_socket socket, connection_host& host, const bound_ad
 void listener::admit(stream_socket socket, handshake_thread& door, const bound_address& peer) {
     door.admit(tls_over(std::move(socket), door.loop()), [self = shared_from_this(),
                                                           peer](std::unique_ptr<tls_stream> made) {
-        self->loop_.post([self, peer, made = std::move(made)]() mutable {
-            connection_host& host = self->choose_();
-            made->move_to(host.loop());
-            self->on_accept_(host, self->frames_over(std::move(made), host.loop()), peer);
-        });
+        // The connection counts until the core has heard of its end.
+        std::shared_ptr<std::unique_ptr<tls_stream>> kept;
+        self->loop_.insist(
+            [&] { kept = std::make_shared<std::unique_ptr<tls_stream>>(std::move(made)); });
+        self->loop_.insist(
+            [&] { self->loop_.post([self, peer, kept] { self->serve(std::move(*kept), peer); }); });
     });
+}
+
+void listener::serve(std::unique_ptr<tls_stream> made, const bound_address& peer) {
+    const bool is_served = loop_.attempt([&] {
+        connection_host& host = choose_();
+        made->move_to(host.loop());
+        on_accept_(host, frames_over(std::move(made), host.loop()), peer);
+    });
+    if (!is_served) connection_ended();
 }
 
 bool listener::is_proxy(const protocol::endpoint& peer) const {
@@ -244,7 +308,7 @@ void listener::log_refusal(const bound_address& peer, const char* why) {
 std::string listener::reload_tls() {
     try {
         tls_->reload();
-    } catch (const tls_settings_error& error) {
+    } catch (const std::exception& error) {
         return error.what();
     }
     log_tls_warnings();
@@ -257,7 +321,7 @@ void listener::reload_tls_if_changed() {
             log_(log_level::info, "listener '" + settings_.name + "' uses the changed TLS files");
             log_tls_warnings();
         }
-    } catch (const tls_settings_error& error) {
+    } catch (const std::exception& error) {
         log_(log_level::error, "listener '" + settings_.name +
                                    "' keeps the TLS files that it has, the changed ones are not "
                                    "usable: " +
@@ -282,16 +346,22 @@ std::unique_ptr<stream> listener::frames_over(std::unique_ptr<stream> below, rea
     return std::make_unique<websocket_stream>(std::move(below), *settings_.websocket, scratch);
 }
 
-// Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
-void listener::retry_later(acceptor& from, const error_code& error) {
+void listener::log_failure(std::string_view problem) {
     peer_log_->log(accept_failed, settings_.name, loop_.now(), [&] {
-        return "listener '" + settings_.name + "' cannot accept: " + error.message();
+        return "listener '" + settings_.name +
+               "' cannot accept a connection: " + std::string(problem);
     });
-    retry_.expires_after(retry_time);
-    retry_.async_wait(
-        loop_.handler([self = shared_from_this(), &from](const error_code& cancelled) {
-            if (!cancelled) self->accept_ready(from);
-        }));
+}
+
+// Out of file descriptors or memory: the connection stays in the backlog, try again shortly.
+void listener::retry_later(entrance& at) {
+    at.retry.expires_after(retry_time);
+    at.retry.async_wait(loop_.handler([self = shared_from_this(), &at](const error_code& error) {
+        if (error || self->closed_) return;
+        at.is_waiting = false;
+        self->accept_ready(at);
+    }));
+    at.is_waiting = true;
 }
 
 }  // namespace amqtt

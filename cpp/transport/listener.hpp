@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log_limiter.hpp"
@@ -61,6 +62,8 @@ class listener : public std::enable_shared_from_this<listener> {
     void start(choose_handler choose, door_handler door, accept_handler on_accept, log_handler log,
                log_limiter& peer_log);
     void close();
+    // To be called now and then: waits again for connections where there was no memory to.
+    void tend();
     // A connection was handed in. It is counted with the others, and max_connections does not
     // refuse it: whoever has accepted it decides how many there may be.
     void connection_began() noexcept { ++connections_; }
@@ -86,33 +89,50 @@ class listener : public std::enable_shared_from_this<listener> {
     using protocol = asio::generic::stream_protocol;
     using acceptor = asio::basic_socket_acceptor<protocol>;
 
+    // One address it listens at. Each tries again for itself when it cannot accept.
+    struct entrance {
+        entrance(asio::io_context& context, const protocol& what)
+            : kind(what), socket(context), retry(context) {}
+
+        protocol kind;
+        acceptor socket;
+        asio::steady_timer retry;
+        bool is_waiting = false;  // for a connection, or to try again
+    };
+
     void bind_every_interface();
     void bind_host();
     void bind_unix();
-    acceptor open(const protocol::endpoint& endpoint, bool v6_only, error_code& error);
+    void open(acceptor& opened, const protocol::endpoint& endpoint, bool v6_only,
+              error_code& error);
     void bind(const protocol::endpoint& endpoint, const std::string& text, bool v6_only = false);
     bound_address address_of(const protocol::endpoint& endpoint) const;
     std::unique_ptr<tls_stream> tls_over(stream_socket socket, reactor& loop) const;
     std::unique_ptr<stream> frames_over(std::unique_ptr<stream> below, reactor& loop) const;
     handshake_thread* next_door() const;
     void serve(stream_socket socket, connection_host& host, const bound_address& peer);
+    // One whose handshake was made elsewhere.
+    void serve(std::unique_ptr<tls_stream> made, const bound_address& peer);
     void admit(stream_socket socket, handshake_thread& door, const bound_address& peer);
     bool is_proxy(const protocol::endpoint& peer) const;
     // Null, or why a new connection is not served.
     const char* reason_to_refuse(const protocol::endpoint& peer) const;
     void log_refusal(const bound_address& peer, const char* why);
-    void wait(acceptor& from);
-    void accept_ready(acceptor& from);
-    void retry_later(acceptor& from, const error_code& error);
+    void wait(entrance& at);
+    void accept_ready(entrance& at);
+    // False when there is nothing more to accept now; then waiting goes on or will.
+    bool accept_next(entrance& at);
+    void retry_later(entrance& at);
+    void log_failure(std::string_view problem);
     void log_tls_warnings();
 
     reactor& loop_;
     listener_settings settings_;
     std::unique_ptr<tls_source> tls_;
     network_list proxies_;
-    std::vector<acceptor> acceptors_;
+    std::vector<std::unique_ptr<entrance>> entrances_;
     std::optional<unix_socket_file> file_;
-    asio::steady_timer retry_;
+    bool closed_ = false;
     choose_handler choose_;
     door_handler door_;
     accept_handler on_accept_;

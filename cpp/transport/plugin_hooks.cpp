@@ -319,7 +319,10 @@ bool plugin_hooks::is_congested() const noexcept {
     // Log records do not count: they are dropped when there are too many.
     if (python_ == 0 || !events_.is_over_half_full()) return false;
     congested_ = true;
-    return true;
+    // Python may have taken everything in between and not have seen that it is waited for: it
+    // looks at congested_ after it has taken, so either it sees that or this sees what it took. If
+    // it has seen it, what it does about that comes behind the present turn.
+    return events_.is_over_half_full() || !congested_.exchange(false);
 }
 
 void plugin_hooks::log(log_level level, std::string text) {

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <pthread.h>
 
 namespace amqtt {
@@ -34,9 +35,15 @@ reactor::reactor()
       write_buffer_(write_buffer_size),
       frame_buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(frame_buffer_size)) {}
 
+reactor::~reactor() {
+    // One by one: they hold each other.
+    while (first_dirty_)
+        first_dirty_ = std::move(first_dirty_->next_dirty_);
+}
+
 void reactor::start(std::function<void()> at_end) {
     start_with([this, at_end = std::move(at_end)] {
-        context_.run();
+        run();
         if (at_end) at_end();
     });
 }
@@ -47,6 +54,31 @@ void reactor::start_with(std::function<void()> run) {
         let_allocator_keep_memory();
         run();
     });
+}
+
+void reactor::run() noexcept {
+    while (true) {
+        try {
+            context_.run();
+            return;
+        } catch (...) {  // of a handler that Asio runs as it is
+            report_failure();
+        }
+    }
+}
+
+void reactor::report_failure() noexcept {
+    try {
+        try {
+            throw;
+        } catch (const std::exception& error) {
+            if (on_failure_) on_failure_(error.what());
+        } catch (...) {
+            if (on_failure_) on_failure_("an unknown exception");
+        }
+    } catch (...) {  // there is no memory to say so either
+        return;
+    }
 }
 
 void reactor::join() {
@@ -67,18 +99,33 @@ std::unique_lock<std::mutex> reactor::keep_others_out() {
     return guard;
 }
 
-void reactor::flush_soon(std::shared_ptr<flushable> f) {
-    if (dirty_.empty() && !in_turn_) post([this] { flush_all(); });
-    dirty_.push_back(std::move(f));
+void reactor::flush_soon(std::shared_ptr<flushable> f) noexcept {
+    if (std::exchange(f->is_dirty_, true)) return;
+    flushable* const added = f.get();
+    (first_dirty_ ? last_dirty_->next_dirty_ : first_dirty_) = std::move(f);
+    last_dirty_ = added;
+    if (in_turn_ || flush_is_posted_) return;
+    try {
+        post([this] {
+            flush_is_posted_ = false;
+            flush_all();
+        });
+        flush_is_posted_ = true;
+    } catch (...) {
+        report_failure();  // the next handler() flushes
+    }
 }
 
-void reactor::flush_all() {
+void reactor::flush_all() noexcept {
     do {
         flushes_again_ = false;
-        flushing_.swap(dirty_);
-        for (const auto& f : flushing_)
-            f->flush();
-        flushing_.clear();
+        std::shared_ptr<flushable> next = std::move(first_dirty_);
+        while (next) {
+            const std::shared_ptr<flushable> current = std::move(next);
+            next = std::move(current->next_dirty_);
+            current->is_dirty_ = false;
+            if (!attempt([&] { current->flush(); })) current->flush_failed();
+        }
     } while (flushes_again_);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,20 +22,53 @@ class flushable {
   public:
     virtual ~flushable() = default;
     virtual void flush() = 0;
+    // flush() has thrown, and was logged.
+    virtual void flush_failed() noexcept {}
+
+  private:
+    friend class reactor;
+
+    // Links of the list of those that are to be flushed, which takes no memory to add to.
+    std::shared_ptr<flushable> next_dirty_;
+    bool is_dirty_ = false;
 };
 
 class reactor {
   public:
     reactor();
     // Precondition: stopped, or never started.
-    ~reactor() = default;
+    ~reactor();
     reactor(const reactor&) = delete;
     reactor& operator=(const reactor&) = delete;
 
     // at_end runs on the thread when nothing else will.
     void start(std::function<void()> at_end = {});
-    // The same for somebody who runs context() themselves, in run.
+    // The same with another function in place of run().
     void start_with(std::function<void()> run);
+    // Runs handlers until there is no more work, whatever they throw.
+    void run() noexcept;
+
+    // -- what handlers throw: out of memory, most of all
+    //
+    // Nothing that a handler throws ends the thread. Code that serves one connection catches it by
+    // attempt() and closes that connection; what arrives here belongs to none.
+
+    // Called with the text of each exception, on the thread that has the turn; what it throws is
+    // ignored. To be called before start().
+    void on_failure(std::function<void(const char* what)> told) { on_failure_ = std::move(told); }
+    // In a handler of an exception: reports it.
+    void report_failure() noexcept;
+    // Runs f. False: it has thrown, and that was reported.
+    template <class F>
+    bool attempt(F&& f) noexcept {
+        try {
+            std::forward<F>(f)();
+            return true;
+        } catch (...) {
+            report_failure();
+            return false;
+        }
+    }
     // Lets the thread run out of work and ends it; work that goes on holds it up.
     void join();
 
@@ -50,8 +84,9 @@ class reactor {
         return {frame_buffer_.get(), frame_buffer_size};
     }
 
-    // Flushes f when the handlers that are ready now have run, or at the end of the turn().
-    void flush_soon(std::shared_ptr<flushable> f);
+    // Flushes f when the handlers that are ready now have run, or at the end of the turn(); once,
+    // however often it was asked for by then.
+    void flush_soon(std::shared_ptr<flushable> f) noexcept;
     // For a flush(): runs f, and flushes what that leaves before any other handler runs.
     template <class F>
     void flush_behind(F&& f) {
@@ -67,12 +102,19 @@ class reactor {
         run_turn(std::forward<F>(f));
     }
 
+    // Repeats f until it does not throw: for what must not stop, such as a timer that is set again.
+    template <class F>
+    void insist(F&& f) noexcept {
+        while (!attempt(f))
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+
     // Runs f on the thread; any thread may call it.
     template <class F>
     void post(F&& f) {
         asio::post(context_, [this, f = std::forward<F>(f)]() mutable {
             const auto guard = keep_others_out();
-            f();
+            attempt(f);
         });
     }
     // What Asio is to call in place of a handler that it gives an error to.
@@ -80,7 +122,8 @@ class reactor {
     auto handler(F&& f) {
         return [this, f = std::forward<F>(f)](const error_code& error) mutable {
             const auto guard = keep_others_out();
-            f(error);
+            attempt([&] { f(error); });
+            flush_forgotten();
         };
     }
 
@@ -107,12 +150,16 @@ class reactor {
     static constexpr std::size_t frame_buffer_size = 64 * 1024;
 
     std::unique_lock<std::mutex> keep_others_out();
-    void flush_all();
+    void flush_all() noexcept;
+    // What there was no memory for to post a flush of.
+    void flush_forgotten() noexcept {
+        if (first_dirty_ && !in_turn_ && !flush_is_posted_) flush_all();
+    }
     template <class F>
     void run_turn(F&& f) {
         in_turn_ = true;
-        std::forward<F>(f)();
-        while (!dirty_.empty())
+        attempt(std::forward<F>(f));
+        while (first_dirty_)
             flush_all();
         in_turn_ = false;
     }
@@ -123,8 +170,10 @@ class reactor {
     std::vector<std::uint8_t> read_buffer_;
     std::vector<std::uint8_t> write_buffer_;
     std::unique_ptr<std::uint8_t[]> frame_buffer_;  // not touched before it is used
-    std::vector<std::shared_ptr<flushable>> dirty_;
-    std::vector<std::shared_ptr<flushable>> flushing_;
+    std::function<void(const char*)> on_failure_;
+    std::shared_ptr<flushable> first_dirty_;
+    flushable* last_dirty_ = nullptr;
+    bool flush_is_posted_ = false;
     bool in_turn_ = false;
     bool flushes_again_ = false;
     bool is_shared_ = false;

@@ -16,7 +16,7 @@ reactor_loan::reactor_loan(reactor& loop, std::function<bool()> may_lend,
 
 void reactor_loan::run() {
     while (true) {
-        loop_.context().run();
+        loop_.run();
         std::unique_lock guard(mutex_);
         if (state_ == state::kept) return;  // out of work
         do {

@@ -41,7 +41,9 @@ class reactor_loan {
     void turn(F&& f) {
         ++turns_;
         loop_.turn(std::forward<F>(f));
-        if (std::exchange(is_due_, false)) loop_.context().poll();
+        if (std::exchange(is_due_, false)) {
+            loop_.attempt([this] { loop_.context().poll(); });
+        }
     }
     // The thread runs the reactor again, if it was lent.
     void take_back();

@@ -9,6 +9,8 @@ namespace {
 
 // Reads of one connection before the others get their turn.
 constexpr int reads_per_turn = 4;
+// Reads of input that nobody wants, before a connection is closed in a hurry.
+constexpr int last_reads = 16;
 // How long a peer may take to receive the last bytes and to close its side.
 constexpr auto linger_time = std::chrono::seconds(5);
 
@@ -20,7 +22,15 @@ socket_half::socket_half(reactor& loop, std::unique_ptr<stream> peer_stream, boo
       proxy_header_(behind_proxy ? std::make_unique<proxy_header>() : nullptr) {}
 
 void socket_half::start() {
-    wait_to_read();
+    guard([this] { wait_to_read(); });
+}
+
+// Nothing else is at work on this connection: what has thrown is unwound.
+void socket_half::fail() noexcept {
+    loop_.attempt([this] {
+        if (problem_->empty()) problem_.make() = "it could not be served: out of memory, or worse";
+    });
+    loop_.attempt([this] { close(); });
 }
 
 void socket_half::wait_to_read(io_status wanted) {
@@ -28,13 +38,13 @@ void socket_half::wait_to_read(io_status wanted) {
     if (wanted == io_status::want_read && stream_->has_input()) {
         loop_.post([self = shared_from_this()] {
             self->waiting_to_read_ = false;
-            self->on_readable();
+            self->guard([&] { self->on_readable(); });
         });
         return;
     }
     stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
         self->waiting_to_read_ = false;
-        if (!error) self->on_readable();
+        if (!error) self->guard([&] { self->on_readable(); });
     });
 }
 
@@ -173,7 +183,7 @@ void socket_half::bound_closing() {
     linger_timer_ = std::make_unique<asio::steady_timer>(loop_.context(), linger_time);
     linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
         const auto connection = self.lock();
-        if (!error && connection) connection->close();
+        if (!error && connection) connection->guard([&] { connection->close(); });
     });
 }
 
@@ -202,7 +212,7 @@ void socket_half::wait_to_flush(io_status wanted) {
     waiting_to_flush_ = true;
     stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
         self->waiting_to_flush_ = false;
-        if (!error) self->flush();
+        if (!error) self->guard([&] { self->flush(); });
     });
 }
 
@@ -225,6 +235,21 @@ void socket_half::linger() {
     }
 }
 
+void socket_half::finish() {
+    guard([this] { flush(); });
+    if (!stream_->is_open()) return;
+    guard([this] {
+        if (!send_is_shut_) (void)stream_->shutdown_send();
+        // Closing a socket that holds unread input resets the connection, as in linger().
+        const auto buffer = loop_.read_buffer();
+        for (int i = 0; i < last_reads; ++i) {
+            const io_result got = receive_some(stream_->socket(), buffer);
+            if (got.status != io_status::done || got.size == 0) break;
+        }
+    });
+    guard([this] { close(); });
+}
+
 void socket_half::close() {
     if (!stream_->is_open()) return;
     stream_->close();
@@ -232,7 +257,9 @@ void socket_half::close() {
     closing_ = true;
     is_catching_up_ = false;
     linger_timer_.reset();
-    socket_closed(problem_->empty() ? stream_->problem() : *problem_);
+    std::string problem;
+    loop_.attempt([&] { problem = problem_->empty() ? stream_->problem() : *problem_; });
+    socket_closed(problem);
 }
 
 }  // namespace amqtt

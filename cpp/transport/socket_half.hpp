@@ -27,8 +27,11 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     void start();
     // Writes what there is of output, now.
     void flush() override;
+    void flush_failed() noexcept override { fail(); }
     // Closes at once, whatever is still to be sent.
     void close();
+    // Writes what can be written at once, and closes so that the peer can read it.
+    void finish();
 
   protected:
     // -- what the other half wants
@@ -72,6 +75,12 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     bool is_open() noexcept { return stream_->is_open(); }
 
   private:
+    // Runs f; if that throws, closes the connection.
+    template <class F>
+    void guard(F&& f) noexcept {
+        if (!loop_.attempt(std::forward<F>(f))) fail();
+    }
+    void fail() noexcept;
     void wait_to_read(io_status wanted = io_status::want_read);
     void wait_to_flush(io_status wanted);
     void on_readable();

@@ -42,7 +42,7 @@ std::string option_text(const char* name, const std::string& value) {
 
 openssl_ptr<BIO> open_tls_file(const std::string& path, const std::string& what) {
     ERR_clear_error();
-    openssl_ptr<BIO> source(BIO_new_file(path.c_str(), "r"));
+    openssl_ptr<BIO> source(BIO_new_file(path.c_str(), "re"));
     if (!source) fail_tls(what);
     return source;
 }

@@ -1,9 +1,10 @@
 #include "transport/tls_psk.hpp"
 
+#include <array>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
+#include <fcntl.h>
 #include <system_error>
+#include <unistd.h>
 #include <utility>
 
 #include <openssl/crypto.h>
@@ -27,6 +28,24 @@ int digit_of(char c) noexcept {
     return -1;
 }
 
+// Appends what is in a file. Returns errno of what went wrong, or 0.
+int read_file(const std::string& path, std::string& into) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return errno;
+    std::array<char, 16 * 1024> buffer;
+    int problem = 0;
+    while (true) {
+        const ssize_t size = ::read(file, buffer.data(), buffer.size());
+        if (size > 0) into.append(buffer.data(), static_cast<std::size_t>(size));
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0) problem = errno;
+        if (size <= 0) break;
+    }
+    ::close(file);
+    OPENSSL_cleanse(buffer.data(), buffer.size());
+    return problem;
+}
+
 // Empty when it is no hexadecimal number of whole bytes.
 psk_table::key bytes_of(std::string_view digits) {
     psk_table::key bytes;
@@ -44,11 +63,10 @@ psk_table::key bytes_of(std::string_view digits) {
 }  // namespace
 
 psk_table psk_table::read(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file) {
+    std::string text;
+    if (const int problem = read_file(path, text); problem != 0) {
         throw tls_settings_error("tls_psk_file '" + path +
-                                 "': " + std::generic_category().message(errno != 0 ? errno : EIO));
+                                 "': " + std::generic_category().message(problem));
     }
     psk_table table = parse(text, path);
     OPENSSL_cleanse(text.data(), text.size());

@@ -13,19 +13,24 @@ namespace {
 constexpr std::size_t nonce_size = 16;
 constexpr std::uint8_t mask_bit = 0x80;
 
-std::array<std::uint8_t, nonce_size> random_nonce() {
-    std::array<std::uint8_t, nonce_size> nonce{};
-    RAND_bytes(nonce.data(), static_cast<int>(nonce.size()));
-    return nonce;
+constexpr const char* no_random_numbers = "OpenSSL has no random numbers for WebSocket";
+
+// False when OpenSSL has none.
+template <std::size_t Size>
+bool fill_randomly(std::array<std::uint8_t, Size>& bytes) {
+    return RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) == 1;
 }
 
 }  // namespace
 
 websocket_client_stream::websocket_client_stream(std::unique_ptr<stream> lower,
                                                  const websocket_request_settings& settings)
-    : lower_(std::move(lower)),
-      request_(std::make_unique<websocket_request>(settings, random_nonce())),
-      pending_(request_->text()) {}
+    : lower_(std::move(lower)) {
+    std::array<std::uint8_t, nonce_size> nonce{};
+    if (!fill_randomly(nonce)) problem_ = no_random_numbers;
+    request_ = std::make_unique<websocket_request>(settings, nonce);
+    pending_ = request_->text();
+}
 
 // -- input
 
@@ -88,6 +93,7 @@ void websocket_client_stream::queue_close(websocket_close code) {
 
 io_result websocket_client_stream::write(std::span<const bytes_view> slices) {
     if (pending_.empty()) fill(slices);
+    if (!problem_.empty() && state_ != state::ended) return {io_status::failed, 0, {}};
     if (pending_.empty())
         return {state_ == state::opening ? io_status::want_read : io_status::done, 0, {}};
     while (sent_ < pending_.size()) {
@@ -137,7 +143,10 @@ void websocket_client_stream::append_header(websocket_opcode opcode, std::size_t
     header[1] |= mask_bit;
     // (RFC 6455, 5.3) A call for each mask would cost more than all else that is done for a frame.
     if (random_left_ == 0) {
-        RAND_bytes(random_.data(), static_cast<int>(random_.size()));
+        if (!fill_randomly(random_)) {  // they have to be unpredictable
+            problem_ = no_random_numbers;
+            return;
+        }
         random_left_ = random_.size();
     }
     random_left_ -= mask_.size();

@@ -48,6 +48,28 @@ async def test_sys_topics() -> None:
     assert handle.cancelled()
 
 
+@pytest.mark.filterwarnings("ignore:.BrokerSysPlugin. without:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*dollarsys:DeprecationWarning")
+async def test_sys_topics_tell_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that are away now, not how often clients have gone; time that has passed."""
+    async with Broker(config_of({ANONYMOUS: {}, SYS: {"sys_interval": 3600}})) as broker:
+        plugin = broker.plugins_manager.get_plugin("BrokerSysPlugin")
+        for _ in range(3):
+            async with client_of(broker, "passing"):
+                pass
+        async with client_of(broker, "kept", clean=False):
+            pass
+        await until(lambda: broker.statistics()["clients_connected"] == 0)
+        async with client_of(broker, "there"):
+            monkeypatch.setattr("time.time", lambda: 1e9)  # the clock was set back
+            told = plugin._topics(broker.statistics())
+        assert told["clients/connected"] == 1
+        assert told["clients/disconnected"] == 1
+        assert told["clients/total"] == 2
+        assert told["time"] == 10**9
+        assert 0 <= told["uptime"] < LIMIT
+
+
 async def test_sys_topics_can_be_off(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.warns(DeprecationWarning, match="dollarsys"):
         broker = Broker(config_of({ANONYMOUS: {}, SYS: {"sys_interval": 0}}))

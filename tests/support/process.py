@@ -159,7 +159,8 @@ class BrokerProcess:
         # Listeners are opened in order: when this one accepts, all do.
         listeners = {**self._listeners, "default": listener}
         # Tests compare bytes: those of texts for people are left out unless one asks for them.
-        quiet = {"protocol": {"reason_strings": False}}
+        # And many leave messages unread that nobody is to wait for at the end.
+        quiet = {"protocol": {"reason_strings": False}, "shutdown_timeout": 0.5}
         config = {"listeners": listeners, **quiet, **self._config}
         file.write_text(yaml.safe_dump(config, sort_keys=False))
         return [*python_command(), "-m", "amqtt.scripts.broker_script", "-c", str(file)]

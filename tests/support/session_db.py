@@ -29,9 +29,10 @@ def uri_of(broker: Broker) -> str:
     return f"mqtt://127.0.0.1:{broker.addresses['default'][0][1]}"
 
 
-def config_of(url: str, **options: Any) -> dict[str, Any]:
+def config_of(url: str, *, shutdown_timeout: float = 5, **options: Any) -> dict[str, Any]:
     """Return the configuration of a broker on a free port."""
     return {
+        "shutdown_timeout": shutdown_timeout,
         "listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:0"}},
         "plugins": {
             "amqtt.plugins.authentication.AnonymousAuthPlugin": {},

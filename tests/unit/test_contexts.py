@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -292,6 +293,14 @@ class TestBrokerConfig:
         assert [BrokerConfig.from_dict({"threads": n}).threads for n in (1, 64)] == [1, 64]
         with pytest.raises(dacite.WrongTypeError, match=r"^threads: expected .*'x'"):
             BrokerConfig.from_dict({"threads": "x"})
+
+    def test_shutdown_timeout(self) -> None:
+        assert BrokerConfig().shutdown_timeout == 5
+        assert BrokerConfig.from_dict({"shutdown-timeout": 0.5}).shutdown_timeout == 0.5
+        for value in (-1, math.inf, math.nan, True):
+            told = "^shutdown_timeout: expected a number of seconds of at least 0"
+            with pytest.raises(ValueError, match=told):
+                BrokerConfig(shutdown_timeout=value)
 
     def test_other_attributes_can_be_set(self) -> None:
         config = BrokerConfig()

@@ -82,7 +82,7 @@ class BrokerSysPlugin(BasePlugin[Any]):
         super().__init__(context)
         self._sys_handle: asyncio.Handle | None = None
         self._sys_interval = 0
-        self._started = time.time()
+        self._started, self._begin = time.time(), time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self._heap_maximum = 0.0
         self._cpu_maximum = 0.0
@@ -109,12 +109,12 @@ class BrokerSysPlugin(BasePlugin[Any]):
 
     async def on_broker_pre_start(self) -> None:
         """Begin afresh."""
-        self._started = time.time()
+        self._started, self._begin = time.time(), time.monotonic()
         self._heap_maximum = self._cpu_maximum = 0.0
 
     async def on_broker_post_start(self) -> None:
         """Retain the version and begin to publish."""
-        self._started = time.time()
+        self._started, self._begin = time.time(), time.monotonic()
         version = f"aMQTT version {amqtt.__version__}"
         await self.context.retain_message(DOLLAR_SYS_ROOT + "version", version.encode())
         self._sys_interval = self._interval()
@@ -165,13 +165,12 @@ class BrokerSysPlugin(BasePlugin[Any]):
 
     def _topics(self, counted: dict[str, Any]) -> dict[str, int | float | str]:
         """Return what is published again and again; the version is retained instead."""
-        now = time.time()
         started = datetime.fromtimestamp(int(self._started), timezone.utc)
         heap = _resident_bytes() / _MIB
         self._heap_maximum = max(self._heap_maximum, heap)
         cpu = self._cpu.percent()
         self._cpu_maximum = max(self._cpu_maximum, cpu)
-        connected, disconnected = counted["clients_connected"], counted["clients_disconnected"]
+        connected, sessions = counted["clients_connected"], counted["sessions"]
         inflight_in, inflight_out = counted["inflight_in"], counted["inflight_out"]
         return {
             "load/bytes/received": counted["bytes_received"],
@@ -183,13 +182,14 @@ class BrokerSysPlugin(BasePlugin[Any]):
             "messages/publish/dropped": counted["publish_dropped"],
             "messages/publish/too_large": counted["publish_too_large"],
             "messages/publish/refused": counted["publish_refused"],
-            "time": int(now),
-            "uptime": int(now - self._started),
+            "time": int(time.time()),
+            # The clock may have been set since.
+            "uptime": int(time.monotonic() - self._begin),
             "uptime/formatted": started.isoformat(sep=" ", timespec="seconds"),
             "clients/connected": connected,
-            "clients/disconnected": disconnected,
+            "clients/disconnected": max(0, sessions - connected),
             "clients/maximum": counted["clients_maximum"],
-            "clients/total": connected + disconnected,
+            "clients/total": max(connected, sessions),
             "messages/inflight": inflight_in + inflight_out,
             "messages/inflight/in": inflight_in,
             "messages/inflight/out": inflight_out,

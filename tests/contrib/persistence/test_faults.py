@@ -293,11 +293,9 @@ async def test_a_server_that_is_not_there_at_the_end(
     server: DatabaseServer,
     server_url: str,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("amqtt.broker._LIFECYCLE_LIMIT", 0.5)
     try:
-        async with running(server_url) as uri:
+        async with running(server_url, shutdown_timeout=0.5) as uri:
             await leave_subscriber(uri)
             client = make_client(4, "c")
             await client.connect(uri)
@@ -363,10 +361,9 @@ async def test_the_lock_of_a_broker_that_hangs_or_was_killed(url: str, tmp_path:
 
 
 async def test_a_broker_that_was_cut_off_leaves_the_database_to_another(
-    server_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    server_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("amqtt.broker._LIFECYCLE_LIMIT", 0.5)
-    async with running(server_url) as uri:
+    async with running(server_url, shutdown_timeout=0.5) as uri:
         await leave_subscriber(uri)
         client = make_client(4, "c")
         await client.connect(uri)

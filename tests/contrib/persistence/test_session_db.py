@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from support.client import make_client
 from support.databases import DatabaseServer
-from support.session_db import PLUGIN, config_of, count, file_of, running, take
+from support.session_db import PLUGIN, config_of, count, file_of, running, take, uri_of
 
 from amqtt.broker import Broker
 from amqtt.contrib.persistence import SessionDBPlugin, models
@@ -98,6 +98,49 @@ async def test_what_has_expired_meanwhile_is_gone(url: str) -> None:
         assert list(broker.retained_messages) == ["r/2"]
     assert await count(url, models.stored_sessions) == 0
     assert await count(url, models.stored_messages) == 1
+
+
+async def test_the_clock_is_set_back_before_a_restart(url: str) -> None:
+    """By an hour: neither messages nor sessions live longer than they were to."""
+    async with running(url) as uri:
+        for name, expiry in (("away", 600), ("brief", 1)):
+            client = make_client(5, name, connect_properties={"session_expiry_interval": expiry})
+            await client.connect(uri, cleansession=True)
+            await client.subscribe([("t", 1)])
+            await client.disconnect()
+        other = make_client(5, "other")
+        await other.connect(uri)
+        properties = {"message_expiry_interval": 30, "content_type": "x"}
+        await other.publish("t", b"x", qos=1, properties=properties)
+        await other.publish("r", b"x", qos=1, retain=True, properties=properties)
+        await other.disconnect()
+    engine = create_async_engine(url)
+    async with engine.begin() as connection:
+        for table, column in (
+            (models.session_details, "disconnected_at"),
+            (models.messages, "expires_at"),
+            (models.retained_details, "expires_at"),
+        ):
+            later = {column: table.c[column] + 3600}
+            await connection.execute(table.update().values(later))
+    await engine.dispose()
+    async with Broker(config_of(url)) as broker:
+        away = make_client(5, "away", connect_properties={"session_expiry_interval": 600})
+        await away.connect(uri_of(broker), cleansession=False)
+        await away.subscribe([("r", 1)])
+        for _ in range(2):
+            message = await away.deliver_message(timeout_duration=10)
+            assert message is not None
+            assert message.properties is not None
+            assert 0 < message.properties["message_expiry_interval"] <= 30
+            assert message.properties["content_type"] == "x"
+        await asyncio.wait_for(_only(broker, "away"), 10)
+        await away.disconnect()
+
+
+async def _only(broker: Broker, client_id: str) -> None:
+    while list(broker.sessions) != [client_id]:
+        await asyncio.sleep(0.01)
 
 
 async def _no_sessions(broker: Broker) -> None:

@@ -126,6 +126,16 @@ TEST(settings_v5, assigned_client_identifiers) {
     EXPECT_EQ(bed.core.sessions().size(), 3U);
 }
 
+TEST(settings_v5, assigned_client_identifiers_cannot_be_predicted) {
+    std::vector<bytes> answers;
+    for (int i = 0; i < 2; ++i) {
+        broker_bed bed;
+        bed["c"].send("10 0d 00 04 'MQTT' 05 02 00 3c 00 00 00");
+        answers.push_back(bed["c"].take());
+    }
+    EXPECT_NE(answers[0], answers[1]);
+}
+
 TEST(settings_v5, denied_authentication) {
     broker_bed bed;
     bed.hooks.answer = verdict::deny;

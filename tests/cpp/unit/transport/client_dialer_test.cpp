@@ -39,7 +39,8 @@ class client_dialer_test : public testing::Test {
   protected:
     // The address it has connected to; the error's text if none.
     std::string dial(const std::vector<tcp::endpoint>& addresses) {
-        const auto dialer = std::make_shared<client_dialer>(context_, endpoint_settings{});
+        const auto dialer =
+            std::make_shared<client_dialer>(context_, resolver_, endpoint_settings{});
         std::string outcome = "nothing";
         dialer->start(addresses, [&](const error_code& error, const std::string&,
                                      stream_socket socket) {
@@ -57,6 +58,7 @@ class client_dialer_test : public testing::Test {
     }
 
     asio::io_context context_;
+    host_resolver resolver_{context_};
 };
 
 TEST_F(client_dialer_test, the_next_address_does_not_wait_for_one_that_is_silent) {

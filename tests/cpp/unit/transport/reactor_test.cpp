@@ -1,10 +1,15 @@
 #include "transport/reactor.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -119,6 +124,56 @@ TEST(reactor, flushes_behind_a_flush_before_the_next_handler) {
     EXPECT_EQ(seen.get_future().get(), 1);
     loop.join();
     EXPECT_EQ(second->flushed, 1);
+}
+
+// What throws, each time.
+struct failing final : flushable {
+    void flush() override { throw std::runtime_error("flush"); }
+    void flush_failed() noexcept override { ++failed; }
+    int failed = 0;
+};
+
+TEST(reactor, goes_on_whatever_is_thrown) {
+    reactor loop;
+    std::vector<std::string> told;
+    loop.on_failure([&](const char* what) {
+        told.emplace_back(what);
+        throw std::runtime_error("nobody catches that");
+    });
+    const auto bad = std::make_shared<failing>();
+    const auto good = std::make_shared<counting>();
+    asio::steady_timer timer(loop.context(), std::chrono::milliseconds(0));
+    loop.start();
+    std::promise<void> done;
+    loop.post([] { throw std::runtime_error("post"); });
+    loop.post([&] {
+        loop.turn([] { throw 7; });
+        timer.async_wait(
+            loop.handler([](const error_code&) { throw std::runtime_error("timer"); }));
+        // As Asio runs it.
+        asio::post(loop.context(), [] { throw std::runtime_error("handler"); });
+        loop.flush_soon(bad);
+        loop.flush_soon(good);
+        loop.flush_soon(bad);
+    });
+    loop.post([&] { loop.post([&] { done.set_value(); }); });
+    done.get_future().wait();
+    loop.join();
+    EXPECT_EQ(bad->failed, 1);
+    EXPECT_EQ(good->flushed, 1);
+    std::sort(told.begin(), told.end());
+    const std::vector<std::string> expected = {"an unknown exception", "flush", "handler", "post",
+                                               "timer"};
+    EXPECT_EQ(told, expected);
+}
+
+TEST(reactor, repeats_what_must_be_done) {
+    reactor loop;
+    int tried = 0;
+    loop.insist([&] {
+        if (++tried < 3) throw std::bad_alloc();
+    });
+    EXPECT_EQ(tried, 3);
 }
 
 TEST(reactor_of_several, refuses_a_turn_while_a_handler_is_at_work) {
