@@ -272,15 +272,9 @@ class SessionRegistry:
 
     def get(self, client_id: str) -> BrokerSession | None:
         """Return a session that the engine has or had a moment ago; None when it has not."""
-        known = self._sessions.get(client_id)
-        if known is not None:
-            return known
-        engine = self._engine()
-        facts = engine.find_session(client_id) if engine is not None else None
-        if facts is None:
-            return None
-        session = self._sessions[client_id] = self._make(facts)
-        session.set_connected(bool(facts["connected"]))
+        session = self.look_at(client_id)
+        if session is not None:
+            self._sessions[client_id] = session
         return session
 
     def look_at(self, client_id: str) -> BrokerSession | None:
