@@ -44,16 +44,20 @@ void broker_connection::resume_reading() {
 
 // The broker may be at work on what was read last.
 void broker_connection::close_at_last() {
-    loop().post([self = shared_from_this()] {
-        auto& me = static_cast<broker_connection&>(*self);
-        if (const auto problem = std::exchange(me.closed_for_, nullptr)) me.socket_closed(*problem);
+    loop().insist([this] {  // else it would never go
+        loop().post([self = shared_from_this()] {
+            auto& me = static_cast<broker_connection&>(*self);
+            if (const auto problem = std::exchange(me.closed_for_, nullptr)) {
+                me.socket_closed(*problem);
+            }
+        });
     });
 }
 
 void broker_connection::socket_closed(const std::string& problem) {
     // What a peer has sent before it closed the connection counts.
     if (has_input_left()) {
-        closed_for_ = std::make_unique<std::string>(problem);
+        loop().insist([&] { closed_for_ = std::make_unique<std::string>(problem); });
         return;
     }
     closed(problem);

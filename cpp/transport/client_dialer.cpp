@@ -39,8 +39,9 @@ stream_socket registered_anew(socket_of<tcp>& socket) {
     error_code error;
     const tcp::endpoint local = socket.local_endpoint(error);
     stream_socket fresh(socket.get_executor());
-    if (!error) fresh.assign(local.protocol(), socket.release(), error);
-    return error ? stream_socket(std::move(socket)) : std::move(fresh);
+    if (error) return stream_socket(std::move(socket));
+    assign_or_close(fresh, local.protocol(), socket.release(), error);
+    return fresh;
 }
 
 }  // namespace
@@ -97,7 +98,8 @@ void client_dialer::connect_unix() {
         if (!error) socket.non_blocking(true, error);
         // Asio's own call waits all the same.
         const local::endpoint to(path);
-        if (!error && ::connect(socket.native_handle(), to.data(), to.size()) != 0) {
+        const auto size = static_cast<socklen_t>(to.size());
+        if (!error && ::connect(socket.native_handle(), to.data(), size) != 0) {
             error.assign(errno, boost::system::system_category());
         }
     }

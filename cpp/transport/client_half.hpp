@@ -71,6 +71,7 @@ class client_half : public link {
     void ended();
     void closed(const std::string& problem);
 
+    reactor& home_loop() const noexcept { return home_.loop; }
     gated_output& gate() noexcept { return client_->connection.gate(); }
     // All that is ready to be sent is looked at now.
     output_queue& ready_output() noexcept {

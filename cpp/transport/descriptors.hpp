@@ -4,6 +4,8 @@
 // late for a program that another thread starts in between.
 #pragma once
 
+#include <new>
+
 #include "transport/asio.hpp"
 
 namespace amqtt {
@@ -17,10 +19,16 @@ int accept_socket(int listening, asio::generic::stream_protocol::endpoint& peer,
 
 void close_descriptor(int descriptor) noexcept;
 
-// The socket owns the descriptor from here on; on an error it is closed.
+// The socket owns the descriptor from here on; on an error, that there is no memory included, it is
+// closed.
 template <class Socket, class Protocol>
-void assign_or_close(Socket& socket, const Protocol& protocol, int descriptor, error_code& error) {
-    socket.assign(protocol, descriptor, error);
+void assign_or_close(Socket& socket, const Protocol& protocol, int descriptor,
+                     error_code& error) noexcept {
+    try {
+        socket.assign(protocol, descriptor, error);
+    } catch (const std::bad_alloc&) {
+        error = asio::error::no_memory;
+    }
     if (error) close_descriptor(descriptor);
 }
 

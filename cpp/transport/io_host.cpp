@@ -98,8 +98,8 @@ void remote_client::take(socket_report& report) {
             if (closes_) wants_something();
             break;
         case report_kind::closed:
-            closed_for_ = std::make_unique<std::string>(
-                report.details ? std::move(report.details->text) : std::string());
+            home_loop().insist([this] { closed_for_ = std::make_unique<std::string>(); });
+            if (report.details) *closed_for_ = std::move(report.details->text);
             gate().all_arrived();
             is_done_ |= !has_input_left();
             attend();
@@ -192,9 +192,10 @@ void io_host::note(remote_client& wanting) {
 }
 
 void io_host::attend_later(remote_client& wanting) {
-    to_attend_.push_back(&wanting);
+    home_.loop.insist([&] { to_attend_.push_back(&wanting); });
     if (to_attend_.size() > 1) return;
-    home_.loop.post([self = shared_from_this()] { self->attend_to_waiting(); });
+    home_.loop.insist(
+        [&] { home_.loop.post([self = shared_from_this()] { self->attend_to_waiting(); }); });
 }
 
 void io_host::attend_to_waiting() {

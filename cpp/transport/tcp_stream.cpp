@@ -5,7 +5,8 @@
 #include <cerrno>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <unistd.h>
+
+#include "transport/descriptors.hpp"
 
 namespace amqtt {
 namespace {
@@ -55,8 +56,7 @@ error_code hand_over(stream_socket& from, stream_socket& to) noexcept {
         from.close(ignored);
         return error;
     }
-    to.assign(protocol, descriptor, error);
-    if (error) ::close(descriptor);
+    assign_or_close(to, protocol, descriptor, error);
     return error;
 }
 
