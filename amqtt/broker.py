@@ -398,6 +398,11 @@ class Broker(BrokerOperations):
                 await self._dispatch.keeper.finish(limit.left)
         await self._dispatch.calls.wait_for_handlers(limit.left)
 
+    @staticmethod
+    def _end_process(seconds: float, status: int) -> None:
+        """End the process after a while, by a thread that needs nothing of the interpreter."""
+        _core.end_process(seconds, status)
+
     def _stop_engine(self, limit: float) -> None:
         """Stop the engine, from another thread than that of the event loop.
 

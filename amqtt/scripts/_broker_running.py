@@ -109,7 +109,7 @@ async def _serve(config: BrokerConfig, source: str, signals: BrokerSignals) -> N
     with signals.ending_at_once():
         broker = _make_broker(config, source)
     signals.call(stop.set)
-    signals.guard(guard_of(lambda limit: broker._stop_engine(limit), config.shutdown_timeout))
+    signals.guard(guard_of(broker._stop_engine, broker._end_process, config.shutdown_timeout))
     try:
         if not await _start(broker, stop):
             return

@@ -183,20 +183,23 @@ class BrokerSignals(StopSignals):
             os._exit(1)
 
 
-def guard_of(stop_engine: Callable[[float], object], timeout: float) -> Callable[[], None]:
+def guard_of(
+    stop_engine: Callable[[float], object],
+    end_process: Callable[[float, int], object],
+    timeout: float,
+) -> Callable[[], None]:
     """Return a function that ends a broker's process in time.
 
     Args:
         stop_engine: stops the engine, waiting for clients at most the seconds that it is given;
             does nothing when that is being done.
+        end_process: ends the process after so many seconds with that status, whatever it does then.
         timeout: seconds after which the broker is to have ended.
 
     """
-    from amqtt import _core
 
     def end() -> None:
-        # A thread that needs nothing of the interpreter.
-        _core.end_process(timeout + _LAST_SECOND, 1)
+        end_process(timeout + _LAST_SECOND, 1)
         # The event loop stops the engine, unless it has other things to do.
         time.sleep(timeout / 3)
         stop_engine(timeout / 3)

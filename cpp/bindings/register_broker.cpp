@@ -1,7 +1,6 @@
 #include <chrono>
 #include <map>
 #include <optional>
-#include <random>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -10,6 +9,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "base/system_random.hpp"
 #include "bindings/broker_events.hpp"
 #include "bindings/broker_options.hpp"
 #include "bindings/convert.hpp"
@@ -30,7 +30,7 @@ broker_settings settings_from(std::size_t max_inflight_messages, std::size_t max
     settings.keep_alive_extra = keep_alive_extra;
     settings.max_qos = to_qos(max_qos);
     // Never the numbers of another broker of this process, and far from where they would wrap.
-    settings.first_ticket = (std::uint64_t{std::random_device()()} << 30) ^ std::random_device()();
+    settings.first_ticket = system_random()() >> 2;
     return settings;
 }
 
