@@ -188,10 +188,10 @@ class ClientEvents(Protocol):
         qos: int,
         retain: bool,
         packet_id: int,
-        dup: bool,
+        size: int,
         properties: dict[str, Any] | None,
     ) -> None:
-        """Take a message of a subscription."""
+        """Take a message of a subscription; it takes `size` bytes of the receive buffer."""
 
     def connection_lost(self, reason: str) -> None:
         """Note that the connection is gone."""

@@ -72,7 +72,7 @@ class ClientCommands:
         qos: int,
         retain: bool,
         packet_id: int,
-        dup: bool,
+        size: int,
         properties: dict[str, Any] | None,
     ) -> None:
         """Take a message from the engine; not for applications."""

@@ -164,7 +164,7 @@ class ClientConfig(Dictable):
         connect_properties: those of CONNECT in MQTT 5.0 by name, as `session_expiry_interval`,
             `receive_maximum`, `maximum_packet_size` and `topic_alias_maximum`.
         receive_buffer_messages: received messages that may wait for the application.
-        receive_buffer_bytes: the same as the sum of their payloads.
+        receive_buffer_bytes: the same as the sum of their topics, payloads and properties.
         receive_policy: what happens beyond that. `wait`: the client stops reading, so that the
             broker has to wait. `drop_oldest`: the message that has waited longest is dropped, and
             counted in `dropped_messages`; only the number of messages counts.

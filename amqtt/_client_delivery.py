@@ -148,15 +148,15 @@ class ClientDelivery(KeptSession):
         qos: int,
         retain: bool,
         packet_id: int,
-        dup: bool,
+        size: int,
         properties: dict[str, Any] | None,
     ) -> None:
         """Take a message from the engine; not for applications."""
-        del dup
         message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
         if properties is not None:
             message.properties = properties
         message.connection = self._connection_number
+        message.received_size = size
         if self._journal is None or not self._journal.holds(message):
             self.deliver(message)
 

@@ -42,7 +42,7 @@ class Inbox:
 
     Args:
         most_messages: messages that may wait.
-        most_bytes: the same as the sum of their payloads.
+        most_bytes: the same as the sum of their topics, payloads and properties.
         drops_oldest: whether more messages push out those that have waited longest.
         consumed: told how many messages with how many bytes do not wait any more.
 
@@ -112,7 +112,7 @@ class Inbox:
                     self._copies[id(message)] = left - 1
                 return
         self._taken_messages += 1
-        self._taken_bytes += len(message.data)
+        self._taken_bytes += message.received_size
         if self._taken_messages >= self._report_messages or self._taken_bytes >= self._report_bytes:
             self._report()
 

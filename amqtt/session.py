@@ -40,6 +40,8 @@ class ApplicationMessage:
     Attributes:
         properties: properties of MQTT 5.0 by their names in lower case with underscores;
             `user_property` is a list of pairs.
+        received_size: of a message that a client has received, the bytes of its topic, payload and
+            properties as they came; else 0.
 
     """
 
@@ -53,6 +55,7 @@ class ApplicationMessage:
         "pubrec_packet",
         "pubrel_packet",
         "qos",
+        "received_size",
         "retain",
         "topic",
     )
@@ -62,11 +65,13 @@ class ApplicationMessage:
     pubrel_packet: PubrelPacket | None
     pubcomp_packet: PubcompPacket | None
     _publish_packet: PublishPacket | None
+    received_size: int
 
     # Of attributes that have not been set.
-    _first_values: ClassVar[Mapping[str, Any]] = dict.fromkeys(
-        (*_ACKNOWLEDGEMENTS, "_publish_packet")
-    )
+    _first_values: ClassVar[Mapping[str, Any]] = {
+        **dict.fromkeys((*_ACKNOWLEDGEMENTS, "_publish_packet")),
+        "received_size": 0,
+    }
 
     __hash__ = None  # type: ignore[assignment]  # packet ids are reused, so a hash would mislead
 

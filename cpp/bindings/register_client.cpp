@@ -78,7 +78,7 @@ struct to_tuple {
     py::tuple operator()(const message_event& e) const {
         return py::make_tuple(
             int{received}, client, to_python(e.content->topic()), to_python(e.content->payload()),
-            int{to_byte(e.content->level())}, e.content->retain(), e.packet_id, e.dup,
+            int{to_byte(e.content->level())}, e.content->retain(), e.packet_id, e.content->size(),
             to_python_properties(e.content->properties(), property_scope::publish));
     }
     py::tuple operator()(const client_packet_event& e) const {

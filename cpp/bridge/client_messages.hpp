@@ -215,7 +215,6 @@ struct server_disconnect_event {
 struct message_event {
     message_ptr content;
     std::uint16_t packet_id;
-    bool dup;
 };
 struct client_packet_event {
     bool sent;

@@ -252,8 +252,8 @@ void client_link::perform(const publish_packet& packet) {
     auto content = message::create(packet.topic, packet.payload, packet.level, packet.retain,
                                    of_message(packet.props));
     ++received_messages_;
-    received_bytes_ += content->payload().size();
-    sink_({handle_, message_event{std::move(content), packet.packet_id, packet.dup}});
+    received_bytes_ += content->size();
+    sink_({handle_, message_event{std::move(content), packet.packet_id}});
 }
 
 // (5.0: section 4.13)

@@ -75,6 +75,21 @@ async def test_bytes_bound_the_buffer_too(there: Serving) -> None:
         assert await payloads(slow, count) == [b"%d" % n + bytes(20_000) for n in range(count)]
 
 
+async def test_topics_and_properties_count_for_the_buffer(there: Serving) -> None:
+    count = 200
+    async with (
+        client(there, receive_buffer_bytes=100_000, protocol_version=5) as slow,
+        client(there, protocol_version=5) as quick,
+    ):
+        await slow.subscribe([("#", 0)])
+        for number in range(count):
+            await quick.publish(f"{number}/".ljust(10_000, "t"), b"", qos=1)
+            await quick.publish("t", b"", qos=1, properties={"content_type": "c" * 10_000})
+        assert slow.session is not None
+        assert slow.session.delivered_message_queue.qsize() < 100
+        assert await payloads(slow, 2 * count) == [b""] * (2 * count)
+
+
 async def test_dropping_the_oldest(there: Serving) -> None:
     config = {"receive_buffer_messages": 10, "receive_policy": "drop_oldest"}
     async with client(there, **config) as slow, client(there) as quick:

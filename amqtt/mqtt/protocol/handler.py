@@ -222,11 +222,11 @@ class ProtocolHandler(Generic[C]):
         qos: int,
         retain: bool,
         packet_id: int,
-        dup: bool,
+        size: int,
         properties: dict[str, Any] | None,
     ) -> None:
         """Take a message from the engine; not for applications."""
-        del dup, properties
+        del size, properties
         if self.session is not None:
             message = IncomingApplicationMessage(packet_id or None, topic, qos, payload, retain)
             self.session.delivered_message_queue.put_nowait(message)
