@@ -24,6 +24,9 @@ SLACK = 16 * MIB
 # 65,535 bytes, the longest text there is: 65,536 levels.
 DEEPEST = "/" * 65535
 QUOTA_EXCEEDED = 0x97
+LARGEST_REMAINING = 268_435_455
+# Seconds for a packet of that size.
+LARGE_LIMIT = 60.0
 
 
 def _unsubscribe(packet_id: int, topic_filter: str) -> bytes:
@@ -31,6 +34,29 @@ def _unsubscribe(packet_id: int, topic_filter: str) -> bytes:
 
 
 # -- packets with much in them
+
+
+def test_publish_of_the_largest_size_there_is(broker_process: StartBroker) -> None:
+    """MQTT 3.1.1 passes it on whole; in 5.0 it were a byte too long, so it is dropped there."""
+    broker = broker_process()
+    message = publish("t", bytes(LARGEST_REMAINING - 3))
+    assert message[:5] == bytes((0x30, 0xFF, 0xFF, 0xFF, 0x7F))
+    with (
+        watched(broker, memory=2 * len(message) + SLACK),
+        WireClient(broker.port) as old,
+        WireClient(broker.port) as new,
+        WireClient(broker.port) as publisher,
+    ):
+        old.login(connect("old")).subscribe("t")
+        new.login(connect("new", properties=b""), CONNACK_ACCEPTED_V5)
+        new.send(subscribe(1, ("t", 0), properties=b""))
+        new.expect(suback(1, 0, properties=b""))
+        publisher.login(connect("p"))
+        publisher.send(message)
+        publisher.send(publish("t", b"next"))
+        assert old.read(len(message), LARGE_LIMIT) == message
+        old.expect(publish("t", b"next"))
+        new.expect(publish("t", b"next", properties=b""), LARGE_LIMIT)
 
 
 def test_publish_with_tens_of_thousands_of_user_properties(broker_process: StartBroker) -> None:
