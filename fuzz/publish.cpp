@@ -39,8 +39,10 @@ struct reply {
 };
 
 std::vector<std::uint8_t> written(const outgoing_publish& packet, protocol_version version) {
-    std::vector<std::uint8_t> out(publish_header_size(packet, version));
-    fuzz::check(write_publish_header(out.data(), packet, version) == out.data() + out.size());
+    const publish_lengths lengths = lengths_of(packet, version);
+    std::vector<std::uint8_t> out(lengths.header);
+    fuzz::check(write_publish_header(out.data(), packet, version, lengths) ==
+                out.data() + out.size());
     out.insert(out.end(), packet.payload.begin(), packet.payload.end());
     return out;
 }

@@ -24,8 +24,9 @@ std::vector<std::uint8_t> encoded(protocol_version version, qos level, std::stri
     packet.payload = as_bytes(payload);
     packet.level = level;
     packet.packet_id = level == qos::at_most_once ? 0 : 1;
-    std::vector<std::uint8_t> bytes(publish_header_size(packet, version) + payload.size());
-    std::uint8_t* place = write_publish_header(bytes.data(), packet, version);
+    const publish_lengths lengths = lengths_of(packet, version);
+    std::vector<std::uint8_t> bytes(lengths.header + payload.size());
+    std::uint8_t* place = write_publish_header(bytes.data(), packet, version, lengths);
     std::copy(payload.begin(), payload.end(), place);
     return bytes;
 }

@@ -89,7 +89,15 @@ bool broker::process(client& c) {
         return !c.held_up && !c.held && !c.slowed_by && !c.has_input_left() &&
                c.phase != client_phase::deciding && c.phase != client_phase::closing;
     };
-    c.is_processing = true;
+    // Also when a packet cannot be dealt with, for lack of memory.
+    struct processing {
+        explicit processing(client& c) noexcept : of(c) { of.is_processing = true; }
+        ~processing() { of.is_processing = false; }
+        processing(const processing&) = delete;
+        processing& operator=(const processing&) = delete;
+        client& of;
+    };
+    std::optional<processing> at_work(std::in_place, c);
     while (can_go_on()) {
         const bool has_to_wait =
             c.phase == client_phase::connecting && publications_.size() > most_unpublished;
@@ -105,6 +113,24 @@ bool broker::process(client& c) {
             handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
             break;
         }
+        handle_event(c, event);
+    }
+    at_work.reset();
+    count_packets(c);
+    if (c.state && c.state_bytes() != c.counted_state) count_state(c);
+    if (!can_go_on() && c.phase != client_phase::closing) c.connection.pause();
+    input_kept(c);
+    if (!c.connection.output().empty()) outbox::request_flush(c);
+    return can_go_on();
+}
+
+void broker::handle_event(client& c, const server_event& event) {
+    // The two that nearly all packets are come first.
+    if (const auto* const publish = std::get_if<publish_packet>(&event)) {
+        handle(c, *publish);
+    } else if (const auto* const ack = std::get_if<ack_packet>(&event)) {
+        handle(c, *ack);
+    } else {
         std::visit(
             [&](const auto& what) {
                 if constexpr (!std::is_same_v<std::decay_t<decltype(what)>, need_input>) {
@@ -113,13 +139,6 @@ bool broker::process(client& c) {
             },
             event);
     }
-    c.is_processing = false;
-    count_packets(c);
-    if (c.state && c.state_bytes() != c.counted_state) count_state(c);
-    if (!can_go_on() && c.phase != client_phase::closing) c.connection.pause();
-    input_kept(c);
-    if (!c.connection.output().empty()) outbox::request_flush(c);
-    return can_go_on();
 }
 
 void broker::count_packets(client& c) {
@@ -480,8 +499,8 @@ void broker::hand_over_shared(session& s) {
 void broker::refuse_busy(client& c) {
     constexpr std::string_view why = "too many clients wait for the decisions of plugins";
     log(log_kinds::refused_busy, c,
-        "refused: " + std::string(why) +
-            " (limits.max_pending_decisions, limits.max_pending_decision_bytes)");
+        std::string("refused: ").append(why).append(
+            " (limits.max_pending_decisions, limits.max_pending_decision_bytes)"));
     c.connection.send_connack(false, reason_code::quota_exceeded, {}, told(why));
     end(c, reason_code::quota_exceeded, will_action::discard);
 }

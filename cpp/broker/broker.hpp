@@ -206,6 +206,7 @@ class broker : private delivery_guard {
     void take_turn(place_in_line& p);
     // The client's input was dealt with.
     void read_on(client& c);
+    void handle_event(client& c, const server_event& event);
     void handle(client& c, const need_input&) = delete;
     void handle(client&, const pings_answered&) { budget_.spend(step_cost::pings); }
     void handle(client& c, const connect_packet& packet);
@@ -236,7 +237,10 @@ class broker : private delivery_guard {
     void go_on(client& c);
     void go_on_in_line(client& c);
     // Sends what waits for a session, and lets those know who wait for that.
-    void pump(session& s);
+    void pump(session& s) {
+        if (s.has_more_to_send()) send_more(s);
+    }
+    void send_more(session& s);
 
     void start_exchange(client& c);
     void take_step(client& c, const authentication_step& step);
@@ -306,7 +310,7 @@ class broker : private delivery_guard {
     void deliver_retained(const route& to, message_ptr m);
     void go_on_later(session& with);
 
-    void finish(session& s, std::uint16_t packet_id);
+    void finish(session& s, inflight_entry& entry);
 
     // -- decisions on topics, see broker_decisions.cpp
 

@@ -12,8 +12,6 @@ namespace {
 
 // Subscribers that get a message at once, however few steps are left.
 constexpr std::size_t most_at_once = 2048;
-// A search that is as short is not worth to be suspended.
-constexpr std::size_t least_nodes = 128;
 
 }  // namespace
 
@@ -24,19 +22,26 @@ std::unique_ptr<unfinished_publish> broker::unfinished(publication& p) {
     return rest;
 }
 
+inline void broker::deliver_by(const topic_routes& of, const route& one, publication& p) {
+    if (!one.subscriber) return;
+    if (one.has_no_local && one.subscriber == p.publisher()) {
+        if (const auto own = of.own_of(one)) deliver(*own, p, nullptr);
+    } else {
+        deliver(one, p, nullptr);
+    }
+}
+
 std::unique_ptr<unfinished_publish> broker::begin_to_distribute(publication& p, bool& wanted) {
-    const std::size_t most = std::max(budget_.left() / step_cost::node, least_nodes);
-    std::size_t steps = most;
-    const topic_routes* const found = router_.routes_of(p.topic(), steps);
-    budget_.spend((most - steps) * step_cost::node);
-    if (!found || found->routes.size() + found->groups.size() > most_at_once) {
+    const topic_routes* const found = router_.routes_of(p.topic(), budget_);
+    const std::size_t copies = found ? found->routes.size() + found->groups.size() : 0;
+    if (!found || copies > most_at_once) {
         auto rest = unfinished(p);
         begin_search(*rest, found);
         return rest;
     }
-    wanted = !found->empty();
-    budget_.spend((found->routes.size() + found->groups.size()) * step_cost::of_delivery(p.size()));
-    if (found->routes.size() + found->groups.size() == 1 && !p.retain()) p.set_for_one();
+    wanted = copies != 0;
+    budget_.spend(copies * step_cost::of_delivery(p.size()));
+    if (copies == 1 && !p.retain()) p.set_for_one();
     for (const route& each : found->routes)
         deliver_by(*found, each, p);
     for (shared_group* const group : found->groups)
@@ -57,15 +62,6 @@ void broker::check_delivered(const publication& p) {
 void broker::begin_search(unfinished_publish& u, const topic_routes* found) {
     u.search = found ? router_.keep(*found) : router_.search(u.content.topic());
     if (u.content.retain()) store_retained(u.content);
-}
-
-void broker::deliver_by(const topic_routes& of, const route& one, publication& p) {
-    if (!one.subscriber) return;
-    if (one.has_no_local && one.subscriber == p.publisher()) {
-        if (const auto own = of.own_of(one)) deliver(*own, p, nullptr);
-    } else {
-        deliver(one, p, nullptr);
-    }
 }
 
 // The broker's own messages, and those whose publisher is gone, are published in their order.
@@ -96,14 +92,14 @@ bool broker::go_on(unfinished_publish& u) {
 
 bool broker::distribute_part(unfinished_publish& u) {
     publication& p = u.content;
-    std::size_t steps = (budget_.left() + step_cost::node - 1) / step_cost::node;
-    const std::size_t before = steps;
     if (!u.search) {
-        begin_search(u, router_.routes_of(p.topic(), steps));
+        begin_search(u, router_.routes_of(p.topic(), budget_));
     } else if (!u.search->is_over()) {
-        if (u.search->go_on(steps)) router_.remember(p.topic(), *u.search);
+        const std::size_t most = (budget_.left() + step_cost::node - 1) / step_cost::node;
+        std::size_t nodes = most;
+        if (u.search->go_on(nodes)) router_.remember(p.topic(), *u.search);
+        budget_.spend((most - nodes) * step_cost::node);
     }
-    budget_.spend((before - steps) * step_cost::node);
     if (!u.search->is_over()) return false;
     const topic_routes& found = u.search->found();
     const std::size_t cost = step_cost::of_delivery(p.size());

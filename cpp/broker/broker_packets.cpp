@@ -131,6 +131,7 @@ void broker::publish_allowed(client& c, publication& p, std::uint16_t packet_id)
         finish_later(c, {std::move(rest)});
         return;
     }
+    if (level == qos::at_most_once) return;
     acknowledge(c, level, packet_id,
                 wanted ? reason_code::success : reason_code::no_matching_subscribers, {},
                 since(before));
@@ -161,15 +162,15 @@ void broker::handle(client& c, const ack_packet& packet) {
 }
 
 void broker::puback_received(session& s, std::uint16_t packet_id) {
-    const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_puback) finish(s, packet_id);
+    inflight_entry* const entry = s.inflight().find(packet_id);
+    if (entry && entry->state == inflight_state::awaiting_puback) finish(s, *entry);
 }
 
 void broker::pubrec_received(client& c, const ack_packet& packet) {
     inflight_entry* entry = c.state->inflight().find(packet.packet_id);
     if (entry && entry->state == inflight_state::awaiting_puback) return;  // not a QoS 2 message
     if (is_failure(packet.code)) {  // which ends the exchange (5.0: MQTT-4.3.3-4)
-        if (entry) finish(*c.state, packet.packet_id);
+        if (entry) finish(*c.state, *entry);
         return;
     }
     if (entry) {
@@ -202,16 +203,13 @@ void broker::pubrel_received(client& c, std::uint16_t packet_id) {
 }
 
 void broker::pubcomp_received(session& s, std::uint16_t packet_id) {
-    const inflight_entry* entry = s.inflight().find(packet_id);
-    if (entry && entry->state == inflight_state::awaiting_pubcomp) finish(s, packet_id);
+    inflight_entry* const entry = s.inflight().find(packet_id);
+    if (entry && entry->state == inflight_state::awaiting_pubcomp) finish(s, *entry);
 }
 
-void broker::finish(session& s, std::uint16_t packet_id) {
-    if (outbox_.finish(s, packet_id)) {
-        pump(s);
-    } else {
-        go_on_later(s);
-    }
+void broker::finish(session& s, inflight_entry& entry) {
+    outbox_.finish(s, entry);
+    pump(s);
 }
 
 // -- SUBSCRIBE and UNSUBSCRIBE

@@ -129,7 +129,7 @@ void broker::restore_delivery(const delivery_row& row) {
         return;
     }
     session& s = *of->second;
-    const message_ptr content = needs_content ? found->second.content : nullptr;
+    message_ptr content = needs_content ? found->second.content : nullptr;
     if (row.id == 0 || row.state == delivery_state::undecided) {
         restored_->new_deliveries.push_back(row);
         if (row.id != 0) restored_->useless_deliveries.push_back(row.id);
@@ -141,7 +141,8 @@ void broker::restore_delivery(const delivery_row& row) {
         outbox_.adopt(s, {content, row.level, row.retain, row.identifiers, row.share, row.id});
         return;
     }
-    inflight_entry& entry = s.inflight().add(row.packet_id, row.level, content, row.retain);
+    inflight_entry& entry =
+        s.inflight().add(row.packet_id, row.level, std::move(content), row.retain);
     entry.ids = row.identifiers;
     entry.share = row.share;
     entry.ticket = row.id;

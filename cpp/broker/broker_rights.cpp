@@ -84,7 +84,7 @@ void broker::check_in_flight(session& s) {
         }
     });
     for (const std::uint16_t packet_id : refused)
-        outbox_.abandon(s, packet_id);
+        outbox_.abandon(s, *s.inflight().find(packet_id));
 }
 
 bool broker::revoke(session& s, std::string_view filter_name) {

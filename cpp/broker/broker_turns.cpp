@@ -188,7 +188,7 @@ void broker::go_on_in_line(client& c) {
     }
 }
 
-void broker::pump(session& s) {
+void broker::send_more(session& s) {
     if (!outbox_.pump(s)) {
         go_on_later(s);
         return;

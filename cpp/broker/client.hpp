@@ -67,7 +67,7 @@ struct client
 
     // Messages held back by the size of the output may go on.
     bool has_room(const broker_settings& settings) const noexcept {
-        return connection.gate().size() < output_mark(settings);
+        return is_little(connection.gate().size(), settings);
     }
 
     // Some of its input was received but not looked at, so that others have their turn.
@@ -75,7 +75,7 @@ struct client
 
     // The peer does not take the answers to its packets, so no more of those are looked at.
     bool is_behind_with_answers(const broker_settings& settings) noexcept {
-        return connection.unsent_answers() >= output_mark(settings);
+        return !is_little(connection.unsent_answers(), settings);
     }
 
     // What its packets make it grow by. While connected.
@@ -83,10 +83,11 @@ struct client
         return connection.alias_bytes() + state->received_qos2().bytes();
     }
 
-    // When all connections together have much output, each may have little.
-    std::size_t output_mark(const broker_settings& settings) const noexcept {
-        const bool is_much = connection.output().pool().in_use() > settings.output_bytes;
-        return is_much ? settings.output_high_water / 16 : settings.output_high_water;
+    // As output of one connection; when all together have much, each may have little.
+    bool is_little(std::size_t bytes, const broker_settings& settings) const noexcept {
+        const std::size_t mark = settings.output_high_water;
+        return bytes < mark / 16 ||
+               (bytes < mark && connection.output().pool().in_use() <= settings.output_bytes);
     }
 
     link* network;

@@ -227,7 +227,7 @@ outgoing_publish outbox::packet_of(const message& m, qos level, bool retain,
 
 delivery_result outbox::send(session& to, queued_message&& m) {
     client& c = *to.connection;
-    const outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
+    outgoing_publish packet = packet_of(*m.content, m.level, m.retain, m.ids);
     if (!c.connection.accepts(packet)) {
         drops_.count(drop_reason::too_large, to);
         dropped(m);
@@ -238,15 +238,14 @@ delivery_result outbox::send(session& to, queued_message&& m) {
     } else {
         // may_send() has kept the window far below the number of identifiers.
         const std::uint16_t packet_id = to.inflight().next_packet_id();
-        to.inflight().make_room(packet_id);
-        // From here on it is in flight, whatever happens.
         auto& entry = to.inflight().add(packet_id, m.level, std::move(m.content), m.retain);
+        // From here on it is in flight, whatever happens.
         entry.ids = std::move(m.ids);
         entry.share = std::move(m.share);
         ++to.quota_used;
         try {
             if (journal_) record_sent(to, entry, m.record, m.level);
-            send_in_flight(c, entry, false);
+            send_in_flight(c, entry, packet);
         } catch (...) {  // it is sent again, in its order, when the client is back
             --to.quota_used;
             entry.sent = entry.counts = false;
@@ -259,17 +258,13 @@ delivery_result outbox::send(session& to, queued_message&& m) {
     return delivery_result::sent;
 }
 
-void outbox::send_in_flight(client& c, inflight_entry& entry, bool dup) {
+void outbox::send_in_flight(client& c, inflight_entry& entry, outgoing_publish& packet) {
     entry.sent = true;
     entry.counts = true;
-    const qos level =
-        entry.state == inflight_state::awaiting_pubrec ? qos::exactly_once : qos::at_least_once;
-    outgoing_publish packet = packet_of(*entry.content, level, entry.retain, entry.ids);
-    packet.dup = dup;
     packet.packet_id = entry.packet_id;
     // Were a QoS 2 message sent before it is stored under its identifier, a crash could make the
     // broker send it again under another.
-    const held_back until(journal_, c, level == qos::exactly_once);
+    const held_back until(journal_, c, packet.level == qos::exactly_once);
     c.connection.send_publish(packet, entry.content);
     request_flush(c);
 }
@@ -298,40 +293,37 @@ void outbox::resend(session& to) {
     std::vector<std::uint16_t> not_for_peer;
     to.inflight().for_each([&](inflight_entry& entry) {
         if (entry.sent) return;
-        if (!c.connection.accepts(
-                packet_of(*entry.content, qos::at_least_once, entry.retain, entry.ids))) {
+        const qos level =
+            entry.state == inflight_state::awaiting_pubrec ? qos::exactly_once : qos::at_least_once;
+        outgoing_publish packet = packet_of(*entry.content, level, entry.retain, entry.ids);
+        packet.dup = true;
+        if (!c.connection.accepts(packet)) {
             not_for_peer.push_back(entry.packet_id);
         } else if (to.quota_used < window && c.has_room(settings_)) {
             ++to.quota_used;
-            send_in_flight(c, entry, true);
+            send_in_flight(c, entry, packet);
         } else {
             all_sent = false;
         }
     });
     for (const std::uint16_t packet_id : not_for_peer) {
         drops_.count(drop_reason::too_large, to);
-        remove(to, packet_id);
+        abandon(to, *to.inflight().find(packet_id));
     }
     to.resend_pending = !all_sent;
 }
 
-bool outbox::finish(session& to, std::uint16_t packet_id) {
-    const inflight_entry* entry = to.inflight().find(packet_id);
-    if (entry && entry->counts) --to.quota_used;
-    remove(to, packet_id);
-    return pump(to);
+void outbox::finish(session& to, inflight_entry& entry) {
+    if (entry.counts) --to.quota_used;
+    abandon(to, entry);
 }
 
-void outbox::remove(session& to, std::uint16_t packet_id) {
-    if (journal_) {
-        if (const inflight_entry* entry = to.inflight().find(packet_id)) {
-            journal_->delivery_removed(entry->ticket, entry->content.get());
-        }
-    }
-    to.inflight().remove(packet_id);
+void outbox::abandon(session& to, inflight_entry& entry) {
+    if (journal_) journal_->delivery_removed(entry.ticket, entry.content.get());
+    to.inflight().remove(entry);
 }
 
-bool outbox::pump(session& to) {
+bool outbox::send_waiting(session& to) {
     if (to.resend_pending) resend(to);
     // What was sent before comes first.
     while (!to.resend_pending && !to.queue().empty() && may_send(to, to.queue().front().level)) {

@@ -53,12 +53,12 @@ class outbox {
     delivery_result redeliver(const subscription& member, queued_message m);
 
     // Sends what is in flight again, then what is queued (3.1.1: MQTT-4.4.0-1, MQTT-4.6.0-1).
-    // What it returns, and what finish() does, is as of pump().
+    // What it returns is as of pump().
     bool resume(session& to);
-    // The flow of a message is complete.
-    bool finish(session& to, std::uint16_t packet_id);
+    // The flow of a message is complete; another may be sent, see pump().
+    void finish(session& to, inflight_entry& entry);
     // Forgets a message in flight that must not be sent again.
-    void abandon(session& to, std::uint16_t packet_id) { remove(to, packet_id); }
+    void abandon(session& to, inflight_entry& entry);
     // Whether a message would be sent at once, whatever its QoS.
     bool can_send(session& to) const noexcept {
         return to.queue().empty() && may_send(to, qos::exactly_once);
@@ -71,7 +71,9 @@ class outbox {
     void dropped(const queued_message& m);
     // Sends as far as window, output and the present turn allow. False: there is more for the next
     // turn.
-    [[nodiscard]] bool pump(session& to);
+    [[nodiscard]] bool pump(session& to) {
+        return (to.queue().empty() && !to.resend_pending) || send_waiting(to);
+    }
     // Removes messages whose time is over from a queue, or from some queues of sessions that may
     // have such.
     void expire(session& to);
@@ -101,9 +103,10 @@ class outbox {
     void record_queued(session& to);
     void record_sent(session& to, inflight_entry& entry, std::uint64_t queued_as, qos level);
     delivery_result send(session& to, queued_message&& m);
-    void send_in_flight(client& c, inflight_entry& entry, bool dup);
+    // Precondition: packet is of that entry and of its QoS.
+    void send_in_flight(client& c, inflight_entry& entry, outgoing_publish& packet);
     void resend(session& to);
-    void remove(session& to, std::uint16_t packet_id);
+    bool send_waiting(session& to);
     outgoing_publish packet_of(const message& m, qos level, bool retain,
                                const subscription_ids& ids) const noexcept;
     std::optional<std::uint32_t> seconds_left(const message& m) const noexcept;

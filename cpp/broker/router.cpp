@@ -1,10 +1,15 @@
 #include "broker/router.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace amqtt {
+namespace {
+
+// A search that is as short is not worth to be suspended.
+constexpr std::size_t least_nodes = 128;
+
+}  // namespace
 
 route route_of(const subscription& s) {
     route found{s.subscriber, s.options.level, s.options.retain_as_published, false, 0, nullptr};
@@ -146,17 +151,12 @@ shared_group* router::find_group(std::string_view name) noexcept {
     return it == groups_.end() ? nullptr : it->get();
 }
 
-const topic_routes& router::routes_of(std::string_view topic) {
-    std::size_t steps = std::numeric_limits<std::size_t>::max();
-    return *routes_of(topic, steps);
-}
-
-const topic_routes* router::routes_of(std::string_view topic, std::size_t& steps) {
+const topic_routes* router::routes_of(std::string_view topic, work_budget& budget) {
     cached_topic* const entry = cached(topic);
-    if (!entry) return find_routes(topic, uncached_, steps) ? &uncached_ : nullptr;
+    if (!entry) return find_routes(topic, uncached_, budget) ? &uncached_ : nullptr;
     if (entry->generation != generation_) {
         entry->generation = 0;
-        const bool is_complete = find_routes(topic, entry->routes, steps);
+        const bool is_complete = find_routes(topic, entry->routes, budget);
         cache_.changed(*entry);
         if (!is_complete) return nullptr;
         entry->generation = generation_;
@@ -208,12 +208,16 @@ bool router::has_come_again(std::size_t hash) {
     return std::exchange(lately_[hash % route_cache::most_topics], rest) == rest;
 }
 
-bool router::find_routes(std::string_view topic, topic_routes& found, std::size_t& steps) {
+bool router::find_routes(std::string_view topic, topic_routes& found, work_budget& budget) {
     found.routes.clear();
     found.groups.clear();
     found_.clear();
     found_ids_.clear();
-    if (!trie_.match(topic, found_, steps)) return false;
+    const std::size_t most = std::max(budget.left() / step_cost::node, least_nodes);
+    std::size_t nodes = most;
+    const bool is_complete = trie_.match(topic, found_, nodes);
+    budget.spend((most - nodes) * step_cost::node);
+    if (!is_complete) return false;
     bool has_no_local = false;
     ++mark_;
     for (trie_entry* entry : found_) {

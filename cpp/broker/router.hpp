@@ -12,6 +12,7 @@
 #include "base/by_text.hpp"
 #include "broker/route_cache.hpp"
 #include "broker/route_search.hpp"
+#include "broker/work_budget.hpp"
 #include "topic/filter.hpp"
 #include "topic/retained_store.hpp"
 #include "topic/subscription_trie.hpp"
@@ -39,11 +40,9 @@ class router {
     // That many of them, or the rest.
     void unsubscribe_some(session& subscriber, std::size_t most);
 
-    // Valid until the next subscribe, unsubscribe or routes_of().
-    const topic_routes& routes_of(std::string_view topic);
-    // The same with so many steps, and takes those it needs from them. Null: that was not enough;
-    // then search() goes on, if it comes next.
-    const topic_routes* routes_of(std::string_view topic, std::size_t& steps);
+    // Valid until the next subscribe, unsubscribe or routes_of(). Null: the turn has no steps left
+    // for what there is to search; then search() goes on with that, if it comes next.
+    const topic_routes* routes_of(std::string_view topic, work_budget& budget);
     std::unique_ptr<route_search> search(std::string_view topic);
     // Routes that stay while sessions and groups come and go.
     std::unique_ptr<route_search> keep(const topic_routes& found);
@@ -78,7 +77,8 @@ class router {
     cached_topic* cached(std::string_view topic);
     // Whether a topic has come before, as far as that is remembered.
     bool has_come_again(std::size_t hash);
-    bool find_routes(std::string_view topic, topic_routes& found, std::size_t& steps);
+    // False: the turn is over before the search is.
+    bool find_routes(std::string_view topic, topic_routes& found, work_budget& budget);
     void add_own_routes(topic_routes& found);
     void assign_ids(topic_routes& found);
 

@@ -27,27 +27,6 @@ constexpr std::uint8_t id_of(property_id id) noexcept {
     return static_cast<std::uint8_t>(id);
 }
 
-// What Property Length counts.
-std::size_t properties_size(const outgoing_publish& packet, protocol_version version) noexcept {
-    if (!has_properties(version)) return 0;
-    std::size_t size = packet.forwarded.size();
-    if (packet.expiry_interval) size += 5;
-    if (packet.topic_alias != 0) size += 3;
-    for (const std::uint32_t id : packet.subscription_ids)
-        size += 1 + varint_size(id);
-    return size;
-}
-
-// What Remaining Length counts; more than it can say when there is no such packet.
-std::size_t publish_remaining(const outgoing_publish& packet, protocol_version version,
-                              std::size_t property_length) noexcept {
-    if (packet.topic.size() > UINT16_MAX) return std::size_t{varint_max} + 1;
-    std::size_t size = 2 + packet.topic.size() + packet.payload.size();
-    if (packet.level != qos::at_most_once) size += 2;
-    if (has_properties(version)) size += varint_size(property_length) + property_length;
-    return size;
-}
-
 std::uint8_t* write_properties(std::uint8_t* place, const outgoing_publish& packet,
                                std::size_t property_length) noexcept {
     place = write_varint(place, property_length);
@@ -138,28 +117,20 @@ std::vector<std::uint8_t> forwarded_properties(const properties& received) {
     return encoded;
 }
 
-std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept {
-    const std::size_t remaining =
-        publish_remaining(packet, version, properties_size(packet, version));
-    const std::size_t length_size = varint_size(remaining);
-    return length_size == 0 ? 0 : 1 + length_size + remaining - packet.payload.size();
-}
-
 std::uint8_t* write_publish_header(std::uint8_t* place, const outgoing_publish& packet,
-                                   protocol_version version) noexcept {
+                                   protocol_version version,
+                                   const publish_lengths& lengths) noexcept {
     auto flags = static_cast<std::uint8_t>(to_byte(packet.level) << 1);
     if (packet.dup) flags |= dup_flag;
     if (packet.retain) flags |= retain_flag;
-    const std::size_t property_length = properties_size(packet, version);
-    const std::size_t remaining = publish_remaining(packet, version, property_length);
-    if (varint_size(remaining) == 0) return place;
+    if (lengths.header == 0) return place;
     *place++ = first_byte(packet_type::publish, flags);
-    place = write_varint(place, remaining);
+    place = write_varint(place, lengths.remaining);
     place = write_u16(place, packet.topic.size());
     if (!packet.topic.empty()) std::memcpy(place, packet.topic.data(), packet.topic.size());
     place += packet.topic.size();
     if (packet.level != qos::at_most_once) place = write_u16(place, packet.packet_id);
-    return has_properties(version) ? write_properties(place, packet, property_length) : place;
+    return has_properties(version) ? write_properties(place, packet, lengths.properties) : place;
 }
 
 result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_version version,
@@ -178,7 +149,9 @@ result<ack_packet> decode_ack(packet_type type, bytes_view body, protocol_versio
     }
     if (!in.ok() || !in.at_end()) return malformed("wrong length of an acknowledgement");
     if (packet.packet_id == 0) return protocol_error("packet identifier 0 acknowledged");
-    if (!is_legal(type, packet.code, from)) return illegal_reason_code();
+    if (packet.code != reason_code::success && !is_legal(type, packet.code, from)) {
+        return illegal_reason_code();
+    }
     return packet;
 }
 

@@ -55,13 +55,39 @@ struct outgoing_publish {
     std::uint16_t topic_alias = 0;  // 0: none
 };
 
-// Length of everything before the payload, fixed header included. 0: there is no such packet,
-// because its topic is longer than 65,535 bytes or it is longer than a Remaining Length can say.
-std::size_t publish_header_size(const outgoing_publish& packet, protocol_version version) noexcept;
+// How long the parts of a PUBLISH are.
+struct publish_lengths {
+    // Everything before the payload, fixed header included. 0: there is no such packet, because its
+    // topic is longer than 65,535 bytes or it is longer than a Remaining Length can say.
+    std::size_t header = 0;
+    std::size_t remaining = 0;   // Remaining Length
+    std::size_t properties = 0;  // Property Length
+};
 
-// Length of the whole packet; 0 as above.
+// Inline, as are the sizes below: it is asked for with each message that is sent.
+inline publish_lengths lengths_of(const outgoing_publish& packet,
+                                  protocol_version version) noexcept {
+    publish_lengths lengths;
+    if (packet.topic.size() > UINT16_MAX) return lengths;
+    lengths.remaining = 2 + packet.topic.size() + packet.payload.size();
+    if (packet.level != qos::at_most_once) lengths.remaining += 2;
+    if (has_properties(version)) {
+        lengths.properties = packet.forwarded.size();
+        if (packet.expiry_interval) lengths.properties += 5;
+        if (packet.topic_alias != 0) lengths.properties += 3;
+        for (const std::uint32_t id : packet.subscription_ids)
+            lengths.properties += 1 + varint_size(id);
+        lengths.remaining += varint_size(lengths.properties) + lengths.properties;
+    }
+    if (const std::size_t length_size = varint_size(lengths.remaining)) {
+        lengths.header = 1 + length_size + lengths.remaining - packet.payload.size();
+    }
+    return lengths;
+}
+
+// Length of the whole packet; 0: there is no such packet.
 inline std::size_t publish_size(const outgoing_publish& packet, protocol_version version) noexcept {
-    const std::size_t header = publish_header_size(packet, version);
+    const std::size_t header = lengths_of(packet, version).header;
     return header == 0 ? 0 : header + packet.payload.size();
 }
 
@@ -76,10 +102,11 @@ inline std::size_t publish_size_bound(const outgoing_publish& packet) noexcept {
            packet.subscription_ids.size() * subscription_id + rest;
 }
 
-// Writes everything before the payload at place, which has publish_header_size() bytes, and
-// returns the byte after it.
+// Writes everything before the payload at place, which has lengths.header bytes, and returns the
+// byte after it; nothing when there is no such packet. Precondition: the lengths are its own.
 std::uint8_t* write_publish_header(std::uint8_t* place, const outgoing_publish& packet,
-                                   protocol_version version) noexcept;
+                                   protocol_version version,
+                                   const publish_lengths& lengths) noexcept;
 
 // PUBACK, PUBREC, PUBREL and PUBCOMP differ in their type only.
 struct ack_packet {

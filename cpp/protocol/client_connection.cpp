@@ -127,8 +127,9 @@ void client_connection::send_publish(const outgoing_publish& packet, const messa
     output_queue& out = packet.level == qos::at_most_once ? beside_state(send_class::publish)
                                                           : behind_state(send_class::publish);
     if (!append_publish(out, version_, aliased, owner) || !watcher_) return;
-    std::vector<std::uint8_t> encoded(publish_header_size(aliased, version_));
-    write_publish_header(encoded.data(), aliased, version_);
+    const publish_lengths lengths = lengths_of(aliased, version_);
+    std::vector<std::uint8_t> encoded(lengths.header);
+    write_publish_header(encoded.data(), aliased, version_, lengths);
     encoded.insert(encoded.end(), packet.payload.begin(), packet.payload.end());
     show_sent(encoded);
 }

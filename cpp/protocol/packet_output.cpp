@@ -8,20 +8,21 @@ namespace amqtt {
 bool append_publish(output_queue& out, protocol_version version, const outgoing_publish& packet,
                     const message_ptr& owner) {
     const bytes_view payload = packet.payload;
-    const std::size_t header = publish_header_size(packet, version);
+    const publish_lengths lengths = lengths_of(packet, version);
+    const std::size_t header = lengths.header;
     if (header == 0) return false;
     const bool whole_fits = header + payload.size() <= block_pool::block_size;
     if (whole_fits && (!owner || payload.size() <= copied_payload_max)) {
         std::uint8_t* place = out.allocate(header + payload.size());
-        place = write_publish_header(place, packet, version);
+        place = write_publish_header(place, packet, version, lengths);
         if (!payload.empty()) std::memcpy(place, payload.data(), payload.size());
         return true;
     }
     if (header <= block_pool::block_size) {
-        write_publish_header(out.allocate(header), packet, version);
+        write_publish_header(out.allocate(header), packet, version, lengths);
     } else {  // tens of kilobytes of topic or properties
         std::vector<std::uint8_t> encoded(header);
-        write_publish_header(encoded.data(), packet, version);
+        write_publish_header(encoded.data(), packet, version, lengths);
         out.append(encoded);
     }
     if (owner) {

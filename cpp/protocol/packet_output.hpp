@@ -20,7 +20,7 @@ inline constexpr std::size_t copied_payload_max = 4096;
 
 // Appends a PUBLISH. owner is used for large payloads, which are sent from where they are; when
 // null the payload is copied. False, and nothing is appended: there is no such packet, see
-// publish_header_size().
+// publish_lengths.
 [[nodiscard]] bool append_publish(output_queue& out, protocol_version version,
                                   const outgoing_publish& packet, const message_ptr& owner);
 

@@ -175,8 +175,8 @@ void server_connection::set_own_limits(std::size_t max_packet_size,
     received_aliases_.set_maximum(topic_alias_maximum);
 }
 
-bool server_connection::accepts(const outgoing_publish& packet, std::size_t more) const noexcept {
-    if (publish_size_bound(packet) + more <= max_sent_size_) return true;
+bool server_connection::is_small_enough(const outgoing_publish& packet,
+                                        std::size_t more) const noexcept {
     const std::size_t size = publish_size(packet, version_);
     return size != 0 && size + more <= max_sent_size_;
 }
@@ -202,8 +202,9 @@ void server_connection::send_publish(const outgoing_publish& packet, const messa
 void server_connection::show_publish(const outgoing_publish& packet) {
     ++counts_.sent;
     if (!watcher_) return;
-    std::vector<std::uint8_t> encoded(publish_header_size(packet, version_));
-    write_publish_header(encoded.data(), packet, version_);
+    const publish_lengths lengths = lengths_of(packet, version_);
+    std::vector<std::uint8_t> encoded(lengths.header);
+    write_publish_header(encoded.data(), packet, version_, lengths);
     encoded.insert(encoded.end(), packet.payload.begin(), packet.payload.end());
     watcher_->packet_sent(encoded);
 }

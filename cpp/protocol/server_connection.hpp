@@ -85,7 +85,9 @@ class server_connection {
     [[nodiscard]] bool send_auth(reason_code code, const properties& props);
     // Whether the packet is no larger than a packet can be and the peer accepts (5.0:
     // MQTT-3.1.2-24). more: bytes that are to have room besides.
-    bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept;
+    bool accepts(const outgoing_publish& packet, std::size_t more = 0) const noexcept {
+        return publish_size_bound(packet) + more <= max_sent_size_ || is_small_enough(packet, more);
+    }
     // Precondition: accepts(packet). owner as for append_publish().
     void send_publish(const outgoing_publish& packet, const message_ptr& owner);
     // reason: as above, for acknowledgements only when the peer wants to know.
@@ -175,6 +177,7 @@ class server_connection {
         std::size_t before_;
     };
 
+    bool is_small_enough(const outgoing_publish& packet, std::size_t more) const noexcept;
     void note_part() noexcept;
     server_event decode(const frame& packet);
     server_event decode_first(const frame& packet);

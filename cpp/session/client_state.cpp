@@ -22,7 +22,7 @@ void client_state::pubrec_came(inflight_entry& entry, reason_code code) {
 }
 
 void client_state::remove(std::uint16_t packet_id) {
-    inflight.remove(packet_id);
+    if (inflight_entry* const entry = inflight.find(packet_id)) inflight.remove(*entry);
     note({kind::done, packet_id, reason_code::success, 0, nullptr});
 }
 

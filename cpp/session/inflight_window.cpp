@@ -35,7 +35,7 @@ void inflight_window::make_room(std::uint16_t packet_id) {
         set_slots(slots_.size() * 2);
 }
 
-inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr content,
+inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message_ptr&& content,
                                      bool retain) {
     make_room(packet_id);
     inflight_entry& entry = slots_[slot_of(packet_id)];
@@ -62,30 +62,21 @@ inflight_entry& inflight_window::add(std::uint16_t packet_id, qos level, message
     return entry;
 }
 
-inflight_entry* inflight_window::find(std::uint16_t packet_id) noexcept {
-    if (slots_.empty()) return nullptr;
-    inflight_entry& entry = slots_[slot_of(packet_id)];
-    const bool there = entry.state != inflight_state::unused && entry.packet_id == packet_id;
-    return there ? &entry : nullptr;
-}
-
-void inflight_window::remove(std::uint16_t packet_id) {
-    inflight_entry* entry = find(packet_id);
-    if (!entry) return;
-    if (entry->previous != 0) {
-        find(entry->previous)->next = entry->next;
+void inflight_window::remove(inflight_entry& entry) noexcept {
+    if (entry.previous != 0) {
+        find(entry.previous)->next = entry.next;
     } else {
-        first_ = entry->next;
+        first_ = entry.next;
     }
-    if (entry->next != 0) {
-        find(entry->next)->previous = entry->previous;
+    if (entry.next != 0) {
+        find(entry.next)->previous = entry.previous;
     } else {
-        last_ = entry->previous;
+        last_ = entry.previous;
     }
-    release_content(*entry);
-    entry->ids.reset();
-    entry->share.reset();
-    entry->state = inflight_state::unused;
+    release_content(entry);
+    entry.ids.reset();
+    entry.share.reset();
+    entry.state = inflight_state::unused;
     if (--size_ == 0 && slots_.size() > large_table) set_slots(0);
 }
 

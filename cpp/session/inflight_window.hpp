@@ -50,13 +50,17 @@ class inflight_window {
     std::uint16_t next_packet_id();
 
     // Notes that a message was sent under an identifier from next_packet_id().
-    inflight_entry& add(std::uint16_t packet_id, qos level, message_ptr content, bool retain);
-    // Takes the memory that add() needs for it, which does not throw then.
-    void make_room(std::uint16_t packet_id);
+    // Takes content only when there is memory for its entry.
+    inflight_entry& add(std::uint16_t packet_id, qos level, message_ptr&& content, bool retain);
 
     // The entry of an identifier, or null. Valid until the next add() or remove().
-    inflight_entry* find(std::uint16_t packet_id) noexcept;
-    void remove(std::uint16_t packet_id);
+    inflight_entry* find(std::uint16_t packet_id) noexcept {
+        if (slots_.empty()) return nullptr;
+        inflight_entry& entry = slots_[slot_of(packet_id)];
+        const bool there = entry.state != inflight_state::unused && entry.packet_id == packet_id;
+        return there ? &entry : nullptr;
+    }
+    void remove(inflight_entry& entry) noexcept;
     // The content is not needed any more, because PUBREC has come.
     void release_content(inflight_entry& entry) noexcept;
     void clear();
@@ -81,6 +85,7 @@ class inflight_window {
         return packet_id & (slots_.size() - 1);
     }
     bool is_taken(std::uint16_t packet_id) const noexcept;
+    void make_room(std::uint16_t packet_id);
     void set_slots(std::size_t count);
 
     // A power of two of slots, an entry in the slot of its identifier's low bits: identifiers

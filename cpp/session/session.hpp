@@ -151,6 +151,10 @@ class session {
     bool is_ready() const noexcept { return connection != nullptr && queue_.empty(); }
     // Messages in flight are still to be sent again on the present connection.
     bool resend_pending = false;
+    // Room for another message is of use to somebody.
+    bool has_more_to_send() const noexcept {
+        return !queue_.empty() || resend_pending || !wants_retained.empty() || !set_aside.empty();
+    }
     // The state of rights in which its subscriptions were allowed; 0: it is not known.
     std::uint32_t rights = 0;
     // The first so many messages of the queue are to be checked before they are sent.

@@ -99,8 +99,9 @@ bytes any_publish(const chooser& choose, protocol_version version) {
         }
         packet.forwarded = forwarded;
     }
-    bytes out(publish_header_size(packet, version));
-    write_publish_header(out.data(), packet, version);
+    const publish_lengths lengths = lengths_of(packet, version);
+    bytes out(lengths.header);
+    write_publish_header(out.data(), packet, version, lengths);
     return out + bytes(payload.begin(), payload.end());
 }
 

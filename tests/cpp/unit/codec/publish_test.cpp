@@ -14,8 +14,9 @@ using test::outcome;
 
 // The whole packet, as the two parts in which it is sent.
 byte_string encoded(const outgoing_publish& packet, protocol_version version) {
-    byte_string out(publish_header_size(packet, version));
-    const std::uint8_t* end = write_publish_header(out.data(), packet, version);
+    const publish_lengths lengths = lengths_of(packet, version);
+    byte_string out(lengths.header);
+    const std::uint8_t* end = write_publish_header(out.data(), packet, version, lengths);
     EXPECT_EQ(end, out.data() + out.size());
     out.insert(out.end(), packet.payload.begin(), packet.payload.end());
     return out;
@@ -389,10 +390,10 @@ TEST(PublishSize, EndsWhereRemainingLengthDoes) {
     outgoing_publish packet;
     packet.topic = "t";
     packet.payload = payload_of(varint_max - 3);
-    EXPECT_EQ(publish_header_size(packet, protocol_version::v3_1_1), 1U + 4U + 3U);
+    EXPECT_EQ(lengths_of(packet, protocol_version::v3_1_1).header, 1U + 4U + 3U);
     EXPECT_EQ(publish_size(packet, protocol_version::v3_1_1), largest_packet_size);
     // The same message is a byte longer in 5.0, by its Property Length.
-    EXPECT_EQ(publish_header_size(packet, protocol_version::v5_0), 0U);
+    EXPECT_EQ(lengths_of(packet, protocol_version::v5_0).header, 0U);
     EXPECT_EQ(publish_size(packet, protocol_version::v5_0), 0U);
     packet.level = qos::at_least_once;
     EXPECT_EQ(publish_size(packet, protocol_version::v3_1_1), 0U);
@@ -412,9 +413,9 @@ TEST(PublishSize, RefusesATopicThatItsLengthCannotSay) {
     const std::string topic(65'536, 't');
     outgoing_publish packet;
     packet.topic = topic;
-    EXPECT_EQ(publish_header_size(packet, protocol_version::v3_1_1), 0U);
+    EXPECT_EQ(lengths_of(packet, protocol_version::v3_1_1).header, 0U);
     packet.topic = std::string_view(topic).substr(1);
-    EXPECT_NE(publish_header_size(packet, protocol_version::v3_1_1), 0U);
+    EXPECT_NE(lengths_of(packet, protocol_version::v3_1_1).header, 0U);
 }
 
 TEST(PublishSize, IsNotWrittenWithoutAPacket) {
@@ -422,7 +423,8 @@ TEST(PublishSize, IsNotWrittenWithoutAPacket) {
     packet.topic = "t";
     packet.payload = payload_of(varint_max);
     std::uint8_t place = 0xAA;
-    EXPECT_EQ(write_publish_header(&place, packet, protocol_version::v5_0), &place);
+    const publish_lengths lengths = lengths_of(packet, protocol_version::v5_0);
+    EXPECT_EQ(write_publish_header(&place, packet, protocol_version::v5_0, lengths), &place);
     EXPECT_EQ(place, 0xAA);
 }
 

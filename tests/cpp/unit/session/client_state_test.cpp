@@ -40,7 +40,7 @@ TEST(ClientState, HasNoIdentifierWhenAllAreTaken) {
     state.requests.erase(4711);
     EXPECT_EQ(state.next_packet_id(), 4711);
     state.requests.emplace(4711, 0);
-    state.inflight.remove(42);
+    state.inflight.remove(*state.inflight.find(42));
     EXPECT_EQ(state.next_packet_id(), 42);
 }
 
