@@ -24,7 +24,7 @@ QUESTIONS = 64 * MIB
 STRANGERS = 272 // 4 * MIB
 SLACK = 32 * MIB
 A_CONNECTION = 8 << 10
-KEPT = 24 * MIB  # by allocators, after everything has ended; of questions they keep all
+KEPT = 24 * MIB  # by allocators, after everything has ended; of questions each thread's keeps all
 CONNECTS = 2000
 BIG = bytes(60_000)
 BUSY = b"\x20\x02\x00\x03"
@@ -87,7 +87,7 @@ def test_connects_that_wait_for_a_blocked_plugin(
             refused = sum(_is_refused(peer) for peer in peers[-100:])
             assert refused == min(count, 100)
         peers[0].expect(CONNACK_ACCEPTED, LIMIT)
-    until_shrunk(broker, before + QUESTIONS + KEPT)
+    until_shrunk(broker, before + threads * QUESTIONS + KEPT)
     with WireClient(broker.port) as later:
         later.login(connect("later")).ping()
 
@@ -113,7 +113,7 @@ def test_clients_that_connect_and_leave(
         with WireClient(broker.port) as later:
             later.send(connect("later", username="u"))
             later.expect(CONNACK_ACCEPTED, LIMIT)
-    until_shrunk(broker, before + QUESTIONS + KEPT)
+    until_shrunk(broker, before + threads * QUESTIONS + KEPT)
 
 
 def test_half_connects(broker_process: StartBroker) -> None:
