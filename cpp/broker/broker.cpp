@@ -506,7 +506,8 @@ void broker::refuse_busy(client& c) {
 }
 
 void broker::log_not_retained(const publication& p) {
-    const std::string_view publisher = p.publisher() ? p.publisher()->client_id() : "";
+    std::string_view publisher;  // none: the broker itself
+    if (p.publisher()) publisher = p.publisher()->client_id();
     peer_log_.log(log_kinds::not_retained, publisher, now_, [&] {
         return "retained messages at their bound: did not keep that of topic '" +
                printable(p.topic()) +

@@ -313,7 +313,8 @@ void broker::log_refusal(const session& s, topic_action action, std::string_view
 }
 
 void broker::log_late_decision(const question& asked) {
-    const std::string_view client_id = asked.subject ? asked.subject->client_id() : "";
+    std::string_view client_id;  // none: its session is gone
+    if (asked.subject) client_id = asked.subject->client_id();
     peer_log_.log(log_kinds::decision_late, client_id, now_, [&] {
         return std::string("no decision in time on whether a client may ") + name_of(asked.action) +
                " TOPIC " + printable(asked.topic) + ": refused";

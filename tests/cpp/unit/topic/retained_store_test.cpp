@@ -387,7 +387,7 @@ TEST_F(RetainedStore, GivesTablesBackWhenFewChildrenAreLeft) {
     }
     EXPECT_EQ(store.size(), 4U);
     EXPECT_LT(store.bytes(), 4096U);
-    EXPECT_LT(test::real_per_counted(before, 16 * 1024), 1.0);
+    EXPECT_LE(test::real_per_counted(before, 16 * 1024), 1.0);  // 1.0 where it is not known
 }
 
 }  // namespace
