@@ -149,8 +149,8 @@ void broker::count_packets(client& c) {
 
 void broker::closed(client& c, instant now) {
     begin(now);
-    if (journal_) journal_->forget(c);
     end(c, reason_code::unspecified_error, will_action::publish);
+    if (journal_) journal_->forget(c);  // also when a CONNACK of it waited for the store
     attempt([&] { relieve(c); });
     let_in_successors(c);
 }
