@@ -66,6 +66,7 @@ def main(build: Path) -> int:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
             "PYTHONMALLOC": "malloc",
+            "AMQTT_TEST_START_LIMIT": "120",  # a broker starts slowly
             # libstdc++ too: ASan looks for it before the engine is loaded.
             "LD_PRELOAD": f"{compiler_library('libasan.so')} {compiler_library('libstdc++.so')}",
             # The slow unwinder sees whose call of OpenSSL it was.

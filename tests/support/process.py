@@ -14,7 +14,7 @@ import yaml
 
 from support.python import python_command, python_environment
 
-START_LIMIT = 20.0
+START_LIMIT = float(os.environ.get("AMQTT_TEST_START_LIMIT", "20"))
 STOP_LIMIT = 20.0
 BAD_SIGNS = ("Traceback", "Sanitizer", "runtime error:")
 _PORT_ATTEMPTS = 5
