@@ -499,8 +499,9 @@ void broker::hand_over_shared(session& s) {
 void broker::refuse_busy(client& c) {
     constexpr std::string_view why = "too many clients wait for the decisions of plugins";
     log(log_kinds::refused_busy, c,
-        std::string("refused: ").append(why).append(
-            " (limits.max_pending_decisions, limits.max_pending_decision_bytes)"));
+        std::string("refused: ")
+            .append(why)
+            .append(" (limits.max_pending_decisions, limits.max_pending_decision_bytes)"));
     c.connection.send_connack(false, reason_code::quota_exceeded, {}, told(why));
     end(c, reason_code::quota_exceeded, will_action::discard);
 }

@@ -39,10 +39,10 @@ bool broker::is_served(client& c) {
 bool broker::shutdown_served(instant now) {
     now_ = now;
     // Policy may still have to decide on a will, or very many get it.
-    const bool will_waits =
-        !publications_.empty() ||
-        std::any_of(questions_.begin(), questions_.end(),
-                    [](const auto& each) { return each.second.will && !each.second.asker; });
+    const bool will_waits = !publications_.empty() ||
+                            std::any_of(questions_.begin(), questions_.end(), [](const auto& each) {
+                                return each.second.will && !each.second.asker;
+                            });
     bool all = true;
     for (auto it = clients_.begin(); it != clients_.end();) {
         client& c = *it++;

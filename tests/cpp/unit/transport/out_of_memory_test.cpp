@@ -109,7 +109,8 @@ TEST_P(out_of_memory, ends_no_more_than_the_connection_at_fault) {
             converse_with(broker.port, level, "c");
             has_failed = until_failure.exchange(0) == 0;
             expect_service(broker.port, round);
-            EXPECT_TRUE(ends_all_connections(broker)) << "allocation " << round << " at QoS " << level;
+            EXPECT_TRUE(ends_all_connections(broker))
+                << "allocation " << round << " at QoS " << level;
         }
         EXPECT_GT(round, 10U);
         RecordProperty("allocations at QoS " + std::to_string(level), static_cast<int>(round));
