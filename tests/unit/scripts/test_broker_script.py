@@ -49,6 +49,12 @@ def broker_class(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             if plan.start:
                 raise plan.start
 
+        def _stop_engine(self, limit: float) -> None:
+            """Nothing has been started."""
+
+        def _end_process(self, seconds: float, status: int) -> None:
+            """No signal comes."""
+
     module = ModuleType("amqtt.broker")
     module.Broker = Broker  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "amqtt.broker", module)
