@@ -170,12 +170,15 @@ class BrokerSignals(StopSignals):
     def _watch(self, pipe: int) -> None:
         """Wait in a thread for a request to stop, and see to it that it is met."""
         stops = {int(signal.SIGINT), int(signal.SIGTERM)}
+        is_asked = False
+        # To the end: the interpreter complains when it writes and nobody reads any more.
         while numbers := os.read(pipe, 64):
-            if not stops.isdisjoint(numbers):
-                break
+            if not is_asked and not stops.isdisjoint(numbers):
+                is_asked = True
+                self._end_in_time()
         os.close(pipe)
-        if not numbers:
-            return
+
+    def _end_in_time(self) -> None:
         if self._guard is not None:
             self._guard()
         else:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.process import START_LIMIT, BrokerProcess, broker_kind, free_port
+from support.process import START_LIMIT, BrokerProcess, StartBroker, broker_kind, free_port
 from support.python import python_command, python_environment, run_program
 from support.wire import (
     PINGREQ,
@@ -266,3 +266,13 @@ def wait_for_port(port: int) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+def test_signals_that_come_again_are_one_request(broker_process: StartBroker) -> None:
+    """Some senders signal a process and its group; the log says nothing of that."""
+    broker = broker_process()
+    with WireClient(broker.port) as slow:
+        slow.login(connect("slow", keep_alive=0))
+        while broker.running:
+            broker.send_signal(signal.SIGTERM)
+            time.sleep(0.001)
