@@ -10,20 +10,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from amqtt import _core
-from amqtt._bridge import EventPump, end_engine
-from amqtt._broker_context import BrokerContext
-from amqtt._broker_operations import BrokerOperations
-from amqtt._dispatch import BrokerDispatch
-from amqtt._listening import (
+from amqtt._broker.context import BrokerContext
+from amqtt._broker.dispatch import BrokerDispatch
+from amqtt._broker.listening import (
     DEFAULT_PORTS,
     check_listener,
     is_beyond_loopback,
     open_listener,
     split_bind,
 )
-from amqtt._shutdown import ShutdownTime, run_in_thread
-from amqtt._states import BrokerTransitions
-from amqtt._storage import StateKeeper, find_storage
+from amqtt._broker.operations import BrokerOperations
+from amqtt._broker.shutdown import ShutdownTime, run_in_thread
+from amqtt._broker.storage import StateKeeper, find_storage
+from amqtt._engine.bridge import EventPump, end_engine
+from amqtt._engine.states import BrokerTransitions
 from amqtt.contexts import (
     Action,
     BaseContext,

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from amqtt._client_connection import CONNECTION_ACCEPTED
-from amqtt._client_delivery import ClientDelivery
-from amqtt._client_offline import OfflineQueue
-from amqtt._client_plugins import load_client_plugins
-from amqtt._client_receiving import MessageStream
-from amqtt._client_session import PROTOCOL_5_0
-from amqtt._client_subscriptions import (
+from amqtt._client.connection import CONNECTION_ACCEPTED
+from amqtt._client.delivery import ClientDelivery
+from amqtt._client.offline import OfflineQueue
+from amqtt._client.plugins import load_client_plugins
+from amqtt._client.receiving import MessageStream
+from amqtt._client.session import PROTOCOL_5_0
+from amqtt._client.subscriptions import (
     Subscription,
     check_filter_text,
     engine_filters,
     is_malformed,
     with_refusals,
 )
-from amqtt._topics import check_topic_name
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
@@ -29,6 +28,7 @@ from amqtt.session import (
     OutgoingApplicationMessage,
     Session,
 )
+from amqtt.topics import check_topic_name
 from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import asyncio
 import struct
 from typing import cast
 
-from amqtt._wire import read_layout, read_or_raise, write_fields
+from amqtt._engine.codec import read_layout, read_or_raise, write_fields
 from amqtt.adapters import ReaderAdapter
 from amqtt.errors import NoDataError, ZeroLengthReadError
 

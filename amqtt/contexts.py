@@ -8,19 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from amqtt._client_config import (
+from amqtt._compat import StrEnum
+from amqtt._config.client import (
     ClientConfig,
     ConnectionConfig,
     TopicConfig,
     WillConfig,
     default_client_plugins,
 )
-from amqtt._compat import StrEnum
-from amqtt._dictable import Dictable, check_range, check_seconds, plugins_by_path
-from amqtt._hydrate import hydrate
-from amqtt._limits import LimitsConfig, ListenerLimitsConfig
-from amqtt._listener_config import CertificateConfig, ListenerConfig, ListenerType
-from amqtt._protocol_config import (
+from amqtt._config.dictable import Dictable, check_range, check_seconds, plugins_by_path
+from amqtt._config.hydrate import hydrate
+from amqtt._config.limits import LimitsConfig, ListenerLimitsConfig
+from amqtt._config.listener import CertificateConfig, ListenerConfig, ListenerType
+from amqtt._config.protocol import (
     ProtocolConfig,
     SessionOwner,
     SharedSubscriptionStrategy,

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from amqtt._states import StateMachine
+from amqtt._engine.states import StateMachine
 from amqtt.errors import AMQTTError
 from amqtt.logs import printable
 from amqtt.mqtt.puback import PubackPacket

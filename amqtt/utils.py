@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from amqtt._yaml import load_yaml
+from amqtt._config.yaml import load_yaml
 from amqtt.logs import printable
 
 if TYPE_CHECKING:

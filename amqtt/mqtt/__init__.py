@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amqtt._wire import PROTOCOL_3_1_1, PROTOCOL_5_0, decode_packet
+from amqtt._engine.codec import PROTOCOL_3_1_1, PROTOCOL_5_0, decode_packet
 from amqtt.errors import AMQTTError
 from amqtt.mqtt.auth import AuthPacket
 from amqtt.mqtt.connack import ConnackPacket

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from amqtt._wire import (
+from amqtt._engine.codec import (
     PROTOCOL_3_1_1,
     PROTOCOL_5_0,
     decode_properties,

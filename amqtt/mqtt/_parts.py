@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from amqtt._wire import PROTOCOL_5_0
+from amqtt._engine.codec import PROTOCOL_5_0
 
 if TYPE_CHECKING:
     from typing_extensions import Self

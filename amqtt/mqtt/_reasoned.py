@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amqtt._wire import PROTOCOL_5_0
+from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt.mqtt._headers import ReasonCodeVariableHeader
 from amqtt.mqtt._parts import PartField, PropertiesField
 from amqtt.mqtt.packet import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amqtt._wire import PROTOCOL_5_0, encode_properties, read_layout, write_fields
+from amqtt._engine.codec import PROTOCOL_5_0, encode_properties, read_layout, write_fields
 from amqtt.adapters import ReaderAdapter
 from amqtt.codecs_amqtt import bytes_to_int, read_or_raise
 from amqtt.errors import AMQTTError

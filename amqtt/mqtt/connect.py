@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from amqtt._wire import (
+from amqtt._engine.codec import (
     PROTOCOL_3_1,
     PROTOCOL_3_1_1,
     PROTOCOL_5_0,

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from amqtt._wire import read_available
+from amqtt._engine.codec import read_available
 from amqtt.adapters import BufferReader, ReaderAdapter, WriterAdapter
 from amqtt.codecs_amqtt import bytes_to_hex_str, decode_packet_id, int_to_bytes, read_or_raise
 from amqtt.errors import AMQTTError, CodecError, MQTTError, NoDataError

@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from amqtt._wire import (
+from amqtt._engine.codec import (
     PROTOCOL_5_0,
     encode_properties,
     read_layout,

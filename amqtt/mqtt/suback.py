@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from amqtt._wire import read_rest
+from amqtt._engine.codec import read_rest
 from amqtt.adapters import ReaderAdapter
 from amqtt.codecs_amqtt import bytes_to_int, int_to_bytes, read_or_raise
 from amqtt.errors import AMQTTError, NoDataError

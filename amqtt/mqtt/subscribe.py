@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amqtt._wire import PROTOCOL_5_0, read_layout_from, read_rest, write_fields
+from amqtt._engine.codec import PROTOCOL_5_0, read_layout_from, read_rest, write_fields
 from amqtt.adapters import ReaderAdapter
 from amqtt.codecs_amqtt import (
     bytes_to_int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from amqtt._wire import read_layout_from, read_rest
+from amqtt._engine.codec import read_layout_from, read_rest
 from amqtt.adapters import ReaderAdapter
 from amqtt.codecs_amqtt import decode_string, encode_string
 from amqtt.errors import AMQTTError, NoDataError

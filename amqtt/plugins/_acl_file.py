@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Flag
 from typing import TYPE_CHECKING, NamedTuple
 
-from amqtt._lines import numbered_lines, read_text, split_word
+from amqtt._config.lines import numbered_lines, read_text, split_word
 from amqtt.plugins import TopicMatcher
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from amqtt._lines import BLANKS, numbered_lines, read_text
+from amqtt._config.lines import BLANKS, numbered_lines, read_text
 
 if TYPE_CHECKING:
     import logging

@@ -10,11 +10,11 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from amqtt._plugin_loading import check_decision_methods, load_configured
 from amqtt.contexts import Action, BaseContext
 from amqtt.errors import PluginImportError, PluginInitError
 from amqtt.events import BrokerEvents, ClientEvents, Events, MQTTEvents
 from amqtt.logs import LogLimiter
+from amqtt.plugins._loading import check_decision_methods, load_configured
 
 # Names that applications of aMQTT import from here.
 from amqtt.plugins.base import BaseAuthPlugin as BaseAuthPlugin

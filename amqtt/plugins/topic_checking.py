@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amqtt._topics import describe_topic, topic_filter_problem
 from amqtt.contexts import Action, BaseContext
 from amqtt.plugins._acl_file import Access, AclFile, AclFileError, is_unusable
 from amqtt.plugins.base import BaseTopicPlugin
+from amqtt.topics import describe_topic, topic_filter_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable

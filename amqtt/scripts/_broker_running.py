@@ -92,7 +92,7 @@ def _make_broker(config: BrokerConfig, source: str) -> Broker:
 async def _check(config: BrokerConfig, source: str) -> None:
     broker = _make_broker(config, source)
     # Where the engine is loaded already.
-    from amqtt._listening import inspect_listener
+    from amqtt._broker.listening import inspect_listener
 
     try:
         broker.check_listeners()

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from amqtt._hydrate import ConfigValueError
-from amqtt._uri import hide_password
+from amqtt._client.uri import hide_password
+from amqtt._config.hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
 from amqtt.errors import ClientError, PluginError, PluginLoadError
 from amqtt.logs import printable

@@ -17,7 +17,7 @@ else:  # Python 3.10 has no such index
 class LineHandler(StreamHandler):
     """Write records to the standard error stream; their format must end with the message.
 
-    `amqtt._engine_log` has it write many lines at once.
+    `amqtt._engine.logs` has it write many lines at once.
     """
 
     def line_start(self, logger: logging.Logger, level: int) -> str:

@@ -8,7 +8,7 @@
 
 namespace amqtt {
 
-// The keys are those of _client_connection.py. Throws what Python sees as ValueError.
+// The keys are those of amqtt/_client/endpoint.py. Throws what Python sees as ValueError.
 connect_settings to_connect_settings(const pybind11::dict& values);
 client_tls_settings to_client_tls_settings(const pybind11::dict& values);
 

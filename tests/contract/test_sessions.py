@@ -151,7 +151,7 @@ async def test_a_client_that_has_published_and_left_is_still_known(name: str) ->
 async def test_no_more_than_so_many_that_have_left_are_known(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("amqtt._broker_sessions._MOST_REMEMBERED", 3)
+    monkeypatch.setattr("amqtt._broker.sessions._MOST_REMEMBERED", 3)
     async with Broker(config_of([ANONYMOUS, sample("Recorder")])) as broker:
         for number in range(5):
             async with client_of(broker, f"c{number}") as client:

@@ -320,7 +320,7 @@ async def serve_all(peer: ScriptedPeer) -> None:
 
 async def test_one_client_at_a_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is held while the client is connected or tries to be, and no longer."""
-    monkeypatch.setattr("amqtt._client_store._PATIENCE", 0.01)
+    monkeypatch.setattr("amqtt._client.session_file.store._PATIENCE", 0.01)
     async with ScriptedBroker(serve_all) as broker:
         one, other = client(file), client(file)
         async with connected(one, broker.uri):
@@ -393,7 +393,7 @@ async def test_a_file_that_cannot_be_written(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The message leaves when it is stored at last, and not before."""
-    monkeypatch.setattr("amqtt._client_journal._PAUSE", 0.01)
+    monkeypatch.setattr("amqtt._client.session_file.journal._PAUSE", 0.01)
     fails = True
     shown = str(error) if isinstance(error, sqlite3.Error) else repr(error)
 

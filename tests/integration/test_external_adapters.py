@@ -24,7 +24,7 @@ from support.wire import (
     subscribe,
 )
 
-from amqtt import _external
+from amqtt._broker import external
 from amqtt.adapters import BufferReader, BufferWriter
 from amqtt.broker import Broker, BrokerContext
 from amqtt.errors import BrokerError
@@ -60,7 +60,7 @@ async def watcher_of(broker: Broker, topic: str) -> HandedIn:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for adapters that hang."""
-    monkeypatch.setattr(_external, "_PATIENCE", 0.2)
+    monkeypatch.setattr(external, "_PATIENCE", 0.2)
 
 
 # -- which connections are taken
@@ -411,7 +411,7 @@ async def test_a_slow_client_holds_up_nobody() -> None:
             message = publish("t", bytes([number]) * size)
             fast.send(message)
             await fast.expect(message)
-        assert slow.writer.written - before <= _external._PIECE
+        assert slow.writer.written - before <= external._PIECE
         slow.writer.open.set()
         for number in range(count):
             await slow.expect(publish("t", bytes([number]) * size))

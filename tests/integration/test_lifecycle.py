@@ -17,7 +17,7 @@ from support.client import until
 from support.python import python_command, python_environment, run_program
 from support.wire import CONNACK_ACCEPTED, WireClient, connect, packet, string
 
-from amqtt._listening import open_listener
+from amqtt._broker.listening import open_listener
 from amqtt.broker import Broker
 from amqtt.client import MQTTClient
 from amqtt.contexts import BaseContext

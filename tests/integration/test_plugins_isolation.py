@@ -159,7 +159,7 @@ async def test_memory_is_flat_over_many_events() -> None:
 async def test_handlers_that_do_not_end_make_clients_wait(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("amqtt._dispatch._MOST_RUNNING", 20)
+    monkeypatch.setattr("amqtt._broker.dispatch._MOST_RUNNING", 20)
     async with Broker(config_of([ANONYMOUS, sample("Counting")])) as broker:
         plugin = broker.plugins_manager.get_plugin("Counting")
         plugin.gate.clear()

@@ -90,9 +90,9 @@ def imported_modules(path: Path) -> set[str]:
 
 
 CORE_USERS = {
-    "_bridge.py", "_dispatch.py", "_wire.py", "_broker_messages.py", "_broker_sessions.py",
-    "_broker_operations.py", "_listening.py", "broker.py", "client.py", "session.py", "contexts.py",
-    "events.py", "errors.py", "adapters.py",
+    "_engine/bridge.py", "_engine/codec.py", "_broker/dispatch.py", "_broker/listening.py",
+    "_broker/messages.py", "_broker/operations.py", "_broker/sessions.py",
+    "broker.py", "client.py", "session.py", "contexts.py", "events.py", "errors.py", "adapters.py",
 }  # fmt: skip
 MODULES = sorted(PYTHON.rglob("*.py"))
 

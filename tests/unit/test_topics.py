@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from amqtt._topics import check_topic_name, topic_filter_problem, topic_name_problem
 from amqtt.errors import MQTTError
+from amqtt.topics import check_topic_name, topic_filter_problem, topic_name_problem
 
 LONGEST = [pytest.param("a" * 65535, id="ASCII"), pytest.param("ü" * 32767, id="two bytes each")]
 

@@ -11,8 +11,8 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from amqtt._client_endpoint import direct_endpoint, engine_settings
-from amqtt._wire import PROTOCOL_3_1_1, read_or_raise
+from amqtt._client.endpoint import direct_endpoint, engine_settings
+from amqtt._engine.codec import PROTOCOL_3_1_1, read_or_raise
 from amqtt.adapters import StreamReaderAdapter
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
 from amqtt.events import MQTTEvents

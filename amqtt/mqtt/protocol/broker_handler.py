@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from amqtt._broker_context import BrokerContext  # in a text below
+    from amqtt._broker.context import BrokerContext  # in a text below
     from amqtt.adapters import ReaderAdapter, WriterAdapter
     from amqtt.mqtt.disconnect import DisconnectPacket
     from amqtt.plugins.manager import PluginManager

@@ -7,8 +7,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from amqtt._bridge import ClientReactor, EngineError, client_reactor
-from amqtt._topics import check_topic_name
+from amqtt._engine.bridge import ClientReactor, EngineError, client_reactor
 from amqtt.contexts import BaseContext
 from amqtt.errors import AMQTTError, ProtocolHandlerError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
@@ -21,6 +20,7 @@ from amqtt.session import (
     OutgoingApplicationMessage,
     Session,
 )
+from amqtt.topics import check_topic_name
 
 if TYPE_CHECKING:
     from amqtt.adapters import ReaderAdapter, WriterAdapter

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._dispatch import BrokerDispatch
+from amqtt._broker.dispatch import BrokerDispatch
 from amqtt.contexts import BaseContext
 from amqtt.events import BrokerEvents, MQTTEvents
 from amqtt.plugins.manager import PluginManager

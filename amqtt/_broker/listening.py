@@ -1,0 +1,196 @@
+"""Open the listeners of a configuration."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from amqtt import _core
+from amqtt._broker.listener_security import check_security, tls_options
+from amqtt._client.uri import decode_zone
+from amqtt.contexts import ListenerConfig, ListenerType
+from amqtt.errors import BrokerError
+
+DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
+_UNIX = "unix:"
+
+
+def split_bind(text: str, default_port: int) -> tuple[str, int]:
+    """Split `host:port`; brackets around an IPv6 address are kept.
+
+    Args:
+        text: the address, of which everything may be left out.
+        default_port: the port when it is left out.
+
+    Returns:
+        Host and port; an empty host means all addresses.
+
+    Raises:
+        ValueError: the port is no number from 0 to 65535, or a bracket is missing.
+
+    """
+    if text.startswith("["):
+        host, bracket, rest = text.partition("]")
+        if not bracket:
+            msg = f"']' is missing in bind address '{text}'"
+            raise ValueError(msg)
+        host, port = host + "]", rest.removeprefix(":")
+    elif ":" in text:
+        host, _, port = text.rpartition(":")
+    elif text.isdigit():
+        host, port = "", text
+    else:
+        host, port = text, ""
+    if not port:
+        return host, default_port
+    if not port.isdigit() or int(port) > 65535:
+        msg = f"bind address '{text}': the port must be a number from 0 to 65535"
+        raise ValueError(msg)
+    return host, int(port)
+
+
+def check_listener(name: str, listener: ListenerConfig) -> None:
+    """Check the address of a listener as far as that needs no socket.
+
+    Args:
+        name: name of the listener.
+        listener: its configuration.
+
+    Raises:
+        BrokerError: it cannot be opened as it is configured.
+
+    """
+    if listener.bind is None or listener.type is ListenerType.EXTERNAL:
+        return
+    check_security(name, listener)
+    if listener.bind.startswith(_UNIX):
+        if listener.bind == _UNIX:
+            msg = f"listener '{name}': bind '{_UNIX}' names no file"
+            raise BrokerError(msg)
+        return
+    try:
+        split_bind(listener.bind, DEFAULT_PORTS[listener.type])
+    except ValueError as error:
+        msg = f"listener '{name}': {error}"
+        raise BrokerError(msg) from error
+
+
+def inspect_listener(name: str, listener: ListenerConfig) -> list[str]:
+    """Check what a listener needs of the system, without opening a socket: files and host names.
+
+    Args:
+        name: name of the listener.
+        listener: its configuration, which `check_listener` accepts.
+
+    Returns:
+        Warnings: what may keep the broker from the start, or clients from connecting.
+
+    Raises:
+        BrokerError: it cannot be opened.
+
+    """
+    if listener.bind is None or listener.type is ListenerType.EXTERNAL:
+        return []
+    try:
+        found = _check_address(listener)
+        found += _core.check_tls(tls_options(listener)) if listener.ssl else []
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        msg = f"listener '{name}' cannot bind to {listener.bind}: {reason}"
+        raise BrokerError(msg) from error
+    except ValueError as error:
+        msg = f"listener '{name}': {error}"
+        raise BrokerError(msg) from error
+    return [f"listener '{name}': {each}" for each in found]
+
+
+def _check_address(listener: ListenerConfig) -> list[str]:
+    bind = listener.bind or ""
+    if bind.startswith(_UNIX):
+        folder = Path(bind.removeprefix(_UNIX)).parent
+        # What starts the broker may make it.
+        return [] if folder.is_dir() else [f"there is no folder {folder} for its socket"]
+    host, port = split_bind(bind, DEFAULT_PORTS[listener.type])
+    address = _address_of(host)
+    if address:
+        socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return []
+
+
+def _address_of(host: str) -> str:
+    """Return the host of a bind address as the system takes it."""
+    return decode_zone(host.strip("[]"))
+
+
+def is_beyond_loopback(listener: ListenerConfig) -> bool:
+    """Tell whether other machines may reach a listener."""
+    if listener.bind is None or listener.type is ListenerType.EXTERNAL:
+        return False
+    if listener.bind.startswith(_UNIX):
+        return False
+    host = _address_of(split_bind(listener.bind, 0)[0])
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
+
+
+def open_listener(
+    engine: _core.BrokerEngine, name: str, listener: ListenerConfig, limits: dict[str, Any]
+) -> list[tuple[str, int]]:
+    """Bind a listener, unless it is external; it accepts when the engine has started.
+
+    Args:
+        engine: the engine that gets the connections.
+        name: name of the listener.
+        listener: its configuration.
+        limits: what its connections are held to.
+
+    Returns:
+        Where it listens: host and port of every socket; of an external one there is none.
+
+    Raises:
+        BrokerError: the configuration is wrong.
+        OSError: the address cannot be bound.
+
+    """
+    if listener.type is ListenerType.EXTERNAL:
+        engine.listen_external(name=name, limits=limits)
+        return []
+    bind, host, port = listener.bind or "", "", 0
+    is_unix = bind.startswith(_UNIX)
+    if not is_unix:
+        host, port = split_bind(bind, DEFAULT_PORTS[listener.type])
+    try:
+        return engine.listen(
+            name=name,
+            host=_address_of(host),
+            port=port,
+            unix_path=bind.removeprefix(_UNIX) if is_unix else "",
+            unix_mode=int(listener.unix_mode, 8) if listener.unix_mode else None,
+            max_connections=max(0, listener.max_connections),
+            limits=limits,
+            tls=tls_options(listener) if listener.ssl else None,
+            websocket=(listener.ws_path or "", listener.ws_origins or [])
+            if listener.type is ListenerType.WS
+            else None,
+            proxies=(listener.proxy_trusted or []) if listener.proxy_protocol else None,
+        )
+    except OSError as error:
+        where = bind if is_unix else f"{bind} (port {port})"
+        msg = f"listener '{name}' cannot bind to {where}: {_reason(error)}"
+        # A host name that cannot be resolved has no number of an error of the system.
+        raise (OSError(msg) if error.errno is None else OSError(error.errno, msg)) from error
+    except ValueError as error:
+        msg = f"listener '{name}': {error}"
+        raise BrokerError(msg) from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "address already in use"
+    return os.strerror(error.errno) if error.errno else str(error)
