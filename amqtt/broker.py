@@ -22,7 +22,7 @@ from amqtt._broker.listening import (
 from amqtt._broker.operations import BrokerOperations
 from amqtt._broker.shutdown import ShutdownTime, run_in_thread
 from amqtt._broker.storage import StateKeeper, find_storage
-from amqtt._engine.bridge import EventPump, end_engine
+from amqtt._engine.pump import EventPump, end_engine
 from amqtt._engine.states import BrokerTransitions
 from amqtt.contexts import (
     Action,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amqtt.adapters import ReaderAdapter, WriterAdapter
+    from amqtt.session import Session
 
 __all__ = [
     "DEFAULT_PORTS",
@@ -89,7 +90,7 @@ async def _in_thread(function: Callable[..., T], *args: Any) -> T:
     return call.result()
 
 
-class Broker(BrokerOperations):
+class Broker(BrokerOperations[BrokerProtocolHandler]):
     """Serve MQTT clients.
 
     The engine runs on a thread of its own; the event loop starts and stops it and runs the
@@ -186,6 +187,11 @@ class Broker(BrokerOperations):
         """Shut the broker down, if it is still running."""
         if self.transitions.is_started():
             await self.shutdown()
+
+    def _handler_of(self, session: Session) -> BrokerProtocolHandler:
+        return BrokerProtocolHandler(
+            self.plugins_manager, session, disconnect=self._disconnect_soon
+        )
 
     # -- life
 

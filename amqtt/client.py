@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from amqtt._client.connection import CONNECTION_ACCEPTED
+from amqtt._client.context import ClientContext
 from amqtt._client.delivery import ClientDelivery
 from amqtt._client.offline import OfflineQueue
 from amqtt._client.plugins import load_client_plugins
@@ -68,20 +69,6 @@ _LEVELS = (QOS_0, QOS_1, QOS_2)
 _PAYLOADS = (bytes, bytearray)
 _FIRST_FAILURE = 0x80
 _FILTER_INVALID = 0x8F
-
-
-class ClientContext(BaseContext):
-    """Give a plugin of a client its environment.
-
-    Attributes:
-        config: the configuration of the client.
-
-    """
-
-    def __init__(self) -> None:
-        """Make a context without a configuration."""
-        super().__init__()
-        self.config: ClientConfig | None = None
 
 
 class MQTTClient(ClientDelivery):

@@ -8,23 +8,25 @@ import string
 import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import yaml
 
 from amqtt._config.yaml import load_yaml
 from amqtt.logs import printable
 
-if TYPE_CHECKING:
-    from amqtt.session import Session
-
 logger = logging.getLogger(__name__)
+
+
+class _Named(Protocol):
+    client_id: str | None
+
 
 _CLIENT_ID_CHARACTERS = string.ascii_letters + string.digits
 
 
 def format_client_message(
-    session: Session | None = None, address: str | None = None, port: int | None = None
+    session: _Named | None = None, address: str | None = None, port: int | None = None
 ) -> str:
     """Name a client for a log line.
 

@@ -11,7 +11,7 @@ from amqtt.errors import BrokerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, MutableMapping
 
-    from amqtt.broker import Broker
+    from amqtt._broker.operations import BrokerOperations
     from amqtt.session import RetainedApplicationMessage, Session
 
 
@@ -23,14 +23,14 @@ class BrokerContext(BaseContext):
 
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerOperations[Any]) -> None:
         """Make the context of a broker."""
         super().__init__()
         # A plugin with a timer must not keep a broker alive that nobody else holds.
         self._broker_reference = weakref.ref(broker)
 
     @property
-    def _broker_instance(self) -> Broker:
+    def _broker_instance(self) -> BrokerOperations[Any]:
         broker = self._broker_reference()
         if broker is None:
             msg = "The broker of this plugin is gone"

@@ -7,7 +7,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from amqtt._engine.bridge import call_if_alive
+from amqtt._engine.pump import call_if_alive
 from amqtt.logs import LogLimiter
 
 if TYPE_CHECKING:

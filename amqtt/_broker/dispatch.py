@@ -16,7 +16,7 @@ from amqtt._broker.messages import LazyMessage, retained_message
 from amqtt._broker.plugin_calls import PluginCalls
 from amqtt._broker.sessions import LocalSubscription, SessionRegistry
 from amqtt._broker.verdicts import Verdict
-from amqtt._engine.bridge import (
+from amqtt._engine.codes import (
     AUTHENTICATE,
     AUTHENTICATION_ENDED,
     AUTHENTICATION_STEP,
@@ -34,9 +34,9 @@ from amqtt._engine.bridge import (
     PSK_KEY,
     SESSION_ENDED,
     STATE_CHANGES,
-    call_if_alive,
 )
 from amqtt._engine.logs import log_records
+from amqtt._engine.pump import call_if_alive
 from amqtt.contexts import Action
 from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.logs import LogLimiter, printable
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from amqtt._broker.sessions import BrokerSession
     from amqtt._broker.storage import StateKeeper
-    from amqtt._engine.bridge import EventPump
+    from amqtt._engine.pump import EventPump
     from amqtt.plugins.enhanced_authentication import AuthenticationStep
     from amqtt.plugins.manager import PluginManager
 

@@ -7,13 +7,16 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from amqtt import _core
 from amqtt._broker.listener_security import check_security, tls_options
-from amqtt._client.uri import decode_zone
+from amqtt._config.addresses import decode_zone
+from amqtt._engine.tls import check_tls
 from amqtt.contexts import ListenerConfig, ListenerType
 from amqtt.errors import BrokerError
+
+if TYPE_CHECKING:
+    from amqtt._engine.types import BrokerEngine
 
 DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
 _UNIX = "unix:"
@@ -97,7 +100,7 @@ def inspect_listener(name: str, listener: ListenerConfig) -> list[str]:
         return []
     try:
         found = _check_address(listener)
-        found += _core.check_tls(tls_options(listener)) if listener.ssl else []
+        found += check_tls(tls_options(listener)) if listener.ssl else []
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         msg = f"listener '{name}' cannot bind to {listener.bind}: {reason}"
@@ -140,7 +143,7 @@ def is_beyond_loopback(listener: ListenerConfig) -> bool:
 
 
 def open_listener(
-    engine: _core.BrokerEngine, name: str, listener: ListenerConfig, limits: dict[str, Any]
+    engine: BrokerEngine, name: str, listener: ListenerConfig, limits: dict[str, Any]
 ) -> list[tuple[str, int]]:
     """Bind a listener, unless it is external; it accepts when the engine has started.
 

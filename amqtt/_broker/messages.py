@@ -11,7 +11,7 @@ from amqtt.mqtt.pubrec import PubrecPacket
 from amqtt.session import IncomingApplicationMessage, RetainedApplicationMessage
 
 if TYPE_CHECKING:
-    from amqtt import _core
+    from amqtt._engine.types import Message
     from amqtt.session import Session
 
 Ack = TypeVar("Ack", PubackPacket, PubrecPacket)
@@ -47,9 +47,7 @@ class LazyMessage(IncomingApplicationMessage):
         **dict.fromkeys(("_acknowledgement", "_data", "_properties")),
     }
 
-    def __init__(
-        self, message: _core.Message, packet_id: int = 0, retain: bool | None = None
-    ) -> None:
+    def __init__(self, message: Message, packet_id: int = 0, retain: bool | None = None) -> None:
         """Take over an engine's message; the rest is done when somebody looks at it."""
         self._message = message
         self.packet_id = packet_id or None
@@ -112,9 +110,7 @@ class LazyMessage(IncomingApplicationMessage):
         return self._acknowledgement
 
 
-def retained_message(
-    message: _core.Message, source: Session | None = None
-) -> RetainedApplicationMessage:
+def retained_message(message: Message, source: Session | None = None) -> RetainedApplicationMessage:
     """Make the Python form of a retained message."""
     retained = RetainedApplicationMessage(source, message.topic, message.payload, message.qos)
     retained.properties = message.properties

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Generic
 
 from amqtt._broker.reauthorization import Reauthorization, Reauthorized
 from amqtt._broker.sessions import BrokerSession, LocalSubscription, subscriber_numbers
 from amqtt._broker.verdicts import combine
-from amqtt._broker.views import RetainedView, SessionsView, SubscriptionsView
+from amqtt._broker.views import Handler, RetainedView, SessionsView, SubscriptionsView
 from amqtt.contexts import Action
 from amqtt.errors import BrokerError, MQTTError
 from amqtt.mqtt.constants import QOS_0, QOS_2
-from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.topics import check_topic_name, describe_topic
 
 if TYPE_CHECKING:
-    from amqtt import _core
     from amqtt._broker.dispatch import BrokerDispatch
     from amqtt._engine.states import BrokerTransitions
+    from amqtt._engine.types import BrokerEngine
     from amqtt.plugins.manager import PluginManager
     from amqtt.session import Session
 
@@ -27,8 +27,11 @@ _SUBACK_FAILURE = 0x80
 _ADMINISTRATIVE_ACTION = 0x98
 
 
-class BrokerOperations:
-    """The part of `Broker` that needs a running engine; `Broker` starts and stops it."""
+class BrokerOperations(Generic[Handler]):
+    """The part of `Broker` that needs a running engine; `Broker` starts and stops it.
+
+    `Handler` stands for the connection of a session.
+    """
 
     plugins_manager: PluginManager[Any]
     transitions: BrokerTransitions
@@ -46,7 +49,7 @@ class BrokerOperations:
         return self._dispatch.registry.of_event(client_id)
 
     @property
-    def sessions(self) -> SessionsView:
+    def sessions(self) -> SessionsView[Handler]:
         """Session and connection by client id; live, every access asks the engine."""
         self._dispatch.track_sessions()
         return self._sessions
@@ -64,7 +67,7 @@ class BrokerOperations:
 
     # -- messages
 
-    def _running_engine(self, what: str) -> _core.BrokerEngine:
+    def _running_engine(self, what: str) -> BrokerEngine:
         engine = self._dispatch.engine
         if engine is None:
             msg = f"Broker instance can't {what}: it is {self.transitions.state}"
@@ -173,7 +176,7 @@ class BrokerOperations:
 
     # -- sessions
 
-    def create_offline_session(self, client_id: str) -> tuple[BrokerProtocolHandler, Session]:
+    def create_offline_session(self, client_id: str) -> tuple[Handler, Session]:
         """Make a session object of a client that is not connected; it is not stored.
 
         Returns:
@@ -185,10 +188,9 @@ class BrokerOperations:
         session.set_connected(False)
         return self._handler_of(session), session
 
-    def _handler_of(self, session: Session) -> BrokerProtocolHandler:
-        return BrokerProtocolHandler(
-            self.plugins_manager, session, disconnect=self._disconnect_soon
-        )
+    @abstractmethod
+    def _handler_of(self, session: Session) -> Handler:
+        """Return what stands for the connection of a session."""
 
     def find_session(self, client_id: str) -> Session | None:
         """Return the session of a client; None when it has none, nor had one a second ago."""

@@ -7,16 +7,16 @@ import itertools
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from amqtt._engine.bridge import call_if_alive
+from amqtt._engine.pump import call_if_alive
 from amqtt._engine.tls_peer import TlsPeer
 from amqtt.session import ApplicationMessage, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amqtt import _core
+    from amqtt._engine.types import BrokerEngine
 
-    EngineSource = Callable[[], _core.BrokerEngine | None]
+    EngineSource = Callable[[], BrokerEngine | None]
 
 
 class BrokerSession(Session):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from amqtt._broker.messages import retained_message
 from amqtt.errors import BrokerError
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amqtt._broker.sessions import EngineSource, SessionRegistry
-    from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
+
+Handler = TypeVar("Handler")
+"""What stands for the connection of a session."""
 
 
-class SessionsView(Mapping[str, tuple[Session, "BrokerProtocolHandler"]]):
+class SessionsView(Mapping[str, tuple[Session, Handler]], Generic[Handler]):
     """The sessions of a broker by client id: those connected and those that wait for their client.
 
     Every access asks the engine.
@@ -26,14 +28,14 @@ class SessionsView(Mapping[str, tuple[Session, "BrokerProtocolHandler"]]):
         self,
         engine: EngineSource,
         registry: SessionRegistry,
-        handler_of: Callable[[Session], BrokerProtocolHandler],
+        handler_of: Callable[[Session], Handler],
     ) -> None:
         """Make a view of an engine's sessions."""
         self._engine = engine
         self._registry = registry
         self._handler_of = handler_of
 
-    def __getitem__(self, client_id: str) -> tuple[Session, BrokerProtocolHandler]:
+    def __getitem__(self, client_id: str) -> tuple[Session, Handler]:
         """Return a session and the handler of its connection."""
         engine = self._engine()
         facts = engine.find_session(client_id) if engine is not None else None

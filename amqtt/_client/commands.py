@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from amqtt._client.uri import parse_uri
-from amqtt._engine.bridge import ClientReactor, EngineError, client_reactor
 from amqtt._engine.futures import PromptFuture
+from amqtt._engine.reactor import ClientReactor, EngineError, client_reactor
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:

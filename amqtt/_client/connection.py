@@ -12,7 +12,7 @@ from amqtt._client.plugins import PacketEvents
 from amqtt._client.retries import is_permanent, until_connected
 from amqtt._client.session import PROTOCOL_5_0, as_bytes, new_session, will_of
 from amqtt._client.uri import Target, parse_uri
-from amqtt._engine.bridge import EngineError
+from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError, ConnectError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from amqtt.errors import ClientError
 from amqtt.session import IncomingApplicationMessage
 
 if TYPE_CHECKING:
-    from amqtt._engine.bridge import ClientReactor
+    from amqtt._engine.reactor import ClientReactor
     from amqtt.contexts import ClientConfig
     from amqtt.session import ApplicationMessage
 

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from amqtt._client.proxy import proxy_of
-from amqtt._engine.bridge import make_tls
+from amqtt._engine.tls import make_tls
 from amqtt.errors import ClientError, ConnectError
 
 if TYPE_CHECKING:

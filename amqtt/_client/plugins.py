@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from amqtt.errors import MQTTError
 from amqtt.events import MQTTEvents
 from amqtt.mqtt import packet_from_bytes
-from amqtt.mqtt.protocol._tunnel import wants_packets
+from amqtt.plugins.logging_amqtt import PacketLoggerPlugin
 from amqtt.plugins.manager import PluginManager
 
 if TYPE_CHECKING:
-    from amqtt.client import ClientContext
+    from amqtt._client.context import ClientContext
     from amqtt.session import Session
 
 _NAMESPACE = "amqtt.client.plugins"
@@ -81,3 +82,16 @@ class PacketEvents:
         event = MQTTEvents.PACKET_SENT if sent else MQTTEvents.PACKET_RECEIVED
         handlers = self._manager.handlers(event)
         self._manager.start_handlers(event, handlers, {"packet": packet, "session": self._session})
+
+
+def wants_packets(manager: PluginManager[Any]) -> bool:
+    """Tell whether a plugin wants to be told packets; a packet logger that logs none does not."""
+    events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
+    plugins = [handler.plugin for event in events for handler in manager.handlers(event)]
+    return not all(_is_quiet_logger(plugin) for plugin in plugins)
+
+
+def _is_quiet_logger(plugin: Any) -> bool:
+    return type(plugin) is PacketLoggerPlugin and not plugin.context.logger.isEnabledFor(
+        logging.DEBUG
+    )

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from amqtt._client.uri import decode_zone
+from amqtt._config.addresses import decode_zone
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:

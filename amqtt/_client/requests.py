@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 from amqtt.errors import ClientError
@@ -15,7 +15,7 @@ from amqtt.logs import printable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from amqtt.client import MQTTClient
+    from amqtt._client.subscriptions import SubscriptionBook
     from amqtt.session import ApplicationMessage
 
 _FIRST_FAILURE = 0x80
@@ -23,6 +23,32 @@ _DEFAULT_PREFIX = "amqtt/response"
 _CORRELATION_SIZE = 8
 # Retained messages of an earlier owner of the topic are no responses.
 _OPTIONS = (2, False, False, 2)
+
+
+class RequestingClient(Protocol):
+    """What requests need of `MQTTClient`."""
+
+    client_id: str
+    connack_properties: dict[str, Any]
+    _subscriptions: SubscriptionBook
+
+    @property
+    def _connected_state(self) -> asyncio.Event: ...
+
+    async def publish(
+        self,
+        topic: str,
+        message: bytes | bytearray,
+        qos: int | None,
+        retain: bool | None,
+        *,
+        properties: dict[str, Any],
+    ) -> object:
+        """Publish the request."""
+
+    async def _wait_connected(self) -> None: ...
+
+    async def _request(self, command: str, *arguments: Any) -> Any: ...
 
 
 class Requests:
@@ -47,7 +73,7 @@ class Requests:
         self._subscribed = None
         self.has_topics = True
 
-    def connected(self, client: MQTTClient, session_present: bool) -> None:
+    def connected(self, client: RequestingClient, session_present: bool) -> None:
         """Take the client's own topic from a new connection, and forget what a lost session had."""
         topic = _own_topic(client.client_id, client.connack_properties.get("response_information"))
         if not session_present or topic != self._topic:
@@ -62,7 +88,7 @@ class Requests:
 
     async def run(
         self,
-        client: MQTTClient,
+        client: RequestingClient,
         topic: str,
         payload: bytes | bytearray,
         qos: int,
@@ -87,7 +113,9 @@ class Requests:
                 answer.exception()  # seen: publish() may have raised first
 
     @asynccontextmanager
-    async def _response_topic(self, client: MQTTClient, wanted: str | None) -> AsyncIterator[str]:
+    async def _response_topic(
+        self, client: RequestingClient, wanted: str | None
+    ) -> AsyncIterator[str]:
         """Give a topic that responses come from: the client's own, or the one that is wanted."""
         # Which topic is its own, and whether it is subscribed to, is known on a connection.
         await client._wait_connected()
@@ -116,12 +144,12 @@ class Requests:
             return True
         return is_own  # a topic that the application chose may have other messages
 
-    async def subscribe_again(self, client: MQTTClient) -> None:
+    async def subscribe_again(self, client: RequestingClient) -> None:
         """Subscribe on a new session to what requests are waiting for."""
         for topic in list(self._wanted):
             await self._subscribe(client, topic)
 
-    async def _subscribe(self, client: MQTTClient, topic: str) -> None:
+    async def _subscribe(self, client: RequestingClient, topic: str) -> None:
         if topic != self._topic:
             if topic not in client._subscriptions:
                 await _subscribe(client, topic)
@@ -143,14 +171,14 @@ def _own_topic(client_id: str, information: str | None) -> str:
     return f"{(information or _DEFAULT_PREFIX).rstrip('/')}/{quote(client_id, safe='')}"
 
 
-async def _subscribe(client: MQTTClient, topic: str) -> None:
+async def _subscribe(client: RequestingClient, topic: str) -> None:
     codes, _ = await client._request("subscribe", [(topic, _OPTIONS)], None)
     if codes[0] >= _FIRST_FAILURE:
         msg = f"The broker refuses the subscription to the response topic '{printable(topic)}'"
         raise ClientError(msg)
 
 
-async def _unsubscribe(client: MQTTClient, topic: str) -> None:
+async def _unsubscribe(client: RequestingClient, topic: str) -> None:
     """Remove a subscription, unless it is one of the application."""
     if topic not in client._subscriptions and client._connected_state.is_set():
         with suppress(ClientError):

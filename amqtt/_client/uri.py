@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from amqtt._config.addresses import decode_zone
 from amqtt.errors import ClientError
 
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
@@ -61,24 +62,6 @@ class Target:
     def __str__(self) -> str:
         """Name the broker in errors."""
         return self.path if self.is_unix else f"{self.host}:{self.port}"
-
-
-def decode_zone(host: str) -> str:
-    """Return an address of a URI as the system takes it.
-
-    Args:
-        host: a host name or an address without brackets. The zone of an IPv6 address, which
-            `%25` or `%` separates from it, is percent-encoded (RFC 6874).
-
-    Returns:
-        The host; the zone of an address is decoded and stands behind `%`.
-
-    """
-    address, percent, zone = host.partition("%")
-    if not percent or ":" not in address:
-        return host
-    encoded = zone.removeprefix("25") or zone
-    return f"{address}%{unquote(encoded)}"
 
 
 def parse_uri(uri: str) -> Target:

@@ -11,7 +11,7 @@ from typing import Any
 
 from amqtt._config.dictable import Dictable, check_range, is_qos, plugins_by_path
 from amqtt._config.hydrate import ConfigValueError, hydrate
-from amqtt.mqtt.constants import QOS_0, QOS_2
+from amqtt._engine.codes import QOS_0, QOS_2
 from amqtt.topics import describe_topic, topic_name_problem
 
 _PROTOCOL_5_0 = 5

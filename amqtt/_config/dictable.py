@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from amqtt._config.hydrate import ConfigValueError, describe_value
-from amqtt.mqtt.constants import QOS_0, QOS_2
+from amqtt._engine.codes import QOS_0, QOS_2
 
 _D = TypeVar("_D", bound="Dictable")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from amqtt._config.dictable import Dictable, check_range
 from amqtt._config.hydrate import ConfigValueError, describe_value
-from amqtt.mqtt.constants import QOS_0, QOS_2
+from amqtt._engine.codes import QOS_0, QOS_2
 
 _VERSIONS = ("3.1", "3.1.1", "5.0")
 _LARGEST_PACKET = 268435460

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from amqtt.contrib._compat import StrEnum
+from amqtt._compat import StrEnum
 from amqtt.contrib._topic_patterns import covers
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 

@@ -1,12 +1,7 @@
-"""Constants of the MQTT protocol."""
+"""Constants of the MQTT protocol: the quality of service of a message."""
 
 from __future__ import annotations
 
-QOS_0 = 0
-"""At most once: sent without acknowledgement."""
+from amqtt._engine.codes import QOS_0, QOS_1, QOS_2
 
-QOS_1 = 1
-"""At least once: repeated until it is acknowledged."""
-
-QOS_2 = 2
-"""Exactly once: a handshake of four packets."""
+__all__ = ["QOS_0", "QOS_1", "QOS_2"]

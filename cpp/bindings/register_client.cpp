@@ -19,7 +19,7 @@
 namespace amqtt {
 namespace {
 
-// The first item of an event's tuple; the names are in amqtt/_engine/bridge.py.
+// The first item of an event's tuple; the names are in amqtt/_engine/codes.py.
 enum event_kind : int {
     connack = 0,
     failure = 1,

@@ -225,7 +225,7 @@ async def test_handlers_that_never_wait_fail_like_others(caplog: pytest.LogCaptu
 
 
 async def test_no_event_is_lost_when_the_broker_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("amqtt._engine.bridge._EVENTS_PER_TICK", 1)
+    monkeypatch.setattr("amqtt._engine.pump._EVENTS_PER_TICK", 1)
     broker = Broker(config_of([ANONYMOUS, sample("EventCounter")]))
     plugin = broker.plugins_manager.get_plugin("EventCounter")
     async with broker:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amqtt._client.session_file.store import SessionStore, StoredState, subscription_changes
-from amqtt._engine.bridge import EngineError
+from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError
 from amqtt.logs import LogLimiter, printable
 

@@ -11,7 +11,7 @@ from amqtt._client.commands import raise_refusal
 from amqtt._client.connection import ClientConnection
 from amqtt._client.session_file.journal import SessionJournal
 from amqtt._client.subscriptions import SubscriptionBook
-from amqtt._engine.bridge import EngineError
+from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import URL
 
-from amqtt.contrib._compat import StrEnum
+from amqtt._compat import StrEnum
 from amqtt.contrib.auth_db._terminal import ask_hidden
 from amqtt.contrib.auth_db.plugin import (
     AuthTopicDBPlugin as AuthTopicDBPlugin,

@@ -8,9 +8,9 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from amqtt._compat import StrEnum
 from amqtt.broker import BrokerContext
 from amqtt.contexts import Action
-from amqtt.contrib._compat import StrEnum
 from amqtt.contrib.auth_db._database import ROW_ERRORS, DatabaseGuard, DatabaseUnavailableError
 from amqtt.contrib.auth_db._hashing import HashSchemes
 from amqtt.contrib.auth_db.managers import TopicManager, UserManager

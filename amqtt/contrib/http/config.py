@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from amqtt.contrib._compat import StrEnum
+from amqtt._compat import StrEnum
 
 __all__ = ["ACLError", "HttpConfig", "ParamsMode", "RequestMethod", "ResponseMode"]
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from amqtt.contrib._compat import StrEnum
+from amqtt._compat import StrEnum
 from amqtt.contrib._database_url import asynchronous_url
 from amqtt.contrib._driver_logs import keep_values_out_of_logs
 from amqtt.contrib.persistence import models

@@ -7,11 +7,11 @@ sends there goes to the application's writer; what the application's reader has 
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from amqtt._client.endpoint import direct_endpoint, engine_settings
+from amqtt._client.plugins import wants_packets
 from amqtt._engine.codec import PROTOCOL_3_1_1, read_or_raise
 from amqtt.adapters import StreamReaderAdapter
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
@@ -20,7 +20,6 @@ from amqtt.mqtt import packet_from_bytes
 from amqtt.mqtt.connack import ConnackPacket
 from amqtt.mqtt.connect import ConnectPacket, ConnectPayload, ConnectVariableHeader
 from amqtt.mqtt.packet import DISCONNECT, MQTTFixedHeader, MQTTPacket
-from amqtt.plugins.logging_amqtt import PacketLoggerPlugin
 from amqtt.utils import gen_client_id
 
 if TYPE_CHECKING:
@@ -234,19 +233,6 @@ def watcher(manager: PluginManager[Any], session: Session) -> Watch | None:
         await manager.fire_event(event, packet=packet, session=session)
 
     return watch
-
-
-def wants_packets(manager: PluginManager[Any]) -> bool:
-    """Tell whether a plugin wants to be told packets; a packet logger that logs none does not."""
-    events = (MQTTEvents.PACKET_RECEIVED, MQTTEvents.PACKET_SENT)
-    plugins = [handler.plugin for event in events for handler in manager.handlers(event)]
-    return not all(_is_quiet_logger(plugin) for plugin in plugins)
-
-
-def _is_quiet_logger(plugin: Any) -> bool:
-    return type(plugin) is PacketLoggerPlugin and not plugin.context.logger.isEnabledFor(
-        logging.DEBUG
-    )
 
 
 def connect_packet_of(session: Session) -> ConnectPacket:

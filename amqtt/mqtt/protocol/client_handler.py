@@ -10,7 +10,7 @@ from amqtt.mqtt.protocol._tunnel import connect_packet_of
 from amqtt.mqtt.protocol.handler import ProtocolHandler
 
 if TYPE_CHECKING:
-    from amqtt.client import ClientContext  # noqa: F401  # in a text below
+    from amqtt._client.context import ClientContext  # noqa: F401  # in a text below
 
 __all__ = ["ClientProtocolHandler", "ProtocolHandler"]
 

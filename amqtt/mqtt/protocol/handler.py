@@ -7,7 +7,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from amqtt._engine.bridge import ClientReactor, EngineError, client_reactor
+from amqtt._engine.reactor import ClientReactor, EngineError, client_reactor
 from amqtt.contexts import BaseContext
 from amqtt.errors import AMQTTError, ProtocolHandlerError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2

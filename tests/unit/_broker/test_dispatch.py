@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 from support.embedded import config_of
 
-from amqtt._engine.bridge import (
+from amqtt._engine.codes import (
     AUTHENTICATE,
     AUTHENTICATION_ENDED,
     AUTHENTICATION_STEP,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._engine.bridge import LOST, MESSAGE, ClientReactor, EventPump
+from amqtt._engine.pump import EventPump
 
 
 class Engine:
@@ -58,7 +58,7 @@ def engine() -> Iterator[Engine]:
 async def test_many_events_are_taken_once_in_a_turn(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amqtt._engine.bridge._EVENTS_PER_TICK", 10)
+    monkeypatch.setattr("amqtt._engine.pump._EVENTS_PER_TICK", 10)
     owner, loop = Owner(), asyncio.get_running_loop()
     engine.left = 1000
     pump = EventPump(loop, engine, owner.handle)
@@ -89,7 +89,7 @@ async def test_a_pause_leaves_the_events_where_they_are(engine: Engine) -> None:
 async def test_what_is_left_is_taken_though_a_handler_has_failed(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amqtt._engine.bridge._EVENTS_PER_TICK", 10)
+    monkeypatch.setattr("amqtt._engine.pump._EVENTS_PER_TICK", 10)
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "call_exception_handler", lambda _: None)
     owner = Owner()
@@ -107,50 +107,3 @@ async def test_what_is_left_is_taken_though_a_handler_has_failed(
         await asyncio.sleep(0)
     pump.close()
     assert [count for _, count in owner.taken] == [10] * 3
-
-
-class Client:
-    """Takes messages, and fails with the first ones."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
-        self.topics: list[str] = []
-
-    def message_received(self, topic: str, *_: Any) -> None:
-        self.topics.append(topic)
-        if self.error is not None:
-            error, self.error = self.error, None
-            raise error
-
-    def connection_lost(self, reason: str) -> None:
-        self.topics.append(reason)
-
-
-def batch_for(reactor: ClientReactor, *clients: Client) -> list[tuple[Any, ...]]:
-    handles = [reactor.open(each) for each in clients]  # type: ignore[arg-type]
-    messages: list[tuple[Any, ...]] = [
-        (MESSAGE, handle, topic, b"", 0, False, 0, False, None)
-        for topic in ("a", "b")
-        for handle in handles
-    ]
-    return [*messages, *((LOST, handle, "lost") for handle in handles)]
-
-
-async def test_an_event_that_cannot_be_handled_costs_no_other(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    reactor = ClientReactor(asyncio.get_running_loop())
-    failing, other = Client(ValueError("broken")), Client()
-    reactor._handle(batch_for(reactor, failing, other))
-    assert failing.topics == other.topics == ["a", "b", "lost"]
-    assert "An event of the engine could not be handled" in caplog.text
-    assert "ValueError: broken" in caplog.text
-
-
-async def test_what_ends_the_program_leaves_the_other_events_to_the_next_turn() -> None:
-    reactor = ClientReactor(asyncio.get_running_loop())
-    failing, other = Client(SystemExit(3)), Client()
-    with pytest.raises(SystemExit):
-        reactor._handle(batch_for(reactor, failing, other))
-    await asyncio.sleep(0)
-    assert failing.topics == other.topics == ["a", "b", "lost"]
