@@ -36,9 +36,9 @@ from amqtt.errors import BrokerError
 from amqtt.events import BrokerEvents
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
-from amqtt.plugins import TopicMatcher
 from amqtt.plugins.manager import PluginManager
 from amqtt.session import RetainedApplicationMessage
+from amqtt.topics import TopicMatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable

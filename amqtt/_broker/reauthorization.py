@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from amqtt.contexts import Action
 from amqtt.logs import printable
+from amqtt.topics import without_share
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -106,12 +107,10 @@ class Reauthorization:
         self, session: BrokerSession, client_id: str, topic_filter: str
     ) -> None:
         username = session.username
-        plain = topic_filter
-        if topic_filter.startswith("$share/"):
-            plain = topic_filter.split("/", 2)[2]
-        found = await self._in_time(
-            self._dispatch.calls.check_topic(session, plain, Action.SUBSCRIBE)
+        question = self._dispatch.calls.check_topic(
+            session, without_share(topic_filter), Action.SUBSCRIBE
         )
+        found = await self._in_time(question)
         engine = self._dispatch.engine
         if found is None or found[0].allowed or engine is None:
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from amqtt.errors import ClientError
 from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
-from amqtt.topics import topic_filter_problem
+from amqtt.topics import SHARED, has_share_name, topic_filter_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -115,9 +115,9 @@ def engine_filters(
         if one.has_options and not has_options:
             msg = f"Options of the subscription to '{printable(one.topic)}' need protocol_version 5"
             raise ClientError(msg)
-        if has_options and one.topic.startswith("$share/"):
+        if has_options and one.topic.startswith(SHARED):
             _check_share(one.topic)
-        if one.no_local and one.topic.startswith("$share/"):
+        if one.no_local and one.topic.startswith(SHARED):
             shown = printable(one.topic)
             msg = f"[MQTT-3.8.3-4] '{shown}' is a shared subscription: no_local is not for it"
             raise ClientError(msg)
@@ -131,8 +131,7 @@ def engine_filters(
 
 def _check_share(topic_filter: str) -> None:
     """Refuse a shared subscription without the name of its group, or without a filter."""
-    _, name, *rest = topic_filter.split("/", 2)
-    if not name or not rest or not rest[0] or "+" in name or "#" in name:
+    if not has_share_name(topic_filter):
         msg = f"[MQTT-4.8.2-1] '{printable(topic_filter)}' is none of the form $share/name/filter"
         raise ClientError(msg)
 

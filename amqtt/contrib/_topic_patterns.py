@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
+from amqtt.topics import topic_filter_problem
+
 USER = "%u"
 CLIENT = "%c"
-
-_MAX_SIZE = 65535
-
-
-def filter_problem(text: str) -> str | None:
-    """Say why a text is no topic filter.
-
-    Args:
-        text: the text.
-
-    Returns:
-        What is wrong with it; None when it is a topic filter (3.1.1: MQTT-4.7.1-2, 4.7.1-3,
-        4.7.3-1 to 4.7.3-3).
-
-    """
-    if not text:
-        return "it is empty"
-    if "\0" in text:
-        return "it has a null character"
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        return "it cannot be written as UTF-8"
-    if size > _MAX_SIZE:
-        return f"it is longer than {_MAX_SIZE:,} bytes"
-    levels = text.split("/")
-    if any(len(level) > 1 and ("+" in level or "#" in level) for level in levels):
-        return "a wildcard must be alone in its level"
-    if "#" in levels[:-1]:
-        return "'#' must be the last level"
-    return None
 
 
 def covers(
@@ -57,7 +28,7 @@ def covers(
         the start of the granted filter cover nothing that starts with `$` (3.1.1: MQTT-4.7.2-1).
 
     """
-    if filter_problem(granted) is not None:
+    if topic_filter_problem(granted, strict=True) is not None:
         return False
     if asked.startswith("$") and granted.startswith(("+", "#", USER, CLIENT)):
         return False

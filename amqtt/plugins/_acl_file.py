@@ -7,7 +7,7 @@ from enum import Flag
 from typing import TYPE_CHECKING, NamedTuple
 
 from amqtt._config.lines import numbered_lines, read_text, split_word
-from amqtt.plugins import TopicMatcher
+from amqtt.topics import TopicMatcher
 
 if TYPE_CHECKING:
     import logging

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from amqtt.logs import printable
-from amqtt.plugins import TopicMatcher
+from amqtt.topics import TopicMatcher
 
 if TYPE_CHECKING:
     from amqtt.client import MQTTClient

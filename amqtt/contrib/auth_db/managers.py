@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from amqtt.contexts import Action
-from amqtt.contrib._topic_patterns import filter_problem
 from amqtt.contrib.auth_db._database import Database
 from amqtt.contrib.auth_db._hashing import HashingThreads
 from amqtt.contrib.auth_db.models import AllowedTopic, Base, PasswordHasher, TopicAuth, UserAuth
 from amqtt.errors import MQTTError
 from amqtt.logs import printable
+from amqtt.topics import topic_filter_problem
 from amqtt.utils import user_name_problem
 
 if TYPE_CHECKING:
@@ -349,7 +349,7 @@ def check_topic(topic: str, action: Action) -> None:
         MQTTError: it is no filter, or starts with `$` and is for publishing.
 
     """
-    problem = filter_problem(topic)
+    problem = topic_filter_problem(topic, strict=True)
     if problem is not None:
         msg = f"'{printable(topic[:60])}' is no topic filter: {problem}"
         raise MQTTError(msg)
