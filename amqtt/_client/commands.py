@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from amqtt._client.uri import parse_uri
+from amqtt._client.endpoint import parse_uri
 from amqtt._engine.futures import PromptFuture
 from amqtt._engine.reactor import ClientReactor, EngineError, client_reactor
 from amqtt.errors import ClientError

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._client.authentication import AuthenticationExchange
 from amqtt._client.commands import ENDED, ClientCommands
-from amqtt._client.endpoint import endpoint_of, engine_settings
+from amqtt._client.endpoint import Target, endpoint_of, engine_settings, parse_uri
 from amqtt._client.plugins import PacketEvents
 from amqtt._client.retries import is_permanent, until_connected
 from amqtt._client.session import PROTOCOL_5_0, as_bytes, new_session, will_of
-from amqtt._client.uri import Target, parse_uri
 from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError, ConnectError
 

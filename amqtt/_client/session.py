@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from amqtt._client.uri import Target, parse_uri
+from amqtt._client.endpoint import Target, parse_uri
 from amqtt.errors import ClientError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.session import Session

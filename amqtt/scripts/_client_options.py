@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import typer
 
-from amqtt._client.uri import hide_password
+from amqtt._client.endpoint import hide_password
 from amqtt._config.hydrate import ConfigValueError
 from amqtt.contexts import ClientConfig, WillConfig
 from amqtt.errors import ClientError, PluginError, PluginLoadError

@@ -12,7 +12,7 @@ from support.brokers import KINDS, MissingBrokerError, RunningBroker
 from support.client import HAS_V5, LIMIT, connected, make_client
 from support.endpoints import Trust
 
-from amqtt._client.uri import parse_uri
+from amqtt._client.endpoint import parse_uri
 from amqtt.client import MQTTClient
 from amqtt.errors import ClientError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._client.uri import hide_password, parse_uri
+from amqtt._client.endpoint import hide_password, parse_uri
 from amqtt.contexts import ClientConfig, ConnectionConfig, WillConfig
 from amqtt.contrib.auth_db.models import UserAuth
 from amqtt.contrib.auth_db.plugin import UserAuthDBPlugin

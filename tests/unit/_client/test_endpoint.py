@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amqtt._broker.listening import is_beyond_loopback, split_bind
-from amqtt._client.proxy import proxy_of
-from amqtt._client.uri import decode_zone, parse_uri
+from amqtt._client.endpoint import decode_zone, parse_uri, proxy_of
 from amqtt.contexts import ListenerConfig
 
 
