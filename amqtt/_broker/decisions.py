@@ -1,24 +1,176 @@
-"""Let plugins decide, each within its time, and hand their verdicts to the engine."""
+"""What plugins decide: their opinions, the verdict they make, and its way to the engine."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from amqtt._engine.pump import call_if_alive
 from amqtt.logs import LogLimiter
+from amqtt.plugins.base import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
+    from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 
-    from amqtt._broker.verdicts import Verdict
+    from amqtt.plugins.manager import PluginManager
 
 logger = logging.getLogger("amqtt.broker")
 
+NOT_AUTHORIZED = 0x87
+_LEAST_REFUSAL = 0x80
+_LONGEST_REASON = 65_535
+# A verdict that holds longer than this holds for ever, as far as anybody will notice.
+_LONGEST_TTL = 1e9
 # Verdicts that wait to be handed over together, at most.
 _MOST_TOGETHER = 64
+# What OpenSSL takes.
+_LONGEST_KEY = 512
+# Of a shorter one, who records a handshake can try all that is likely (RFC 9257, 4.2).
+_SHORTEST_SAFE_KEY = 16
+
+
+class Verdict(NamedTuple):
+    """What was decided.
+
+    Attributes:
+        allowed: whether the client may.
+        code: the reason code of the refusal.
+        reason: a text for the client; empty means none.
+
+    """
+
+    allowed: bool
+    code: int = NOT_AUTHORIZED
+    reason: str = ""
+
+    @classmethod
+    def refusal(cls) -> Verdict:
+        """Return a refusal without a reason."""
+        return cls(False)
+
+
+_ALLOWED = Verdict(True)
+
+
+def combine(
+    manager: PluginManager[Any], results: Mapping[Any, Any], *, native_allows: bool = False
+) -> Verdict:
+    """Make one verdict of what several plugins say.
+
+    Only `True` and a `Decision` whose `allow` is `True` are in favour. A value of another type is
+    a refusal, whether Python takes it for true or not, and is logged.
+
+    Args:
+        manager: where it is logged what is wrong with a result.
+        results: what each plugin says; None is no opinion.
+        native_allows: whether a plugin in the engine is in favour.
+
+    Returns:
+        Leave, when somebody is in favour and nobody is against; the first refusal otherwise.
+
+    """
+    allowed = native_allows
+    for plugin, result in results.items():
+        if result is True:
+            allowed = True
+        elif result is False:
+            return Verdict.refusal()
+        elif isinstance(result, Decision):
+            if result.allow is not True:
+                if result.allow is not False:
+                    report_wrong_type(manager, plugin, result.allow, "Decision.allow")
+                return _refusal_of(result)
+            allowed = True
+        elif result is not None:
+            report_wrong_type(manager, plugin, result, "a verdict")
+            return Verdict.refusal()
+    return _ALLOWED if allowed else Verdict.refusal()
+
+
+def report_wrong_type(manager: PluginManager[Any], plugin: Any, value: object, where: str) -> None:
+    """Log that a plugin has decided with a value of a wrong type, which refuses the client.
+
+    Args:
+        manager: the plugins.
+        plugin: the plugin.
+        value: what it has returned; only its type is logged.
+        where: what the value stands for.
+
+    """
+    name = type(plugin).__name__
+    manager.peer_log.log(
+        logging.ERROR,
+        "unusable results of plugins",
+        name,
+        "Plugin '%s' has returned a value of the type '%s' as %s, which is neither true nor false"
+        " and refuses the client; only True, False, None and Decision are verdicts",
+        name,
+        type(value).__name__,
+        where,
+    )
+
+
+def _refusal_of(decision: Decision) -> Verdict:
+    code, reason = decision.reason_code, decision.reason_string
+    if type(code) is not int or not _LEAST_REFUSAL <= code <= 0xFF:  # a subclass may not check it
+        code = NOT_AUTHORIZED
+    if not isinstance(reason, str):
+        return Verdict(False, code)
+    cut = reason.replace("\0", "").encode(errors="replace")[:_LONGEST_REASON]
+    return Verdict(False, code, cut.decode(errors="ignore"))
+
+
+def verdict_ttl(plugins: Iterable[Any]) -> float:
+    """Return for how long a verdict of these plugins together holds, in seconds."""
+    ttl = math.inf
+    for plugin in plugins:
+        declared = getattr(plugin, "verdict_ttl", 0)
+        if type(declared) is int and declared == 0:
+            return 0.0
+        is_number = isinstance(declared, int | float) and not math.isnan(declared)
+        ttl = min(ttl, max(0.0, float(declared)) if is_number else 0.0)
+    return min(ttl, _LONGEST_TTL) if ttl != math.inf else 0.0
+
+
+async def find_psk(manager: PluginManager[Any], listener: str, identity: str) -> bytes:
+    """Ask the plugins for the key of a client.
+
+    Args:
+        manager: the plugins; those with a method `psk_key` are asked, all at once.
+        listener: name of the listener, for the log.
+        identity: what the client calls itself.
+
+    Returns:
+        The key that the first of them has; empty when none has one, or one has failed.
+
+    """
+    able = [plugin for plugin in manager.plugins if hasattr(plugin, "psk_key")]
+    found = await manager.ask(able, "psk_key", {"identity": identity, "hint": ""})
+    if any(each is False for each in found.values()):
+        return b""
+    key = next((each for each in found.values() if each), b"")
+    if not isinstance(key, bytes | bytearray) or len(key) > _LONGEST_KEY:
+        manager.peer_log.log(
+            logging.ERROR, "unusable pre-shared keys", identity,
+            "listener '%s': a key of '%s' is no bytes, or more than %d", listener, identity,
+            _LONGEST_KEY,
+        )  # fmt: skip
+        return b""
+    if key and len(key) < _SHORTEST_SAFE_KEY:
+        manager.peer_log.log(
+            logging.WARNING, "short pre-shared keys", identity,
+            "listener '%s': the key of '%s' has %d bytes; with fewer than %d it can be guessed",
+            listener, identity, len(key), _SHORTEST_SAFE_KEY,
+        )  # fmt: skip
+    if not key:
+        manager.peer_log.log(
+            logging.DEBUG, "unknown pre-shared keys", identity,
+            "listener '%s': no plugin has a key of '%s'", listener, identity,
+        )  # fmt: skip
+    return bytes(key)
 
 
 class _Engine(Protocol):

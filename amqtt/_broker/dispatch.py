@@ -9,13 +9,12 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from amqtt import _core
-from amqtt._broker.decisions import RunningDecisions, TopicAnswers
+from amqtt._broker.decisions import RunningDecisions, TopicAnswers, Verdict
 from amqtt._broker.exchanges import Exchanges
 from amqtt._broker.external import ExternalConnections
 from amqtt._broker.messages import LazyMessage, retained_message
 from amqtt._broker.plugin_calls import PluginCalls
 from amqtt._broker.sessions import LocalSubscription, SessionRegistry
-from amqtt._broker.verdicts import Verdict
 from amqtt._engine.codes import (
     AUTHENTICATE,
     AUTHENTICATION_ENDED,

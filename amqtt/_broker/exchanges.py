@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from amqtt._broker.verdicts import NOT_AUTHORIZED, combine, report_wrong_type
+from amqtt._broker.decisions import NOT_AUTHORIZED, combine, report_wrong_type
 from amqtt.plugins.enhanced_authentication import (
     Accepted,
     AuthenticationStep,

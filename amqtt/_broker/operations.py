@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic
 
+from amqtt._broker.decisions import combine
 from amqtt._broker.reauthorization import Reauthorization, Reauthorized
 from amqtt._broker.sessions import BrokerSession, LocalSubscription, subscriber_numbers
-from amqtt._broker.verdicts import combine
 from amqtt._broker.views import Handler, RetainedView, SessionsView, SubscriptionsView
 from amqtt.contexts import Action
 from amqtt.errors import BrokerError, MQTTError

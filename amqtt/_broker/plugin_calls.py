@@ -7,10 +7,9 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any
 
+from amqtt._broker.decisions import Verdict, combine, find_psk, verdict_ttl
 from amqtt._broker.immediate import StartOrder, never_waits, run_to_end
 from amqtt._broker.native_plugins import is_counted_natively, split_plugins
-from amqtt._broker.psk import find_psk
-from amqtt._broker.verdicts import Verdict, combine, verdict_ttl
 from amqtt.events import BrokerEvents, Events, MQTTEvents
 from amqtt.logs import LogLimiter
 from amqtt.plugins.manager import PluginManager

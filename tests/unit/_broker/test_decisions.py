@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._broker.decisions import RunningDecisions, TopicAnswers
-from amqtt._broker.verdicts import Verdict
+from amqtt._broker.decisions import RunningDecisions, TopicAnswers, Verdict
 
 
 class Owner:

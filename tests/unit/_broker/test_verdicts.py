@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from amqtt._broker.decisions import NOT_AUTHORIZED, Verdict, combine, verdict_ttl
 from amqtt._broker.exchanges import Exchanges
-from amqtt._broker.verdicts import NOT_AUTHORIZED, Verdict, combine, verdict_ttl
 from amqtt.contexts import BaseContext
 from amqtt.plugins.base import Decision
 from amqtt.plugins.enhanced_authentication import (

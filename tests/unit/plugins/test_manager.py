@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import plugin_samples as samples
 
-from amqtt._broker.verdicts import Verdict, combine, verdict_ttl
+from amqtt._broker.decisions import Verdict, combine, verdict_ttl
 from amqtt.contexts import Action, BaseContext, BrokerConfig, default_broker_plugins
 from amqtt.errors import PluginCoroError, PluginImportError, PluginInitError, PluginLoadError
 from amqtt.events import BrokerEvents
