@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._client.connection import CONNECTION_ACCEPTED
 from amqtt._client.context import ClientContext
-from amqtt._client.delivery import ClientDelivery
+from amqtt._client.inbox import ClientDelivery, MessageStream
 from amqtt._client.offline import OfflineQueue
 from amqtt._client.plugins import load_client_plugins
-from amqtt._client.receiving import MessageStream
 from amqtt._client.session import PROTOCOL_5_0
 from amqtt._client.subscriptions import (
     Subscription,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from amqtt.errors import MQTTError
@@ -101,6 +103,23 @@ def check_topic_name(topic: str) -> None:
 def describe_topic(topic: str) -> str:
     """Show a topic in an error, shortened when it is long."""
     return repr(topic if len(topic) <= _LONGEST_SHOWN else topic[: _LONGEST_SHOWN - 3] + "...")
+
+
+@lru_cache(maxsize=1024)
+def filter_pattern(topic_filter: str) -> re.Pattern[str]:
+    """Translate a topic filter (section 4.7); that of a shared subscription claims its topics."""
+    levels = topic_filter.split("/")
+    if levels[0] == "$share" and len(levels) > 2:  # and its group
+        levels = levels[2:]
+    # A wildcard at the beginning does not stand for the server's own topics (MQTT-4.7.2-1).
+    expression = r"(?!\$)" if levels[0] in ("+", "#") else ""
+    for index, level in enumerate(levels):
+        if level == "#":
+            # Also stands for the level above it.
+            return re.compile(expression + (r"(?:/.*)?\Z" if index else r".*\Z"), re.DOTALL)
+        expression += "/" if index else ""
+        expression += "[^/]*" if level == "+" else re.escape(level)
+    return re.compile(expression + r"\Z", re.DOTALL)
 
 
 class TopicMatcher:

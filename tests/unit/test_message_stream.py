@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from amqtt._client.receiving import Inbox, MessageStream
+from amqtt._client.inbox import Inbox, MessageStream
 from amqtt.session import ApplicationMessage
 
 
