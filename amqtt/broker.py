@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import weakref
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from amqtt import _core
 from amqtt._broker.context import BrokerContext
@@ -15,9 +14,9 @@ from amqtt._broker.dispatch import BrokerDispatch
 from amqtt._broker.listening import (
     DEFAULT_PORTS,
     check_listener,
-    is_beyond_loopback,
-    open_listener,
+    open_listeners,
     split_bind,
+    warn_of_strangers,
 )
 from amqtt._broker.operations import BrokerOperations
 from amqtt._broker.shutdown import ShutdownTime, run_in_thread
@@ -67,27 +66,6 @@ __all__ = [
 
 # Seconds that the handlers of one event of the life cycle may take.
 _LIFECYCLE_LIMIT = 10.0
-
-T = TypeVar("T")
-
-
-async def _in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call a function of the engine in a thread, and return when it has ended.
-
-    That holds for a caller that is cancelled, too: the engine must not be stopped meanwhile.
-    """
-    # Not a task: those are cancelled when the loop ends.
-    call = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args))
-    cancelled = None
-    while not call.done():
-        try:
-            await asyncio.wait((call,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        call.exception()  # of no interest any more
-        raise cancelled
-    return call.result()
 
 
 class Broker(BrokerOperations[BrokerProtocolHandler]):
@@ -221,7 +199,10 @@ class Broker(BrokerOperations[BrokerProtocolHandler]):
             msg = f"Broker instance can't be started: {error}"
             raise BrokerError(msg) from error
         self.transitions.starting_success()
-        self._warn_of_strangers()
+        native = self._dispatch.native
+        if native.authenticates and not self._dispatch.calls.authenticates:
+            takes_all = not native.policy["allow_anonymous"]
+            warn_of_strangers(self.listeners_config, self._addresses, takes_all)
         try:
             await self._tell_plugins(BrokerEvents.POST_START)
         except asyncio.CancelledError:
@@ -236,26 +217,6 @@ class Broker(BrokerOperations[BrokerProtocolHandler]):
             self.logger.warning(
                 "Plugins did not handle '%s' within %.3g s; continuing", event, limit
             )
-
-    def _warn_of_strangers(self) -> None:
-        native = self._dispatch.native
-        if self._dispatch.calls.authenticates or not native.authenticates:
-            return
-        names = "" if native.policy["allow_anonymous"] else " with any user name and any password"
-        for name, listener in self.listeners_config.items():
-            knows_clients = listener.ssl and listener.tls_require_client_certificate
-            if is_beyond_loopback(listener) and not knows_clients:
-                self.logger.warning(
-                    "Listener '%s' at %s admits everyone who can reach it%s. To keep it to this"
-                    " machine set listeners.%s.bind to '127.0.0.1:%d'; to ask for passwords"
-                    " replace AnonymousAuthPlugin in 'plugins' by"
-                    " 'amqtt.plugins.authentication.FileAuthPlugin: {password_file: FILE}'",
-                    name,
-                    listener.bind,
-                    names,
-                    name,
-                    self._addresses[name][0][1],
-                )
 
     def check_listeners(self) -> None:
         """Check the addresses of the listeners as far as that needs no socket.
@@ -276,7 +237,7 @@ class Broker(BrokerOperations[BrokerProtocolHandler]):
             if storage is not None:
                 keeper = StateKeeper(storage, engine)
                 await keeper.restore()
-            addresses = await self._open_listeners(engine)
+            addresses = await open_listeners(engine, self.listeners_config, self.config)
         except BaseException:
             engine.stop()  # what is open is not to wait for the garbage collector
             if storage is not None:
@@ -288,29 +249,6 @@ class Broker(BrokerOperations[BrokerProtocolHandler]):
         self._addresses = addresses
         # Runs when this object goes and also when the interpreter exits.
         self._end = weakref.finalize(self, end_engine, self._loop, pump, engine.stop)
-
-    async def _open_listeners(self, engine: _core.BrokerEngine) -> dict[str, Any]:
-        addresses = {}
-        for name, listener in self.listeners_config.items():
-            if listener.bind is None:
-                continue
-            # Off the loop: a host name may have to be resolved.
-            limits = self._limits_of(listener)
-            addresses[name] = await _in_thread(open_listener, engine, name, listener, limits)
-            if listener.type is ListenerType.EXTERNAL:
-                self.logger.info("Listener '%s' takes connections of the application", name)
-            else:
-                self.logger.info(
-                    "Listener '%s' bind to %s (max_connections=%d)",
-                    name,
-                    listener.bind,
-                    listener.max_connections,
-                )
-        return addresses
-
-    def _limits_of(self, listener: ListenerConfig) -> dict[str, Any]:
-        tolerated = [each.value for each in self.config.protocol.tolerate]
-        return {**self.config.limits.of_listener(listener.limits), "tolerate": tolerated}
 
     def _new_engine(self) -> _core.BrokerEngine:
         config, limits, protocol = self.config, self.config.limits, self.config.protocol

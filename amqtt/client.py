@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from amqtt._client.connection import CONNECTION_ACCEPTED
 from amqtt._client.context import ClientContext
 from amqtt._client.inbox import ClientDelivery, MessageStream
 from amqtt._client.offline import OfflineQueue
+from amqtt._client.packets import CONNECTION_ACCEPTED
 from amqtt._client.plugins import load_client_plugins
-from amqtt._client.session import PROTOCOL_5_0
+from amqtt._client.publishing import LEVELS, is_limited, outgoing, publish_settings
 from amqtt._client.subscriptions import (
     Subscription,
     check_filter_text,
@@ -18,6 +18,7 @@ from amqtt._client.subscriptions import (
     is_malformed,
     with_refusals,
 )
+from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
 from amqtt.mqtt.constants import QOS_0, QOS_1, QOS_2
@@ -64,7 +65,6 @@ __all__ = [
 # message counts for beside its own.
 _UNCONFIRMED_BYTES = 256 * 1024
 _UNCONFIRMED_MESSAGE = 400
-_LEVELS = (QOS_0, QOS_1, QOS_2)
 _PAYLOADS = (bytes, bytearray)
 _FIRST_FAILURE = 0x80
 _FILTER_INVALID = 0x8F
@@ -224,8 +224,8 @@ class MQTTClient(ClientDelivery):
             asyncio.TimeoutError: the acknowledgement did not come in time.
 
         """
-        if qos not in _LEVELS or (retain is not True and retain is not False):
-            qos, retain = self._publish_settings(topic, qos, retain)
+        if qos not in LEVELS or (retain is not True and retain is not False):
+            qos, retain = publish_settings(self.config, topic, qos, retain)
         if not isinstance(message, _PAYLOADS):
             msg = f"the payload must be bytes or bytearray, not {type(message).__name__}"
             raise TypeError(msg)
@@ -235,18 +235,18 @@ class MQTTClient(ClientDelivery):
         if properties is not None:
             self._require_5_0("properties of a message")
         if qos == QOS_0 and self._publish_at_once(topic, message, retain, properties):
-            return _outgoing(None, topic, qos, message, retain, properties)
+            return outgoing(None, topic, qos, message, retain, properties)
         if qos != QOS_0 and self.config.session_file is not None:
             packet_id, code, of_answer = await self._publish_kept(
                 self._offline if self._is_offline() else None,
                 ack_timeout,
                 (topic, message, qos, retain, properties),
             )
-            sent = _outgoing(packet_id, topic, qos, message, retain, properties)
+            sent = outgoing(packet_id, topic, qos, message, retain, properties)
             return self._completed(sent, code, of_answer)
         if self._offline.is_enabled and (self._is_offline() or self._offline.messages):
             self._offline.put(topic, message, qos, retain, properties, self._unattended())
-            return _outgoing(None, topic, qos, message, retain, properties)
+            return outgoing(None, topic, qos, message, retain, properties)
         if ack_timeout:
             return await asyncio.wait_for(
                 self._publish_now(topic, message, qos, retain, properties), ack_timeout
@@ -266,8 +266,8 @@ class MQTTClient(ClientDelivery):
         )
         if qos == QOS_0:  # and the engine has caught up
             self._unconfirmed = 0
-            return _outgoing(None, topic, qos, message, retain, properties)
-        sent = _outgoing(packet_id, topic, qos, message, retain, properties)
+            return outgoing(None, topic, qos, message, retain, properties)
+        sent = outgoing(packet_id, topic, qos, message, retain, properties)
         return self._completed(sent, code, of_answer)
 
     def _completed(
@@ -291,19 +291,6 @@ class MQTTClient(ClientDelivery):
             and self.session is not None
             and not self._no_more_connections.is_set()
         )
-
-    def _publish_settings(
-        self, topic: str, qos: int | None, retain: bool | None
-    ) -> tuple[int, bool]:
-        defaults = (self.config.topics or {}).get(topic)
-        if qos is None:
-            qos = defaults.qos if defaults is not None else self.config.default_qos or QOS_0
-        if retain is None:
-            retain = bool(defaults.retain if defaults is not None else self.config.default_retain)
-        if qos not in _LEVELS:
-            msg = f"QoS {qos!r} is out of range: must be 0, 1 or 2"
-            raise ClientError(msg)
-        return qos, bool(retain)
 
     def _publish_at_once(
         self,
@@ -331,7 +318,10 @@ class MQTTClient(ClientDelivery):
             or not self._connected_state.is_set()
             or self._offline.messages
             or asyncio.get_running_loop() is not reactor.loop
-            or (self.connack_properties and self._is_limited(size, retain, properties))
+            or (
+                self.connack_properties
+                and is_limited(self.connack_properties, size, retain, properties)
+            )
         ):
             return False
         self._unconfirmed = unconfirmed
@@ -341,17 +331,6 @@ class MQTTClient(ClientDelivery):
         except (ValueError, OverflowError) as error:
             raise ClientError(str(error)) from error
         return True
-
-    def _is_limited(self, size: int, retain: bool, properties: dict[str, Any] | None) -> bool:
-        """Tell whether the broker may have excluded a message: only the engine knows."""
-        said = self.connack_properties
-        if not said:
-            return False
-        most = said.get("maximum_packet_size")
-        # Half of it leaves room enough for all but properties.
-        return (retain and said.get("retain_available") == 0) or (
-            most is not None and (size > most // 2 or bool(properties))
-        )
 
     # -- subscribing
 
@@ -466,17 +445,3 @@ class MQTTClient(ClientDelivery):
         self._require_5_0("requests")
         exchange = self._requests.run(self, topic, payload, qos, properties or {})
         return await asyncio.wait_for(exchange, timeout)
-
-
-def _outgoing(
-    packet_id: int | None,
-    topic: str,
-    qos: int,
-    payload: bytes | bytearray,
-    retain: bool,
-    properties: dict[str, Any] | None,
-) -> OutgoingApplicationMessage:
-    message = OutgoingApplicationMessage(packet_id, topic, qos, payload, retain)
-    if properties is not None:
-        message.properties = properties
-    return message

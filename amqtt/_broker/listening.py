@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import functools
 import ipaddress
+import logging
 import os
 import socket
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from amqtt._config.addresses import decode_zone
 from amqtt._engine.tls import check_tls
-from amqtt.contexts import ListenerConfig, ListenerType
+from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
 from amqtt.errors import BrokerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from amqtt._engine.types import BrokerEngine
+
+logger = logging.getLogger("amqtt.broker")
 
 DEFAULT_PORTS = {"tcp": 1883, "ws": 8883}
 _UNIX = "unix:"
+
+T = TypeVar("T")
 
 
 def split_bind(text: str, default_port: int) -> tuple[str, int]:
@@ -142,6 +151,63 @@ def is_beyond_loopback(listener: ListenerConfig) -> bool:
         return host != "localhost"
 
 
+async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call a function of the engine in a thread, and return when it has ended.
+
+    That holds for a caller that is cancelled, too: the engine must not be stopped meanwhile.
+    """
+    # Not a task: those are cancelled when the loop ends.
+    call = asyncio.get_running_loop().run_in_executor(None, functools.partial(function, *args))
+    cancelled = None
+    while not call.done():
+        try:
+            await asyncio.wait((call,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        call.exception()  # of no interest any more
+        raise cancelled
+    return call.result()
+
+
+async def open_listeners(
+    engine: BrokerEngine, listeners: Mapping[str, ListenerConfig], config: BrokerConfig
+) -> dict[str, list[tuple[str, int]]]:
+    """Open all listeners.
+
+    Args:
+        engine: the engine that gets the connections.
+        listeners: the listeners by name.
+        config: has the limits that their connections are held to.
+
+    Returns:
+        Where each listens; those that are not to be opened are left out.
+
+    Raises:
+        BrokerError: the configuration is wrong.
+        OSError: an address cannot be bound.
+
+    """
+    tolerated = [each.value for each in config.protocol.tolerate]
+    addresses = {}
+    for name, listener in listeners.items():
+        if listener.bind is None:
+            continue
+        limits = {**config.limits.of_listener(listener.limits), "tolerate": tolerated}
+        # Off the loop: a host name may have to be resolved.
+        addresses[name] = await _in_thread(open_listener, engine, name, listener, limits)
+        if listener.type is ListenerType.EXTERNAL:
+            logger.info("Listener '%s' takes connections of the application", name)
+        else:
+            logger.info(
+                "Listener '%s' bind to %s (max_connections=%d)",
+                name,
+                listener.bind,
+                listener.max_connections,
+            )
+    return addresses
+
+
 def open_listener(
     engine: BrokerEngine, name: str, listener: ListenerConfig, limits: dict[str, Any]
 ) -> list[tuple[str, int]]:
@@ -197,6 +263,36 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return "address already in use"
     return os.strerror(error.errno) if error.errno else str(error)
+
+
+def warn_of_strangers(
+    listeners: Mapping[str, ListenerConfig],
+    addresses: Mapping[str, list[tuple[str, int]]],
+    takes_all_names: bool,
+) -> None:
+    """Log which listeners admit everyone who can reach them, from other machines as well.
+
+    Args:
+        listeners: the listeners by name.
+        addresses: where they listen.
+        takes_all_names: whether clients need a user name, which may be any.
+
+    """
+    names = " with any user name and any password" if takes_all_names else ""
+    for name, listener in listeners.items():
+        knows_clients = listener.ssl and listener.tls_require_client_certificate
+        if is_beyond_loopback(listener) and not knows_clients:
+            logger.warning(
+                "Listener '%s' at %s admits everyone who can reach it%s. To keep it to this"
+                " machine set listeners.%s.bind to '127.0.0.1:%d'; to ask for passwords"
+                " replace AnonymousAuthPlugin in 'plugins' by"
+                " 'amqtt.plugins.authentication.FileAuthPlugin: {password_file: FILE}'",
+                name,
+                listener.bind,
+                names,
+                name,
+                addresses[name][0][1],
+            )
 
 
 def check_security(name: str, listener: ListenerConfig) -> None:

@@ -42,6 +42,17 @@ class _Signal(asyncio.Event):
             called()
 
 
+class _Handler:
+    """The connection, for those who want to lose it."""
+
+    def __init__(self, client: ClientCommands) -> None:
+        self._client = client
+
+    async def stop(self) -> None:
+        """Drop the connection without DISCONNECT, as a failing network does."""
+        await self._client._drop_connection()
+
+
 class ClientCommands:
     """Send commands on the connection; the part of `MQTTClient` that the others stand on."""
 
@@ -127,6 +138,28 @@ class ClientCommands:
         except (ValueError, OverflowError) as error:
             reactor.drop(number)
             raise ClientError(str(error)) from error
+
+    async def cancel_tasks(self) -> None:
+        """End all pending calls of `deliver_message()`; they return None."""
+        while self.client_tasks:
+            waiter = self.client_tasks.popleft()
+            if not waiter.done():
+                waiter.set_result(ENDED)
+
+    def _abandon_connection(self) -> None:
+        if self._reactor is not None:
+            self._reactor.engine.abort(self._handle, 0)
+
+    async def _drop_connection(self) -> None:
+        reactor = self._require_reactor()
+        number, answer = reactor.ticket(self._handle)
+        reactor.engine.abort(self._handle, number)
+        await reactor.wait(self._handle, number, answer)
+        self.connection_lost("the connection was dropped")
+
+    @property
+    def _handler(self) -> _Handler | None:
+        return None if self.session is None else _Handler(self)
 
     async def _wait_connected(self, turn: int | None = None) -> None:
         """Wait for the connection, and until those that came first had their turn.

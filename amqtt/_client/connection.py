@@ -6,11 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from amqtt._client.authentication import AuthenticationExchange
-from amqtt._client.commands import ENDED, ClientCommands
+from amqtt._client.commands import ClientCommands
 from amqtt._client.endpoint import Target, endpoint_of, engine_settings, parse_uri
+from amqtt._client.packets import (
+    CONNECTION_ACCEPTED,
+    check_disconnect,
+    connect_fields,
+    refusal,
+)
 from amqtt._client.plugins import PacketEvents
 from amqtt._client.retries import is_permanent, until_connected
-from amqtt._client.session import PROTOCOL_5_0, as_bytes, new_session, will_of
+from amqtt._client.session import new_session
+from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError, ConnectError
 
@@ -22,10 +29,6 @@ if TYPE_CHECKING:
     from amqtt.contexts import ClientConfig
     from amqtt.session import Session
 
-CONNECTION_ACCEPTED = 0
-
-# What a client may say in DISCONNECT (section 3.14.2.1 of 5.0).
-_DISCONNECT_CODES = (0, 4, 0x80, 0x81, 0x82, 0x83, 0x90, *range(0x93, 0x9A))
 # Seconds that the plugins may take to handle the last packets.
 _HANDLERS_LIMIT = 5.0
 
@@ -35,17 +38,6 @@ class _ConnectCancelledError(ConnectError, asyncio.CancelledError):
 
     def __init__(self, *args: object) -> None:
         ConnectError.__init__(self, *args)
-
-
-class _Handler:
-    """The connection, for those who want to lose it."""
-
-    def __init__(self, client: ClientConnection) -> None:
-        self._client = client
-
-    async def stop(self) -> None:
-        """Drop the connection without DISCONNECT, as a failing network does."""
-        await self._client._drop_connection()
 
 
 class ClientConnection(ClientCommands):
@@ -199,11 +191,7 @@ class ClientConnection(ClientCommands):
             msg = f"Connection to {target} failed: {cause or error}"
             raise ConnectError(msg) from (cause or error.as_os_error())
         if return_code != CONNECTION_ACCEPTED:
-            reason = (properties or {}).get("reason_string") or f"code {return_code}"
-            msg = f"Connection rejected by broker {target}: {reason}"
-            refused = ConnectError(msg, properties=properties)
-            refused.return_code = return_code
-            raise refused
+            raise refusal(target, return_code, properties)
         await self._finish_authentication(properties)
         self._connection_made(session, session_present, properties or {})
         return CONNECTION_ACCEPTED
@@ -236,25 +224,13 @@ class ClientConnection(ClientCommands):
         return answered
 
     def _connect_fields(self, session: Session) -> dict[str, Any]:
-        config = self.config
         self._packet_events = PacketEvents.wanted(self.plugins_manager, session)
-        waits = config.receive_policy == "wait"
         return {
-            "protocol_version": config.protocol_version,
+            **connect_fields(session, self.config),
             "client_id": self.client_id,
-            "clean_session": bool(session.clean_session),
             "forget_session": self._forgets_session,
-            "keep_alive": config.keep_alive or 0,
-            "ping_after": session.keep_alive,
-            "user_name": session.username,
-            "password": as_bytes(session.password),
-            "will": will_of(session, self.config),
             "properties": self._connect_properties(),
-            "manual_acknowledgement": config.manual_acknowledgement,
-            **config.inflight_maxima(),
             "watch_packets": self._packet_events is not None,
-            "receive_messages": config.receive_buffer_messages if waits else 0,
-            "receive_bytes": config.receive_buffer_bytes if waits else 0,
         }
 
     def _connect_properties(self) -> dict[str, Any] | None:
@@ -300,7 +276,7 @@ class ClientConnection(ClientCommands):
                 none.
 
         """
-        self._check_disconnect(reason_code, properties)
+        check_disconnect(self.config, reason_code, properties)
         session = self.session
         if session is None or not session.transitions.is_connected() or self._reactor is None:
             self.logger.warning("Client session is not currently connected")
@@ -326,46 +302,12 @@ class ClientConnection(ClientCommands):
         await self.plugins_manager.wait_for_handlers(_HANDLERS_LIMIT)
         await self.plugins_manager.close()
 
-    def _check_disconnect(self, reason_code: int, properties: dict[str, Any] | None) -> None:
-        if self.config.protocol_version < PROTOCOL_5_0:
-            if reason_code or properties:
-                msg = "Reason code and properties of DISCONNECT need protocol_version 5"
-                raise ClientError(msg)
-            return
-        if reason_code not in _DISCONNECT_CODES:  # (5.0: MQTT-3.14.2-1)
-            msg = f"Reason code {reason_code!r} is none that a client may disconnect with"
-            raise ClientError(msg)
-        expiry = (properties or {}).get("session_expiry_interval")
-        if expiry and not self.config.connect_properties.get("session_expiry_interval"):
-            msg = (  # section 3.14.2.2.2
-                "session_expiry_interval of DISCONNECT must be 0 when connect_properties have none"
-            )
-            raise ClientError(msg)
-
     async def _stop_reconnecting(self) -> None:
         """End what tries to connect again after a loss, if that goes on."""
         monitor = self._disconnect_task
         if monitor is not None and not monitor.done() and monitor is not asyncio.current_task():
             monitor.cancel()
             await asyncio.wait((monitor,))
-
-    async def _drop_connection(self) -> None:
-        reactor = self._require_reactor()
-        number, answer = reactor.ticket(self._handle)
-        reactor.engine.abort(self._handle, number)
-        await reactor.wait(self._handle, number, answer)
-        self.connection_lost("the connection was dropped")
-
-    @property
-    def _handler(self) -> _Handler | None:
-        return None if self.session is None else _Handler(self)
-
-    async def cancel_tasks(self) -> None:
-        """End all pending calls of `deliver_message()`; they return None."""
-        while self.client_tasks:
-            waiter = self.client_tasks.popleft()
-            if not waiter.done():
-                waiter.set_result(ENDED)
 
     async def handle_connection_close(self) -> None:
         """Wait until the connection is lost, then reconnect or give up."""
@@ -443,10 +385,6 @@ class ClientConnection(ClientCommands):
         if self._reactor is not None:
             self._reactor.fail_all(self._handle, "the connection was lost")
         self.messages_ended()
-
-    def _abandon_connection(self) -> None:
-        if self._reactor is not None:
-            self._reactor.engine.abort(self._handle, 0)
 
     async def reauthenticate(self) -> None:
         """Authenticate again on the connection, with `authentication` (MQTT 5.0, section 4.12.1).

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amqtt._client.endpoint import Target, parse_uri
+from amqtt._client.packets import as_bytes
+from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt.errors import ClientError
 from amqtt.mqtt.constants import QOS_0
 from amqtt.session import Session
-
-PROTOCOL_5_0 = 5
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,21 +81,3 @@ def _check_combination(target: Target, client_id: str, config: ClientConfig) -> 
     if target.password and not target.username:
         msg = "[MQTT-3.1.2-22] A password needs a user name in MQTT 3"
         raise ClientError(msg)
-
-
-def will_of(session: Session, config: ClientConfig) -> dict[str, Any] | None:
-    """Return the will as the engine is given it; None for none."""
-    if not session.will_flag or session.will_topic is None:
-        return None
-    return {
-        "topic": session.will_topic,
-        "payload": bytes(session.will_message or b""),
-        "qos": session.will_qos or QOS_0,
-        "retain": bool(session.will_retain),
-        "properties": (config.will and config.will.properties) or None,
-    }
-
-
-def as_bytes(value: str | bytes | bytearray | None) -> bytes | None:
-    """Return a text in UTF-8, and bytes as they are."""
-    return value.encode() if isinstance(value, str) else None if value is None else bytes(value)

@@ -131,7 +131,7 @@ async def test_a_start_that_is_cancelled_while_a_listener_is_opened(
         opened.set()
         return result
 
-    monkeypatch.setattr("amqtt.broker.open_listener", slowly)
+    monkeypatch.setattr("amqtt._broker.listening.open_listener", slowly)
     broker = Broker(CONFIG)
     starting = asyncio.ensure_future(broker.start())
     await asyncio.wait_for(opens.wait(), LIMIT)
