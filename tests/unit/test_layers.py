@@ -127,7 +127,7 @@ def imported_names(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.module, "imports are absolute"
+            assert not node.level, "imports are absolute"
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
 
@@ -151,6 +151,10 @@ def room_of(module: str) -> str:
         room = room.rpartition(".")[0]
     assert room != "amqtt" or module == "amqtt", f"{module} is in no layer"
     return room
+
+
+def test_private_modules_are_in_packages() -> None:
+    assert {path.name for path in PYTHON.glob("_*.py")} == {"__init__.py", "_compat.py"}
 
 
 IMPORTS = {name: imported_modules(path) for name, path in MODULES.items()}
