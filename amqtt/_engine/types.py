@@ -1,5 +1,13 @@
-"""Types of the compiled module, for annotations of those that may not import it."""
+"""Types of the compiled module, for annotations of those that may not import it.
 
-from amqtt._core import BrokerEngine, Message
+They are not there when the program runs, so that nobody can use them for anything else.
+"""
 
-__all__ = ["BrokerEngine", "Message"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from amqtt._core import BrokerEngine, Message
+
+    __all__ = ["BrokerEngine", "Message"]

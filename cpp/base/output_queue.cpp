@@ -7,6 +7,24 @@
 #include <utility>
 
 namespace amqtt {
+namespace {
+
+template <class T>
+void keep_if_possible(std::vector<T>& kept, T one) noexcept {
+    try {
+        kept.push_back(std::move(one));
+    } catch (const std::bad_alloc&) {  // then it is not kept
+        return;
+    }
+}
+
+// For n more; throws before anything has changed.
+template <class T>
+void make_room(std::vector<T>& in, std::size_t n) {
+    if (in.capacity() - in.size() < n) in.reserve(std::max(in.capacity() * 2, in.size() + n));
+}
+
+}  // namespace
 
 block_pool::block_pool() = default;
 
@@ -28,12 +46,7 @@ void block_pool::give_back(block b, std::size_t size) noexcept {
 
 void block_pool::keep(block b, std::size_t size) noexcept {
     std::vector<block>& free = free_of(size);
-    if (!b || free.size() >= kept_at_most / size) return;
-    try {
-        free.push_back(std::move(b));
-    } catch (const std::bad_alloc&) {  // then it is not kept
-        return;
-    }
+    if (b && free.size() < kept_at_most / size) keep_if_possible(free, std::move(b));
 }
 
 void block_pool::move_to(block_pool& other) {
@@ -59,11 +72,7 @@ void block_pool::give_back_list(std::unique_ptr<output_list> list) noexcept {
     list->segments.clear();
     list->head = 0;
     list->is_borrowing = false;
-    try {
-        free_lists_.push_back(std::move(list));
-    } catch (const std::bad_alloc&) {  // then it is not kept
-        return;
-    }
+    keep_if_possible(free_lists_, std::move(list));
 }
 
 std::uint8_t* output_queue::allocate(std::size_t n) {
@@ -160,9 +169,7 @@ void output_queue::move_to(output_queue& other, std::size_t n) {
 }
 
 void output_queue::copy_out(std::vector<std::uint8_t>& to) {
-    if (to.capacity() - to.size() < size_) {  // throws before anything has changed
-        to.reserve(std::max(to.capacity() * 2, to.size() + size_));
-    }
+    make_room(to, size_);
     for (const output_segment& each : waiting())
         to.insert(to.end(), each.data, each.data + each.size);
     clear();
@@ -170,9 +177,7 @@ void output_queue::copy_out(std::vector<std::uint8_t>& to) {
 
 std::size_t output_queue::hand_over(std::vector<output_segment>& to) {
     const auto all = waiting();
-    if (to.capacity() - to.size() < all.size()) {  // throws before anything has changed
-        to.reserve(std::max(to.capacity() * 2, to.size() + all.size()));
-    }
+    make_room(to, all.size());
     for (output_segment& each : all)
         to.push_back(std::move(each));
     clear();

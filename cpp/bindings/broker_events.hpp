@@ -10,8 +10,8 @@
 
 namespace amqtt {
 
-// Tuples whose first item is the kind of event, as in amqtt/_engine/codes.py. Log records that follow
-// each other are one of them, with a list of level, logger and text. now: the engine's.
+// Tuples whose first item is the kind of event, as in amqtt/_engine/codes.py. Log records that
+// follow each other are one of them, with a list of level, logger and text. now: the engine's.
 pybind11::list to_python(std::vector<broker_event>& events, instant now);
 pybind11::dict to_python(const session_facts& facts);
 pybind11::dict to_python(const engine_status& status);

@@ -12,6 +12,7 @@
 
 #include "bindings/convert.hpp"
 #include "codec/properties.hpp"
+#include "codec/reader.hpp"
 
 namespace amqtt {
 namespace {
@@ -46,8 +47,6 @@ class calendar {
 // The clock of the system may be set while the broker is not there. So how much of a message's life
 // is left goes along with its properties, as the Message Expiry Interval that they do not have
 // otherwise: it is never delivered with more than that.
-constexpr std::size_t expiry_size = 5;
-
 std::vector<std::uint8_t> with_expiry(const message& m, instant now) {
     const bytes_view properties = m.properties();
     std::vector<std::uint8_t> all;
@@ -55,9 +54,7 @@ std::vector<std::uint8_t> with_expiry(const message& m, instant now) {
         const auto left = std::chrono::ceil<std::chrono::seconds>(*m.expires_at() - now).count();
         const auto seconds =
             static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 0, UINT32_MAX));
-        all = {static_cast<std::uint8_t>(property_id::message_expiry_interval)};
-        for (int shift = 24; shift >= 0; shift -= 8)
-            all.push_back(static_cast<std::uint8_t>(seconds >> static_cast<unsigned>(shift)));
+        (void)encode_property({property_id::message_expiry_interval, seconds}, all);
     }
     all.insert(all.end(), properties.begin(), properties.end());
     return all;
@@ -65,14 +62,14 @@ std::vector<std::uint8_t> with_expiry(const message& m, instant now) {
 
 // Takes it out again; nothing when it is not there, as in rows of earlier versions.
 std::optional<duration> take_expiry(std::vector<std::uint8_t>& properties) {
-    const bool has_it =
-        properties.size() >= expiry_size &&
-        properties[0] == static_cast<std::uint8_t>(property_id::message_expiry_interval);
-    if (!has_it) return std::nullopt;
-    std::uint32_t seconds = 0;
-    for (std::size_t i = 1; i < expiry_size; ++i)
-        seconds = seconds << 8U | properties[i];
-    properties.erase(properties.begin(), properties.begin() + expiry_size);
+    reader in(properties);
+    if (!in.skip(static_cast<std::uint8_t>(property_id::message_expiry_interval))) {
+        return std::nullopt;
+    }
+    const std::uint32_t seconds = in.u32();
+    if (!in.ok()) return std::nullopt;
+    properties.erase(properties.begin(),
+                     properties.end() - static_cast<std::ptrdiff_t>(in.remaining()));
     return std::chrono::seconds(seconds);
 }
 

@@ -22,6 +22,15 @@ void forget_request(client& c) {
     c.request.emplace(bare);
 }
 
+// Notes that packets of its input are in use, until it is gone: also by an exception.
+struct processing {
+    explicit processing(client& c) noexcept : of(c) { of.is_processing = true; }
+    ~processing() { of.is_processing = false; }
+    processing(const processing&) = delete;
+    processing& operator=(const processing&) = delete;
+    client& of;
+};
+
 // Messages of the broker itself, wills for the most part, that may wait for their turns before new
 // clients have to wait as well.
 constexpr std::size_t most_unpublished = 1000;
@@ -89,33 +98,26 @@ bool broker::process(client& c) {
         return !c.held_up && !c.held && !c.slowed_by && !c.has_input_left() &&
                c.phase != client_phase::deciding && c.phase != client_phase::closing;
     };
-    // Also when a packet cannot be dealt with, for lack of memory.
-    struct processing {
-        explicit processing(client& c) noexcept : of(c) { of.is_processing = true; }
-        ~processing() { of.is_processing = false; }
-        processing(const processing&) = delete;
-        processing& operator=(const processing&) = delete;
-        client& of;
-    };
-    std::optional<processing> at_work(std::in_place, c);
-    while (can_go_on()) {
-        const bool has_to_wait =
-            c.phase == client_phase::connecting && publications_.size() > most_unpublished;
-        if ((budget_.is_spent() && clients_in_line_ < most_in_line) || has_to_wait) {
-            stand_in_line(c.in_line);
-            break;
+    {
+        const processing at_work(c);
+        while (can_go_on()) {
+            const bool has_to_wait =
+                c.phase == client_phase::connecting && publications_.size() > most_unpublished;
+            if ((budget_.is_spent() && clients_in_line_ < most_in_line) || has_to_wait) {
+                stand_in_line(c.in_line);
+                break;
+            }
+            const server_event event = c.connection.next();
+            if (std::holds_alternative<need_input>(event)) break;
+            budget_.spend(step_cost::packet);
+            if (router_.is_large()) router_.expect(c.connection.second_topic());
+            if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
+                handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
+                break;
+            }
+            handle_event(c, event);
         }
-        const server_event event = c.connection.next();
-        if (std::holds_alternative<need_input>(event)) break;
-        budget_.spend(step_cost::packet);
-        if (router_.is_large()) router_.expect(c.connection.second_topic());
-        if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
-            handle(c, protocol_error("neither AUTH nor DISCONNECT before CONNACK"));
-            break;
-        }
-        handle_event(c, event);
     }
-    at_work.reset();
     count_packets(c);
     if (c.state && c.state_bytes() != c.counted_state) count_state(c);
     if (!can_go_on() && c.phase != client_phase::closing) c.connection.pause();

@@ -293,12 +293,11 @@ void broker::drain_gate(session& to) {
 void broker::forget_gate(session& s) {
     const auto gate = gates_.find(&s);
     if (gate == gates_.end()) return;
-    const receive_gate forgotten = std::move(gate->second);
+    receive_gate forgotten = std::move(gate->second);
     gates_.erase(gate);
     for (const gated_message& m : forgotten.waiting) {
         questions_.erase(m.ticket);
-        backlog_.remove(*m.content);
-        backlog_.resize(sizeof(gated_message), 0);
+        leave_gate(forgotten, m);
     }
     if (!journal_) return;
     for (const gated_message& m : forgotten.waiting)

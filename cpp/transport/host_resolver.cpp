@@ -1,14 +1,14 @@
 #include "transport/host_resolver.hpp"
 
-#include <csignal>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <new>
-#include <pthread.h>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "transport/signals.hpp"
 
 namespace amqtt {
 namespace {
@@ -17,12 +17,6 @@ namespace {
 constexpr std::size_t most_threads = 4;
 
 using work = asio::executor_work_guard<asio::io_context::executor_type>;
-
-void block_all_signals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
 
 }  // namespace
 

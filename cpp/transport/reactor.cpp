@@ -1,22 +1,15 @@
 #include "transport/reactor.hpp"
 
-#include <csignal>
 #include <cstdlib>
 #include <exception>
-#include <pthread.h>
+
+#include "transport/signals.hpp"
 
 namespace amqtt {
 namespace {
 
 constexpr std::size_t read_buffer_size = 128 * 1024;
 constexpr std::size_t write_buffer_size = 16 * 1024;
-
-// Signals are Python's business, on Python's main thread.
-void block_all_signals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-}
 
 // glibc gives free memory back to the system as soon as there are 128 KiB of it, and messages that
 // come and go have it faulted in again page by page, until it has seen a larger chunk come and go:
