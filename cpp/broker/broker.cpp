@@ -108,7 +108,11 @@ bool broker::process(client& c) {
                 break;
             }
             const server_event event = c.connection.next();
-            if (std::holds_alternative<need_input>(event)) break;
+            if (const auto* const none = std::get_if<no_packet>(&event)) {
+                if (!none->input_is_left) break;
+                budget_.spend(step_cost::pings);
+                continue;
+            }
             budget_.spend(step_cost::packet);
             if (router_.is_large()) router_.expect(c.connection.second_topic());
             if (c.phase == client_phase::authenticating && !may_come_before_connack(event)) {
@@ -135,7 +139,7 @@ void broker::handle_event(client& c, const server_event& event) {
     } else {
         std::visit(
             [&](const auto& what) {
-                if constexpr (!std::is_same_v<std::decay_t<decltype(what)>, need_input>) {
+                if constexpr (!std::is_same_v<std::decay_t<decltype(what)>, no_packet>) {
                     handle(c, what);
                 }
             },
@@ -182,7 +186,7 @@ void broker::advance(instant now) {
     attempt([this] { expire_questions(); });
     attempt([this] { expire_retained(expired_in_a_turn); });
     attempt([this] { outbox_.expire_some(); });
-    if (work_is_left_) work(now);
+    take_turns();
     budget_.begin_turn();
     attempt([this] { fire_timers(); });
     peer_log_.advance(now);

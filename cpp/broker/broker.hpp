@@ -203,12 +203,14 @@ class broker : private delivery_guard {
     void stand_in_line(place_in_line& p);
     // The client has its turn, or is not to have one any more.
     void leave_line(client& c) noexcept;
+    void ask_for_work();
+    // Of those in line, as far as one turn goes in all.
+    void take_turns();
     void take_turn(place_in_line& p);
     // The client's input was dealt with.
     void read_on(client& c);
     void handle_event(client& c, const server_event& event);
-    void handle(client& c, const need_input&) = delete;
-    void handle(client&, const pings_answered&) { budget_.spend(step_cost::pings); }
+    void handle(client& c, const no_packet&) = delete;
     void handle(client& c, const connect_packet& packet);
     void handle(client& c, const publish_packet& packet);
     void handle(client& c, const ack_packet& packet);
@@ -476,7 +478,7 @@ class broker : private delivery_guard {
     router router_;
     backlog backlog_;
     session_registry sessions_;
-    work_budget budget_;  // of whoever has a turn
+    work_budget budget_{hooks_};  // of whoever has a turn
     outbox outbox_;
     std::unique_ptr<journal> journal_;          // null: nothing is kept
     std::unique_ptr<restored_state> restored_;  // while it comes
@@ -499,7 +501,7 @@ class broker : private delivery_guard {
     place_in_line timers_in_line_{place_in_line::kind::timers, this};
     // The places of sessions in it.
     boost::unordered_flat_map<session*, std::unique_ptr<place_in_line>> sessions_in_line_;
-    bool work_is_left_ = false;
+    bool work_is_asked_for_ = false;  // of the hooks, and work() is to come
     std::uint64_t last_ticket_;
     std::uint64_t last_login_ = 0;
     // Subscribers inside the process, by their number.

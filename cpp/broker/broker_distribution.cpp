@@ -92,15 +92,14 @@ bool broker::go_on(unfinished_publish& u) {
 
 bool broker::distribute_part(unfinished_publish& u) {
     publication& p = u.content;
-    if (!u.search) {
-        begin_search(u, router_.routes_of(p.topic(), budget_));
-    } else if (!u.search->is_over()) {
+    if (!u.search) begin_search(u, router_.routes_of(p.topic(), budget_));
+    while (!u.search->is_over()) {
+        if (budget_.is_spent()) return false;
         const std::size_t most = (budget_.left() + step_cost::node - 1) / step_cost::node;
         std::size_t nodes = most;
         if (u.search->go_on(nodes)) router_.remember(p.topic(), *u.search);
         budget_.spend((most - nodes) * step_cost::node);
     }
-    if (!u.search->is_over()) return false;
     const topic_routes& found = u.search->found();
     const std::size_t cost = step_cost::of_delivery(p.size());
     for (; u.next_route < found.routes.size(); ++u.next_route) {

@@ -21,7 +21,15 @@ void broker::stand_in_line(place_in_line& p) {
     if (p.is_linked()) return;
     line_.push_back(p);
     if (p.what == place_in_line::kind::client) ++clients_in_line_;
-    if (!std::exchange(work_is_left_, true)) hooks_.work_left();
+    ask_for_work();
+}
+
+// Once for each work(): were it asked for twice, each would ask for the next one, and those who are
+// received between them would wait for both.
+void broker::ask_for_work() {
+    if (work_is_asked_for_) return;
+    hooks_.work_left();
+    work_is_asked_for_ = true;
 }
 
 void broker::leave_line(client& c) noexcept {
@@ -32,8 +40,15 @@ void broker::leave_line(client& c) noexcept {
 
 void broker::work(instant now) {
     now_ = now;
+    work_is_asked_for_ = false;
+    take_turns();
+    if (!line_.empty()) ask_for_work();
+}
+
+void broker::take_turns() {
     std::int64_t left = work_budget::turn;
-    while (left > 0 && !line_.empty()) {
+    const instant until = hooks_.time() + work_budget::turn_time;
+    while (left > 0 && !line_.empty() && hooks_.time() < until) {
         place_in_line& next = line_.front();
         line_.pop_front();
         if (next.what == place_in_line::kind::client) --clients_in_line_;
@@ -42,8 +57,6 @@ void broker::work(instant now) {
         take_turn(next);
         left -= budget_.spent();
     }
-    work_is_left_ = !line_.empty();
-    if (work_is_left_) hooks_.work_left();
 }
 
 void broker::take_turn(place_in_line& p) {

@@ -124,6 +124,10 @@ class hooks {
     // soon, after other input that is there was received. Without that broker::advance() does it.
     virtual void work_left() {}
 
+    // What time it is, while the broker works: a turn whose time is over ends though it has steps
+    // left. Where time stands still, the steps decide.
+    virtual instant time() const noexcept { return {}; }
+
     // Observers do not keep up: clients are not to be read from until broker::resume_clients().
     virtual bool is_congested() const noexcept { return false; }
 

@@ -73,7 +73,11 @@ class route_cache {
     void put(slot& into, std::size_t hash, std::unique_ptr<cached_topic> topic) noexcept;
     void grow();
 
-    std::vector<line> lines_ = std::vector<line>(1);  // a power of two of them
+    // Few topics are to have lines of their own: those that are forgotten in turn cost a search
+    // each.
+    static constexpr std::size_t least_lines = 64;
+
+    std::vector<line> lines_ = std::vector<line>(least_lines);  // a power of two of them
     std::size_t size_ = 0;
     std::size_t bytes_ = 0;
     std::size_t next_to_go_ = 0;  // the line that is emptied next when there is too much

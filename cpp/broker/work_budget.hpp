@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/time.hpp"
+
 namespace amqtt {
 
 // What work counts for, in steps of roughly 0.1 us. The number of bytes that a client has sent does
@@ -12,7 +14,7 @@ namespace step_cost {
 
 inline constexpr std::size_t turn = 5;                 // to begin one
 inline constexpr std::size_t packet = 2;               // to parse and to answer it
-inline constexpr std::size_t pings = 5;                // of pings_answered, besides
+inline constexpr std::size_t pings = 5;                // that were answered at once
 inline constexpr std::size_t node = 6;                 // of a tree: most are far away in memory
 inline constexpr std::size_t delivery = 1;             // a message for one subscriber
 inline constexpr std::size_t copied_bytes = 1024;      // of a message that count for a step
@@ -30,22 +32,46 @@ inline constexpr std::size_t of_filter(std::size_t bytes) noexcept {
 
 }  // namespace step_cost
 
+class hooks;
+
+// A turn ends when its steps are used up, or its time: no count of steps is right for every
+// machine and every tree. The clock is looked at between portions of steps only.
 class work_budget {
   public:
-    // Steps of one turn, some 250 us.
-    static constexpr std::int64_t turn = 2500;
+    static constexpr std::int64_t turn = 2500;  // steps
+    static constexpr duration turn_time = std::chrono::microseconds(250);
 
-    void begin_turn() noexcept { left_ = turn; }
+    // Without a clock by the steps alone.
+    work_budget() = default;
+    explicit work_budget(const hooks& clock) noexcept : clock_(&clock) {}
+
+    void begin_turn() noexcept { begin(turn); }
     // For one of many who have theirs one behind the other.
-    void begin_short_turn() noexcept { left_ = turn / 8; }
+    void begin_short_turn() noexcept { begin(turn / 8); }
     void spend(std::size_t steps) noexcept { left_ -= static_cast<std::int64_t>(steps); }
-    bool is_spent() const noexcept { return left_ <= 0; }
-    std::size_t left() const noexcept { return is_spent() ? 0 : static_cast<std::size_t>(left_); }
-    // In the present turn; the last thing that was done may have exceeded it.
-    std::int64_t spent() const noexcept { return turn - left_; }
+    bool is_spent() noexcept { return left_ <= 0 && !go_on(); }
+    // Steps that may be spent before is_spent() is asked again.
+    std::size_t left() const noexcept { return left_ <= 0 ? 0 : static_cast<std::size_t>(left_); }
+    // Of turn, in the present one; the last thing that was done may have exceeded it.
+    std::int64_t spent() const noexcept { return turn - left_ - rest_; }
 
   private:
-    std::int64_t left_ = turn;
+    // Between two looks at the clock.
+    static constexpr std::int64_t portion = 250;
+
+    void begin(std::int64_t steps) noexcept {
+        left_ = portion;
+        rest_ = steps - portion;
+        is_timed_ = false;
+    }
+    // With the next portion; false: the turn is over.
+    bool go_on() noexcept;
+
+    std::int64_t left_ = portion;  // of the present portion
+    std::int64_t rest_ = turn - portion;
+    bool is_timed_ = false;  // until_ is set: the first portion is not timed
+    instant until_{};
+    const hooks* clock_ = nullptr;
 };
 
 }  // namespace amqtt

@@ -47,7 +47,7 @@ server_event server_connection::next() {
         if (!*found) {
             feed_.stash();
             note_part();
-            return need_input{};
+            return no_packet{};
         }
         has_part_ = false;
         last_received_ = last_read_;
@@ -65,7 +65,7 @@ server_event server_connection::next() {
         }
         return phase_ == phase::awaiting_connect ? decode_first(packet) : decode(packet);
     }
-    return pings_answered{};
+    return no_packet{.input_is_left = true};
 }
 
 void server_connection::note_part() noexcept {

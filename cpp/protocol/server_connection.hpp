@@ -28,16 +28,18 @@
 
 namespace amqtt {
 
-// No whole packet is left; what there is of the next one was kept.
-struct need_input {};
-// Many PINGREQ came one behind the other and were answered: others may want to have a turn.
-struct pings_answered {};
+// No whole packet is left, and what there is of the next one was kept.
+struct no_packet {
+    // Or there may be: many PINGREQ came one behind the other and were answered, and others may
+    // want to have a turn before next() is called again.
+    bool input_is_left = false;
+};
 
 // What the peer did. A violation is the last event of a connection. Packets are views that
 // stay valid until the next call of next() or receive().
-using server_event = std::variant<need_input, connect_packet, publish_packet, ack_packet,
-                                  subscribe_packet, unsubscribe_packet, disconnect_packet,
-                                  auth_packet, protocol_violation, pings_answered>;
+using server_event =
+    std::variant<no_packet, connect_packet, publish_packet, ack_packet, subscribe_packet,
+                 unsubscribe_packet, disconnect_packet, auth_packet, protocol_violation>;
 
 // What the peer has said in CONNECT about packets it is sent.
 struct peer_limits {
@@ -54,7 +56,7 @@ class server_connection {
                       tolerances borne = {}) noexcept
         : feed_(max_connect_size), output_(pool), borne_(borne) {}
 
-    // Takes what was read from the peer; input must stay valid until next() says need_input or
+    // Takes what was read from the peer; input must stay valid until next() says no_packet, or
     // pause() is called.
     void receive(bytes_view input, instant now) noexcept {
         feed_.receive(input);

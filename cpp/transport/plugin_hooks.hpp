@@ -75,6 +75,7 @@ class plugin_hooks : public hooks {
     void packet_received(const client& from, bytes_view packet) override;
     void packet_sent(const client& to, bytes_view packet) override;
     void local_message(std::uint64_t subscriber, const message_ptr& m, bool retain) override;
+    instant time() const noexcept override { return now_(); }
     void work_left() override { work_left_(); }
     bool is_congested() const noexcept override;
     void log(log_level level, std::string text) override;

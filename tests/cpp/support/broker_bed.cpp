@@ -221,6 +221,7 @@ void broker_bed::settle() {
             busy = true;
         }
         if (!busy && works && std::exchange(hooks.has_work_left, false)) {
+            hooks.work_requests = 0;
             core.work(now);
             busy = true;
         }

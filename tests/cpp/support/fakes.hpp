@@ -53,8 +53,16 @@ class fake_hooks : public hooks {
             mask_ |= to_bit(event);
     }
     void want_nothing() { mask_ = 0; }
-    void work_left() override { has_work_left = true; }
+    void work_left() override {
+        has_work_left = true;
+        ++work_requests;
+    }
     bool has_work_left = false;
+    int work_requests = 0;
+    // Time goes on by that with each look at it.
+    instant time() const noexcept override { return now += look; }
+    duration look{0};
+    mutable instant now{0};
     void client_refused(const client& who) override { refused.push_back(who.request->client_id); }
     std::vector<std::string> refused;
     void client_connected(const client& who, bool) override {

@@ -44,6 +44,19 @@ TEST(route_cache, tells_topics_of_one_hash_apart) {
     EXPECT_EQ(cache.find(7, "c"), nullptr);
 }
 
+// Whatever the seed of their hash: this many times, as if with so many seeds.
+TEST(route_cache, keeps_few_topics) {
+    constexpr int topics = 6;
+    for (int seed = 0; seed < 100; ++seed) {
+        route_cache cache;
+        const auto name = [&](int i) { return std::to_string(seed) + "/" + std::to_string(i); };
+        for (int i = 0; i < topics; ++i)
+            add(cache, name(i));
+        for (int i = 0; i < topics; ++i)
+            ASSERT_NE(find(cache, name(i)), nullptr) << name(i);
+    }
+}
+
 TEST(route_cache, grows_and_keeps_nearly_all) {
     route_cache cache;
     constexpr int topics = 100'000;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -32,6 +33,7 @@ class turns : public testing::Test {
 
     // One turn for those who stand in line, as the transport gives it between two looks at sockets.
     void work_once() {
+        EXPECT_LE(std::exchange(bed.hooks.work_requests, 0), 1);
         bed.hooks.has_work_left = false;
         bed.core.work(bed.now);
         bed.settle_now();
@@ -60,6 +62,46 @@ TEST_F(turns, end_a_flood_of_messages) {
     expect_is_served(bed, "victim");
     EXPECT_GT(work_to_the_end(), 3U);
     EXPECT_GE(bed.core.stats().publish_received, count);
+}
+
+// However few steps that was: they may take longer than is thought.
+TEST_F(turns, end_when_their_time_is_over) {
+    constexpr std::size_t count = 20'000;
+    bed.works = false;
+    bed["flood"].login({.client_id = "flood"});
+    bed["flood"].send(many(publish({.topic = "t"}), count));
+    const std::uint64_t by_steps = bed.core.stats().publish_received;
+    bed["slow"].login({.client_id = "slow"});
+    bed.hooks.look = work_budget::turn_time;
+    bed["slow"].send(many(publish({.topic = "t"}), count));
+    const std::uint64_t by_time = bed.core.stats().publish_received - by_steps;
+    EXPECT_GT(by_time, 0U);
+    EXPECT_LT(by_time, by_steps / 3);
+    expect_is_served(bed, "victim");
+    const std::uint64_t before = bed.core.stats().publish_received;
+    work_once();  // for one of them
+    EXPECT_LT(bed.core.stats().publish_received - before, by_steps / 3);
+    EXPECT_GT(work_to_the_end(), 2 * 20U);
+    EXPECT_GE(bed.core.stats().publish_received, 2 * count);
+}
+
+// Else one client with much to do would have more turns between two looks at sockets each time.
+TEST_F(turns, are_asked_for_once_however_often_time_passes) {
+    bed.works = false;
+    bed["flood"].login({.client_id = "flood"});
+    bed["flood"].send(many(publish({.topic = "t"}), 20'000));
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_TRUE(bed.hooks.has_work_left);
+        bed.core.advance(bed.now);  // would ask again, see work_once()
+        work_once();
+    }
+    work_to_the_end();
+    bed["flood"].send(many(publish({.topic = "t"}), 2'000));
+    EXPECT_TRUE(bed.hooks.has_work_left);
+    bed.core.advance(bed.now);
+    bed.core.advance(bed.now);
+    bed["flood"].send(many(publish({.topic = "t"}), 2'000));
+    EXPECT_GT(work_to_the_end(), 0U);
 }
 
 TEST_F(turns, end_a_flood_of_pings) {
