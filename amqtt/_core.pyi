@@ -1,4 +1,60 @@
+from enum import IntEnum
 from typing import Any
+
+class BrokerEvent(IntEnum):
+    LOG_RECORDS = 0
+    AUTHENTICATE = 1
+    CHECK_TOPIC = 2
+    CLIENT_CONNECTED = 3
+    CLIENT_DISCONNECTED = 4
+    CLIENT_REFUSED = 5
+    SESSION_ENDED = 6
+    CLIENT_SUBSCRIBED = 7
+    CLIENT_UNSUBSCRIBED = 8
+    MESSAGE = 9
+    PACKET = 10
+    LOCAL_MESSAGE = 11
+    AUTHENTICATION_STEP = 12
+    AUTHENTICATION_ENDED = 13
+    EXTERNAL_ENDED = 14
+    PSK_KEY = 15
+    STATE_CHANGES = 16
+
+class ClientEvent(IntEnum):
+    CONNACK = 0
+    FAILURE = 1
+    COMPLETION = 2
+    SUBACK = 3
+    MESSAGE = 4
+    LOST = 5
+    AUTH = 6
+    SERVER_DISCONNECT = 7
+    PACKET = 8
+    STATE = 9
+
+class MessageFate(IntEnum):
+    RECEIVED = 0
+    BROADCAST = 1
+    RETAINED = 2
+    QUEUED = 3
+
+class TopicAction(IntEnum):
+    SUBSCRIBE = 0
+    PUBLISH = 1
+    RECEIVE = 2
+
+class AuthenticationOutcome(IntEnum):
+    ACCEPTED = 0
+    CHALLENGE = 1
+    REFUSED = 2
+
+class ClientStateChange(IntEnum):
+    ADDED = 0
+    PUBREC = 1
+    DONE = 2
+    RECEIVED = 3
+    RELEASED = 4
+    NOTHING_RECEIVED = 5
 
 class BrokerEngine:
     def __init__(

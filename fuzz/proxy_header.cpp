@@ -1,13 +1,13 @@
 // A header of the PROXY protocol ends the same however it is cut, and takes nothing that is behind
 // it; what it names is an address.
-#include "transport/proxy_header.hpp"
+#include "net/proxy_header.hpp"
 
 #include <optional>
 #include <string>
 
 #include "allocations.hpp"
 #include "input.hpp"
-#include "transport/asio.hpp"
+#include "net/asio.hpp"
 
 namespace {
 

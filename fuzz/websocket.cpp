@@ -4,8 +4,8 @@
 
 #include "allocations.hpp"
 #include "input.hpp"
-#include "transport/websocket_frames.hpp"
-#include "transport/websocket_upgrade.hpp"
+#include "websocket/websocket_frames.hpp"
+#include "websocket/websocket_upgrade.hpp"
 
 namespace {
 

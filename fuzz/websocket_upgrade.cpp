@@ -1,6 +1,6 @@
 // The opening handshake of WebSocket ends the same however it is cut, takes nothing that is behind
 // it, and its answer is well-formed whatever the request holds.
-#include "transport/websocket_upgrade.hpp"
+#include "websocket/websocket_upgrade.hpp"
 
 #include <optional>
 #include <string>

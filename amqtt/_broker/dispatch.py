@@ -15,25 +15,7 @@ from amqtt._broker.external import ExternalConnections
 from amqtt._broker.messages import LazyMessage, retained_message
 from amqtt._broker.plugin_calls import PluginCalls
 from amqtt._broker.sessions import LocalSubscription, SessionRegistry
-from amqtt._engine.codes import (
-    AUTHENTICATE,
-    AUTHENTICATION_ENDED,
-    AUTHENTICATION_STEP,
-    CHECK_TOPIC,
-    CLIENT_CONNECTED,
-    CLIENT_DISCONNECTED,
-    CLIENT_REFUSED,
-    CLIENT_SUBSCRIBED,
-    CLIENT_UNSUBSCRIBED,
-    EXTERNAL_ENDED,
-    LOCAL_MESSAGE,
-    LOG_RECORDS,
-    MESSAGE_EVENT,
-    PACKET_EVENT,
-    PSK_KEY,
-    SESSION_ENDED,
-    STATE_CHANGES,
-)
+from amqtt._engine.codes import BrokerEvent, MessageFate, TopicAction
 from amqtt._engine.logs import log_records
 from amqtt._engine.pump import call_if_alive
 from amqtt.contexts import Action
@@ -54,9 +36,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("amqtt.broker")
 
-_ACTIONS = (Action.SUBSCRIBE, Action.PUBLISH, Action.RECEIVE)
-_RECEIVED, _BROADCAST, _RETAINED, _QUEUED = range(4)
-_EVENT_OF_MESSAGE = (BrokerEvents.MESSAGE_RECEIVED, BrokerEvents.MESSAGE_BROADCAST)
+_ACTIONS: dict[int, Action] = {
+    TopicAction.SUBSCRIBE: Action.SUBSCRIBE,
+    TopicAction.PUBLISH: Action.PUBLISH,
+    TopicAction.RECEIVE: Action.RECEIVE,
+}
+_EVENT_OF_MESSAGE: dict[int, BrokerEvents] = {
+    MessageFate.RECEIVED: BrokerEvents.MESSAGE_RECEIVED,
+    MessageFate.BROADCAST: BrokerEvents.MESSAGE_BROADCAST,
+}
 
 # Seconds between two looks at the levels of the loggers.
 _LEVEL_CHECK = 1.0
@@ -106,23 +94,23 @@ class BrokerDispatch:
         )
         self.exchanges = Exchanges(manager, self.registry)
         self._on_kind: dict[int, Callable[..., None]] = {
-            LOG_RECORDS: log_records,
-            AUTHENTICATE: self._authenticate,
-            AUTHENTICATION_STEP: self._authentication_step,
-            AUTHENTICATION_ENDED: self._authentication_ended,
-            CHECK_TOPIC: self._check_topic,
-            CLIENT_CONNECTED: self._connected,
-            CLIENT_DISCONNECTED: self._disconnected,
-            CLIENT_REFUSED: self._refused,
-            SESSION_ENDED: self.registry.ended,
-            CLIENT_SUBSCRIBED: self._subscribed,
-            CLIENT_UNSUBSCRIBED: self._unsubscribed,
-            MESSAGE_EVENT: self._message,
-            PACKET_EVENT: self._packet,
-            LOCAL_MESSAGE: self._local_message,
-            EXTERNAL_ENDED: self.externals.ended,
-            PSK_KEY: self._psk_key,
-            STATE_CHANGES: self._state_changes,
+            BrokerEvent.LOG_RECORDS: log_records,
+            BrokerEvent.AUTHENTICATE: self._authenticate,
+            BrokerEvent.AUTHENTICATION_STEP: self._authentication_step,
+            BrokerEvent.AUTHENTICATION_ENDED: self._authentication_ended,
+            BrokerEvent.CHECK_TOPIC: self._check_topic,
+            BrokerEvent.CLIENT_CONNECTED: self._connected,
+            BrokerEvent.CLIENT_DISCONNECTED: self._disconnected,
+            BrokerEvent.CLIENT_REFUSED: self._refused,
+            BrokerEvent.SESSION_ENDED: self.registry.ended,
+            BrokerEvent.CLIENT_SUBSCRIBED: self._subscribed,
+            BrokerEvent.CLIENT_UNSUBSCRIBED: self._unsubscribed,
+            BrokerEvent.MESSAGE: self._message,
+            BrokerEvent.PACKET: self._packet,
+            BrokerEvent.LOCAL_MESSAGE: self._local_message,
+            BrokerEvent.EXTERNAL_ENDED: self.externals.ended,
+            BrokerEvent.PSK_KEY: self._psk_key,
+            BrokerEvent.STATE_CHANGES: self._state_changes,
         }
 
     @property
@@ -231,13 +219,13 @@ class BrokerDispatch:
         kind, engine = event[0], self._engine
         if engine is None:
             return
-        if kind == AUTHENTICATE:
+        if kind == BrokerEvent.AUTHENTICATE:
             engine.authenticated(event[1], *Verdict.refusal(), None)
-        elif kind == AUTHENTICATION_STEP:
+        elif kind == BrokerEvent.AUTHENTICATION_STEP:
             engine.authentication_reply(event[1], *self.exchanges.refusal())
-        elif kind == CHECK_TOPIC:
+        elif kind == BrokerEvent.CHECK_TOPIC:
             engine.topic_decided(event[1], *Verdict.refusal(), 0.0)
-        elif kind == PSK_KEY:
+        elif kind == BrokerEvent.PSK_KEY:
             engine.psk_key(event[1], b"")
 
     def _running(self) -> int:
@@ -269,15 +257,19 @@ class BrokerDispatch:
         self._fire(BrokerEvents.CLIENT_UNSUBSCRIBED, client_id=client_id, topic=topic)
 
     def _message(self, fate: int, client_id: str, message: _core.Message, packet_id: int) -> None:
-        if fate <= _BROADCAST:
+        if fate in _EVENT_OF_MESSAGE:
             told = LazyMessage(message, packet_id)
             for task in self.calls.tell_message(_EVENT_OF_MESSAGE[fate], client_id, told):
                 task.add_done_callback(self._resume_pump)
             return
-        publisher = self.registry.of_event(client_id) if fate == _RETAINED and client_id else None
+        publisher = (
+            self.registry.of_event(client_id)
+            if fate == MessageFate.RETAINED and client_id
+            else None
+        )
         self._fire(
             BrokerEvents.RETAINED_MESSAGE,
-            client_id=client_id if fate == _QUEUED else None,
+            client_id=client_id if fate == MessageFate.QUEUED else None,
             retained_message=retained_message(message, publisher),
         )
 

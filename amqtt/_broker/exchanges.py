@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from amqtt._broker.decisions import NOT_AUTHORIZED, combine, report_wrong_type
+from amqtt._engine.codes import AuthenticationOutcome
 from amqtt.plugins.enhanced_authentication import (
     Accepted,
     AuthenticationStep,
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from amqtt.plugins.manager import PluginManager
 
 # As in cpp/bridge/broker_messages.hpp.
-_ACCEPTED, _CHALLENGE, _REFUSED = range(3)
 _LONGEST_DATA = 65_535
 
 
@@ -78,7 +78,7 @@ class Exchanges:
     @staticmethod
     def refusal() -> Reply:
         """Return a refusal without a reason."""
-        return Reply(_REFUSED)
+        return Reply(AuthenticationOutcome.REFUSED)
 
     def ended(self, ticket: int) -> None:
         """Forget an exchange."""
@@ -164,13 +164,13 @@ class Exchanges:
             )  # fmt: skip
             return self.refusal()
         if isinstance(result, Challenge):
-            return Reply(_CHALLENGE, bytes(data))
+            return Reply(AuthenticationOutcome.CHALLENGE, bytes(data))
         if isinstance(result, Accepted):
             if not isinstance(result.username, str | None):
                 report_wrong_type(self._manager, plugin, result.username, "Accepted.username")
                 return self.refusal()
-            return Reply(_ACCEPTED, bytes(data), user_name=result.username)
+            return Reply(AuthenticationOutcome.ACCEPTED, bytes(data), user_name=result.username)
         verdict = combine(self._manager, {plugin: result})
         if verdict.allowed:
-            return Reply(_ACCEPTED)
-        return Reply(_REFUSED, b"", verdict.code, verdict.reason)
+            return Reply(AuthenticationOutcome.ACCEPTED)
+        return Reply(AuthenticationOutcome.REFUSED, b"", verdict.code, verdict.reason)

@@ -10,22 +10,18 @@ import weakref
 from typing import Any, Protocol
 
 from amqtt import _core
-from amqtt._engine.codes import (
-    AUTH,
-    COMPLETION,
-    CONNACK,
-    FAILURE,
-    LOST,
-    MESSAGE,
-    PACKET,
-    STATE,
-    SUBACK,
-)
+from amqtt._engine.codes import ClientEvent
 from amqtt._engine.futures import PromptFuture
 from amqtt._engine.pump import EventPump, end_engine
 from amqtt.logs import LogLimiter
 
-_ANSWERS = (COMPLETION, FAILURE, SUBACK, CONNACK)
+_MESSAGE = ClientEvent.MESSAGE  # a look-up less for each
+_ANSWERS = (
+    ClientEvent.COMPLETION,
+    ClientEvent.FAILURE,
+    ClientEvent.SUBACK,
+    ClientEvent.CONNACK,
+)
 
 
 class ClientEvents(Protocol):
@@ -187,7 +183,7 @@ class ClientReactor:
         for event in rest:
             try:
                 kind = event[0]
-                if kind == MESSAGE:
+                if kind == _MESSAGE:
                     if event[1] != handle:
                         handle = event[1]
                         client = self._clients.get(handle)
@@ -212,13 +208,13 @@ class ClientReactor:
         client = self._clients.get(handle)
         if client is None:
             return
-        if kind == STATE:
+        if kind == ClientEvent.STATE:
             client.state_changed(*values)
-        elif kind == LOST:
+        elif kind == ClientEvent.LOST:
             client.connection_lost(*values)
-        elif kind == PACKET:
+        elif kind == ClientEvent.PACKET:
             client.packet_passed(*values)
-        elif kind == AUTH:
+        elif kind == ClientEvent.AUTH:
             client.authentication_step(values[0], values[1] or {})
         else:
             client.server_disconnected(values[0], values[1] or {})
@@ -227,7 +223,7 @@ class ClientReactor:
         _, answer = self._answers.pop(event[2], (0, None))
         if answer is None or answer.done():
             return
-        if event[0] == FAILURE:
+        if event[0] == ClientEvent.FAILURE:
             answer.set_exception(EngineError(event[4], event[3]))
         else:
             self.resume(answer, event[3:])

@@ -7,61 +7,17 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
+#include "bindings/event_kinds.hpp"
+#include "bindings/property_dict.hpp"
 #include "bindings/register.hpp"
 #include "bindings/state_rows.hpp"
-#include "bridge/property_list.hpp"
 
 namespace amqtt {
 namespace {
 
-// The first item of an event's tuple.
-constexpr int log_records_kind = 0;
-constexpr int authenticate_kind = 1;
-constexpr int check_topic_kind = 2;
-constexpr int connected_kind = 3;
-constexpr int disconnected_kind = 4;
-constexpr int refused_kind = 5;
-constexpr int session_ended_kind = 6;
-constexpr int subscribed_kind = 7;
-constexpr int unsubscribed_kind = 8;
-constexpr int message_kind = 9;
-constexpr int packet_kind = 10;
-constexpr int local_message_kind = 11;
-constexpr int authentication_step_kind = 12;
-constexpr int authentication_ended_kind = 13;
-constexpr int external_ended_kind = 14;
-constexpr int key_kind = 15;
-constexpr int state_changes_kind = 16;
-
-py::object value_of(const property_value& value) {
-    struct convert {
-        py::object operator()(std::uint32_t number) const { return py::int_(number); }
-        py::object operator()(const std::string& text) const {
-            return to_python(std::string_view(text));
-        }
-        py::object operator()(const std::vector<std::uint8_t>& data) const {
-            return to_python(bytes_view(data));
-        }
-        py::object operator()(const std::pair<std::string, std::string>& pair) const {
-            return py::make_tuple(pair.first, pair.second);
-        }
-    };
-    return std::visit(convert(), value);
-}
-
-// By name; user properties, which may repeat, are a list of pairs.
-py::dict properties_of(bytes_view encoded, property_scope scope) {
-    py::dict all;
-    for (const owned_property& p : decode_properties(encoded, scope)) {
-        const py::str name(name_of(p.id));
-        if (p.id != property_id::user_property) {
-            all[name] = value_of(p.value);
-            continue;
-        }
-        if (!all.contains(name)) all[name] = py::list();
-        all[name].cast<py::list>().append(value_of(p.value));
-    }
-    return all;
+// An int, which is found faster in a dictionary than a member of an enumeration.
+constexpr int code(broker_event_kind kind) noexcept {
+    return static_cast<int>(kind);
 }
 
 template <class T>
@@ -84,62 +40,71 @@ struct to_tuple {
     instant now{0};
 
     py::object operator()(state_changes_event& e) const {
-        return py::make_tuple(state_changes_kind, to_python(*e.batch, now));
+        return py::make_tuple(code(broker_event_kind::state_changes), to_python(*e.batch, now));
     }
     py::object operator()(log_record& e) const {
         return py::make_tuple(static_cast<int>(e.level), e.logger, lenient_text(e.text));
     }
     py::object operator()(authenticate_event& e) const {
         const auto who = e.who->take();
-        return who ? py::object(py::make_tuple(authenticate_kind, e.ticket, to_python(*who)))
+        return who ? py::object(py::make_tuple(code(broker_event_kind::authenticate), e.ticket,
+                                               to_python(*who)))
                    : py::object();
     }
     py::object operator()(authentication_step_event& e) const {
         const auto step = e.content->take();
         if (!step) return {};
-        return py::make_tuple(authentication_step_kind, e.ticket,
+        return py::make_tuple(code(broker_event_kind::authentication_step), e.ticket,
                               step->who ? py::object(to_python(*step->who)) : py::none(),
                               step->client_id, step->method, to_python(as_bytes(step->data)),
                               step->is_first, step->is_repeated);
     }
     py::object operator()(authentication_ended_event& e) const {
-        return py::make_tuple(authentication_ended_kind, e.ticket);
+        return py::make_tuple(code(broker_event_kind::authentication_ended), e.ticket);
     }
     py::object operator()(topic_event& e) const {
-        return py::make_tuple(check_topic_kind, e.ticket, e.client_id, e.action, e.topic, e.login,
-                              optional_text(e.user_name));
+        return py::make_tuple(code(broker_event_kind::check_topic), e.ticket, e.client_id, e.action,
+                              e.topic, e.login, optional_text(e.user_name));
     }
     py::object operator()(connected_event& e) const {
-        return py::make_tuple(connected_kind, e.ticket, e.session_present, to_python(*e.who));
+        return py::make_tuple(code(broker_event_kind::client_connected), e.ticket,
+                              e.session_present, to_python(*e.who));
     }
     py::object operator()(disconnected_event& e) const {
-        return py::make_tuple(disconnected_kind, e.client_id, to_byte(e.reason));
+        return py::make_tuple(code(broker_event_kind::client_disconnected), e.client_id,
+                              to_byte(e.reason));
     }
-    py::object operator()(refused_event& e) const { return py::make_tuple(refused_kind, e.ticket); }
+    py::object operator()(refused_event& e) const {
+        return py::make_tuple(code(broker_event_kind::client_refused), e.ticket);
+    }
     py::object operator()(session_ended_event& e) const {
-        return py::make_tuple(session_ended_kind, e.client_id);
+        return py::make_tuple(code(broker_event_kind::session_ended), e.client_id);
     }
     py::object operator()(subscription_event& e) const {
-        if (!e.granted) return py::make_tuple(unsubscribed_kind, e.client_id, e.filter);
-        return py::make_tuple(subscribed_kind, e.client_id, e.filter, to_byte(*e.granted));
+        if (!e.granted)
+            return py::make_tuple(code(broker_event_kind::client_unsubscribed), e.client_id,
+                                  e.filter);
+        return py::make_tuple(code(broker_event_kind::client_subscribed), e.client_id, e.filter,
+                              to_byte(*e.granted));
     }
     py::object operator()(broker_message_event& e) const {
-        return py::make_tuple(message_kind, static_cast<int>(e.fate), e.client_id,
-                              py::cast(shared_message{std::move(e.content)}), e.packet_id);
+        return py::make_tuple(code(broker_event_kind::message), static_cast<int>(e.fate),
+                              e.client_id, py::cast(shared_message{std::move(e.content)}),
+                              e.packet_id);
     }
     py::object operator()(packet_event& e) const {
-        return py::make_tuple(packet_kind, e.sent, optional_text(e.client_id),
+        return py::make_tuple(code(broker_event_kind::packet), e.sent, optional_text(e.client_id),
                               static_cast<int>(e.version), to_python(bytes_view(e.packet)));
     }
     py::object operator()(local_message_event& e) const {
-        return py::make_tuple(local_message_kind, e.subscriber,
+        return py::make_tuple(code(broker_event_kind::local_message), e.subscriber,
                               py::cast(shared_message{std::move(e.content)}), e.retain);
     }
     py::object operator()(external_ended_event& e) const {
-        return py::make_tuple(external_ended_kind, e.number);
+        return py::make_tuple(code(broker_event_kind::external_ended), e.number);
     }
     py::object operator()(key_event& e) const {
-        return py::make_tuple(key_kind, e.ticket, e.listener, e.identity);
+        return py::make_tuple(code(broker_event_kind::psk_key), e.ticket, e.listener, e.identity);
     }
 };
 
@@ -170,7 +135,9 @@ py::list to_python(std::vector<broker_event>& events, instant now) {
     std::optional<record_list> records;  // the last of all, while that is one of log records
     for (broker_event& event : events) {
         if (auto* record = std::get_if<log_record>(&event)) {
-            if (!records) all.append(py::make_tuple(log_records_kind, records.emplace().items()));
+            if (!records)
+                all.append(py::make_tuple(code(broker_event_kind::log_records),
+                                          records.emplace().items()));
             records->add(*record);
         } else {
             records.reset();
@@ -198,7 +165,7 @@ py::dict to_python(const session_facts& facts) {
             ? py::object(py::make_tuple(facts.will->topic, to_python(as_bytes(facts.will->payload)),
                                         to_byte(facts.will->level), facts.will->retain))
             : py::none();
-    all["properties"] = properties_of(facts.properties, property_scope::connect);
+    all["properties"] = decode_bare_properties(facts.properties, property_scope::connect);
     all["tls"] =
         facts.is_encrypted
             ? py::object(py::make_tuple(to_python(bytes_view(facts.certificate)),
@@ -254,7 +221,7 @@ void register_message(py::module_& module) {
         .def_property_readonly(
             "publisher", [](const shared_message& m) { return to_python(m.content->publisher()); })
         .def_property_readonly("properties", [](const shared_message& m) {
-            return properties_of(m.content->properties(), property_scope::publish);
+            return decode_bare_properties(m.content->properties(), property_scope::publish);
         });
 }
 

@@ -6,11 +6,11 @@
 #include <pybind11/pybind11.h>
 
 #include "bridge/broker_messages.hpp"
-#include "transport/broker_engine.hpp"
+#include "engine/broker_engine.hpp"
 
 namespace amqtt {
 
-// Tuples whose first item is the kind of event, as in amqtt/_engine/codes.py. Log records that
+// Tuples whose first item is the kind of event, a broker_event_kind. Log records that
 // follow each other are one of them, with a list of level, logger and text. now: the engine's.
 pybind11::list to_python(std::vector<broker_event>& events, instant now);
 pybind11::dict to_python(const session_facts& facts);

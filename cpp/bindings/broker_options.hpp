@@ -5,7 +5,7 @@
 
 #include "bridge/open_questions.hpp"
 #include "broker/settings.hpp"
-#include "transport/tls_context.hpp"
+#include "tls/tls_context.hpp"
 
 namespace amqtt {
 

@@ -4,7 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bridge/client_messages.hpp"
-#include "transport/client_tls_context.hpp"
+#include "tls/client_tls_context.hpp"
 
 namespace amqtt {
 

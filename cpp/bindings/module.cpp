@@ -26,6 +26,7 @@ void translate_system_error(std::exception_ptr thrown) {
 PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
     module.doc() = "The C++ engine of amqtt.";
     py::register_local_exception_translator(translate_system_error);
+    amqtt::register_codes(module);
     amqtt::register_broker(module);
     amqtt::register_client(module);
     amqtt::register_packets(module);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "codec/property_names.hpp"
+#include "codec/writer.hpp"
 
 namespace amqtt {
 namespace {
@@ -149,6 +150,17 @@ py::dict decode_properties(int type, const py::object& data, bool of_will) {
     const buffer_view view(data);
     reader in(view.bytes());
     return to_python(value_or_throw(properties::decode(in, scope_of(type, of_will))));
+}
+
+py::dict decode_bare_properties(bytes_view encoded, property_scope scope) {
+    if (encoded.empty()) return {};
+    std::vector<std::uint8_t> with_length;
+    writer to(with_length);
+    to.varint(encoded.size());
+    to.bytes(encoded);
+    reader in(with_length);
+    const auto found = properties::decode(in, scope);
+    return found ? to_python(*found) : py::dict();
 }
 
 py::bytes encode_properties(const py::dict& by_name) {

@@ -44,5 +44,7 @@ py::dict to_python(const properties& all);
 // decoder only.
 py::dict decode_properties(int type, const py::object& data, bool of_will);
 py::bytes encode_properties(const py::dict& by_name);
+// Of properties that were checked before and come without their length; empty when they are wrong.
+py::dict decode_bare_properties(bytes_view encoded, property_scope scope);
 
 }  // namespace amqtt

@@ -4,6 +4,7 @@
 
 namespace amqtt {
 
+void register_codes(pybind11::module_& module);
 void register_broker(pybind11::module_& module);
 void register_message(pybind11::module_& module);
 void register_client(pybind11::module_& module);

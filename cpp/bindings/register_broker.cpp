@@ -15,7 +15,7 @@
 #include "bindings/convert.hpp"
 #include "bindings/register.hpp"
 #include "bindings/state_rows.hpp"
-#include "transport/broker_engine.hpp"
+#include "engine/broker_engine.hpp"
 
 namespace amqtt {
 namespace {

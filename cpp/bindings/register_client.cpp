@@ -11,27 +11,18 @@
 
 #include "bindings/client_settings.hpp"
 #include "bindings/convert.hpp"
+#include "bindings/event_kinds.hpp"
 #include "bindings/property_dict.hpp"
 #include "bindings/register.hpp"
 #include "codec/property_names.hpp"
-#include "transport/client_engine.hpp"
+#include "engine/client_engine.hpp"
 
 namespace amqtt {
 namespace {
 
-// The first item of an event's tuple; the names are in amqtt/_engine/codes.py.
-enum event_kind : int {
-    connack = 0,
-    failure = 1,
-    completion = 2,
-    suback = 3,
-    received = 4,
-    lost = 5,
-    auth = 6,
-    server_disconnect = 7,
-    packet = 8,
-    state = 9,
-};
+constexpr int code(client_event_kind kind) noexcept {
+    return static_cast<int>(kind);
+}
 
 // None when there are none.
 py::object to_python_properties(bytes_view encoded, property_scope scope) {
@@ -50,55 +41,59 @@ struct to_tuple {
     client_handle client;
 
     py::tuple operator()(const connack_event& e) const {
-        return py::make_tuple(int{connack}, client, e.ticket, int{e.return_code}, e.session_present,
+        return py::make_tuple(code(client_event_kind::connack), client, e.ticket,
+                              int{e.return_code}, e.session_present,
                               to_python_properties(e.properties, property_scope::connack));
     }
     py::tuple operator()(const failure_event& e) const {
-        return py::make_tuple(int{failure}, client, e.ticket, e.error, e.text);
+        return py::make_tuple(code(client_event_kind::failure), client, e.ticket, e.error, e.text);
     }
     py::tuple operator()(const completion_event& e) const {
-        return py::make_tuple(int{completion}, client, e.ticket, e.packet_id, int{to_byte(e.code)},
-                              acknowledgement_properties(e.properties));
+        return py::make_tuple(code(client_event_kind::completion), client, e.ticket, e.packet_id,
+                              int{to_byte(e.code)}, acknowledgement_properties(e.properties));
     }
     py::tuple operator()(const suback_event& e) const {
         py::list codes;
         for (const reason_code code : e.codes)
             codes.append(int{to_byte(code)});
-        return py::make_tuple(int{suback}, client, e.ticket, codes,
+        return py::make_tuple(code(client_event_kind::suback), client, e.ticket, codes,
                               to_python_properties(e.properties, property_scope::suback));
     }
     py::tuple operator()(const auth_event& e) const {
-        return py::make_tuple(int{auth}, client, int{to_byte(e.code)},
+        return py::make_tuple(code(client_event_kind::auth), client, int{to_byte(e.code)},
                               to_python_properties(e.properties, property_scope::auth));
     }
     py::tuple operator()(const server_disconnect_event& e) const {
-        return py::make_tuple(int{server_disconnect}, client, int{to_byte(e.code)},
+        return py::make_tuple(code(client_event_kind::server_disconnect), client,
+                              int{to_byte(e.code)},
                               to_python_properties(e.properties, property_scope::disconnect));
     }
     py::tuple operator()(const message_event& e) const {
         return py::make_tuple(
-            int{received}, client, to_python(e.content->topic()), to_python(e.content->payload()),
-            int{to_byte(e.content->level())}, e.content->retain(), e.packet_id, e.content->size(),
+            code(client_event_kind::message), client, to_python(e.content->topic()),
+            to_python(e.content->payload()), int{to_byte(e.content->level())}, e.content->retain(),
+            e.packet_id, e.content->size(),
             to_python_properties(e.content->properties(), property_scope::publish));
     }
     py::tuple operator()(const client_packet_event& e) const {
-        return py::make_tuple(int{packet}, client, e.sent, to_python(bytes_view(e.packet)));
+        return py::make_tuple(code(client_event_kind::packet), client, e.sent,
+                              to_python(bytes_view(e.packet)));
     }
     py::tuple operator()(const client_state_event& e) const {
         const client_state_change& change = e.change;
         const int kind = static_cast<int>(change.what);
         if (!change.content) {
-            return py::make_tuple(int{state}, client, kind, change.packet_id,
+            return py::make_tuple(code(client_event_kind::state), client, kind, change.packet_id,
                                   int{to_byte(change.code)});
         }
         const message& content = *change.content;
-        return py::make_tuple(int{state}, client, kind, change.packet_id, change.ticket,
-                              to_python(content.topic()), to_python(content.payload()),
-                              int{to_byte(content.level())}, content.retain(),
-                              to_python(content.properties()));
+        return py::make_tuple(code(client_event_kind::state), client, kind, change.packet_id,
+                              change.ticket, to_python(content.topic()),
+                              to_python(content.payload()), int{to_byte(content.level())},
+                              content.retain(), to_python(content.properties()));
     }
     py::tuple operator()(const connection_lost_event& e) const {
-        return py::make_tuple(int{lost}, client, e.text);
+        return py::make_tuple(code(client_event_kind::lost), client, e.text);
     }
 };
 

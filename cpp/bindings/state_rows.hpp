@@ -3,8 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include "base/state_changes.hpp"
 #include "base/time.hpp"
+#include "storage/state_changes.hpp"
 
 namespace amqtt {
 

@@ -12,10 +12,10 @@
 #include "base/message.hpp"
 #include "base/qos.hpp"
 #include "base/reason_code.hpp"
-#include "base/state_changes.hpp"
 #include "base/time.hpp"
 #include "bridge/offer.hpp"
 #include "codec/protocol_version.hpp"
+#include "storage/state_changes.hpp"
 
 namespace amqtt {
 

@@ -10,13 +10,13 @@
 #include <variant>
 #include <vector>
 
-#include "base/client_state_change.hpp"
 #include "base/message.hpp"
 #include "base/qos.hpp"
 #include "base/reason_code.hpp"
 #include "base/time.hpp"
 #include "codec/protocol_version.hpp"
 #include "codec/subscribe.hpp"
+#include "storage/client_state_change.hpp"
 
 namespace amqtt {
 

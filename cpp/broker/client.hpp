@@ -12,6 +12,7 @@
 #include <boost/intrusive/list.hpp>
 
 #include "base/timer_wheel.hpp"
+#include "base/tls_peer.hpp"
 #include "broker/back_pressure.hpp"
 #include "broker/connect_request.hpp"
 #include "broker/enhanced_authentication.hpp"
@@ -24,14 +25,6 @@
 #include "session/session.hpp"
 
 namespace amqtt {
-
-// What the handshake of TLS has proven of a peer.
-struct tls_peer {
-    std::string version;                    // such as "TLSv1.3"
-    std::string cipher;                     // OpenSSL's name of the suite
-    std::vector<std::uint8_t> certificate;  // its verified certificate in DER; empty: none
-    std::string psk_identity;               // of its pre-shared key; empty: none
-};
 
 struct peer_info {
     std::string address;

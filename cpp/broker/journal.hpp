@@ -15,8 +15,8 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "broker/client.hpp"
-#include "broker/state_store.hpp"
 #include "session/session.hpp"
+#include "storage/state_store.hpp"
 
 namespace amqtt {
 

@@ -6,8 +6,8 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include "base/state_changes.hpp"
 #include "session/session.hpp"
+#include "storage/state_changes.hpp"
 
 namespace amqtt {
 

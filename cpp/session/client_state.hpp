@@ -6,11 +6,11 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
-#include "base/client_state_change.hpp"
 #include "base/message.hpp"
 #include "base/reason_code.hpp"
 #include "session/inflight_window.hpp"
 #include "session/packet_id_set.hpp"
+#include "storage/client_state_change.hpp"
 
 namespace amqtt {
 

@@ -8,9 +8,9 @@
 
 #include "base/footprint.hpp"
 #include "base/qos.hpp"
-#include "base/state_changes.hpp"
 #include "codec/connect.hpp"
 #include "codec/publish.hpp"
+#include "storage/state_changes.hpp"
 
 namespace amqtt {
 

@@ -7,6 +7,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,24 @@ def test_stub_has_the_classes_and_functions_of_the_module() -> None:
     assert len(described) == len(stub_body())
 
 
-@pytest.mark.parametrize("name", sorted(stub_classes()))
+def is_enumeration(name: str) -> bool:
+    return issubclass(getattr(_core, name), IntEnum)
+
+
+ENUMERATIONS = sorted(filter(is_enumeration, stub_classes()))
+
+
+@pytest.mark.parametrize("name", ENUMERATIONS)
+def test_stub_has_the_numbers_of_the_enumeration(name: str) -> None:
+    described = {}
+    for node in stub_classes()[name].body:
+        assert isinstance(node, ast.Assign)
+        assert isinstance(node.targets[0], ast.Name)
+        described[node.targets[0].id] = ast.literal_eval(node.value)
+    assert described == {member.name: member.value for member in getattr(_core, name)}
+
+
+@pytest.mark.parametrize("name", sorted(set(stub_classes()) - set(ENUMERATIONS)))
 def test_stub_has_the_methods_of_the_class(name: str) -> None:
     cls = getattr(_core, name)
     described = {method for method in methods_of(stub_classes()[name]) if method != "__init__"}

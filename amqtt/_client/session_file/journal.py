@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amqtt._client.session_file.store import SessionStore, StoredState, subscription_changes
+from amqtt._engine.codes import ClientStateChange
 from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError
 from amqtt.logs import LogLimiter, printable
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("amqtt.client")
 
-# The kinds of changes, as in cpp/base/client_state_change.hpp.
-_ADDED, _PUBREC, _DONE, _RECEIVED, _RELEASED, _NOTHING_RECEIVED = range(6)
-_ONE_IDENTIFIER = {_DONE: "done", _RECEIVED: "received", _RELEASED: "released"}
+_ONE_IDENTIFIER: dict[int, str] = {
+    ClientStateChange.DONE: "done",
+    ClientStateChange.RECEIVED: "received",
+    ClientStateChange.RELEASED: "released",
+}
 # Seconds between two attempts to write what could not be written.
 _PAUSE = 1.0
 # Seconds that the end of a session waits for its last changes to be written.
@@ -152,12 +155,12 @@ class SessionJournal:
         name = _ONE_IDENTIFIER.get(kind)
         if name is not None:
             self._note((name, (packet_id,)))
-        elif kind == _ADDED:
+        elif kind == ClientStateChange.ADDED:
             ticket, *content = more
             if ticket in self._waiting:
                 self._waiting[ticket] = self._last, self._waiting[ticket][1]
             self._note(("added", (packet_id, *content)))
-        elif kind == _PUBREC:
+        elif kind == ClientStateChange.PUBREC:
             self._note(("pubrec", (more[0], packet_id)))
         else:
             self._note(("nothing_received", ()))

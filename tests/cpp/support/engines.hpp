@@ -15,8 +15,8 @@
 
 #include <gtest/gtest.h>
 
-#include "transport/broker_engine.hpp"
-#include "transport/client_engine.hpp"
+#include "engine/broker_engine.hpp"
+#include "engine/client_engine.hpp"
 
 namespace amqtt::test {
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "broker/state_store.hpp"
+#include "storage/state_store.hpp"
 
 namespace amqtt::test {
 

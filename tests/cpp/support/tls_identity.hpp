@@ -8,7 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
-#include "transport/tls_objects.hpp"
+#include "tls/tls_objects.hpp"
 
 namespace amqtt::test {
 

@@ -9,22 +9,13 @@ from typing import Any, ClassVar
 import pytest
 from support.embedded import config_of
 
-from amqtt._engine.codes import (
-    AUTHENTICATE,
-    AUTHENTICATION_ENDED,
-    AUTHENTICATION_STEP,
-    CHECK_TOPIC,
-    CLIENT_CONNECTED,
-    CLIENT_DISCONNECTED,
-    CLIENT_REFUSED,
-    PSK_KEY,
-)
+from amqtt._engine.codes import BrokerEvent, TopicAction
 from amqtt.broker import Broker
 from amqtt.contexts import Action
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.plugins.enhanced_authentication import AuthenticationStep, BaseEnhancedAuthPlugin
 
-PUBLISH, RECEIVE = 1, 2
+PUBLISH, RECEIVE = TopicAction.PUBLISH, TopicAction.RECEIVE
 
 
 class Asked(BaseAuthPlugin, BaseTopicPlugin, BaseEnhancedAuthPlugin):
@@ -110,8 +101,8 @@ async def test_a_client_that_is_refused_at_once_leaves_nothing() -> None:
     dispatch = broker._dispatch
     events: list[Any] = []
     for ticket in range(1, 101):
-        events.append((AUTHENTICATE, ticket, facts("u", 0, f"c{ticket}")))
-        events.append((CLIENT_REFUSED, ticket))
+        events.append((BrokerEvent.AUTHENTICATE, ticket, facts("u", 0, f"c{ticket}")))
+        events.append((BrokerEvent.CLIENT_REFUSED, ticket))
     dispatch.handle(events)
     assert len(dispatch.registry) == 0
     assert len(dispatch._decisions) == 0
@@ -127,9 +118,9 @@ async def test_a_client_that_is_refused_at_once_leaves_nothing() -> None:
 async def test_a_client_that_is_refused_while_it_is_decided_on_leaves_nothing() -> None:
     engine = Engine()
     broker = broker_with(engine)
-    broker._dispatch.handle([(AUTHENTICATE, 1, facts("u", 0))])
+    broker._dispatch.handle([(BrokerEvent.AUTHENTICATE, 1, facts("u", 0))])
     await asyncio.sleep(0)  # the plugin is at work
-    broker._dispatch.handle([(CLIENT_REFUSED, 1)])
+    broker._dispatch.handle([(BrokerEvent.CLIENT_REFUSED, 1)])
     assert len(broker._dispatch.registry) == 0
     await decided(broker)
     assert Asked.notes == [("authenticate", "u")]
@@ -143,7 +134,11 @@ async def test_an_exchange_that_ends_at_once_leaves_nothing() -> None:
     dispatch = broker._dispatch
     step = (facts("u", 0), "c", "M", b"data", True, False)
     dispatch.handle(
-        [(AUTHENTICATION_STEP, 1, *step), (AUTHENTICATION_ENDED, 1), (CLIENT_REFUSED, 1)]
+        [
+            (BrokerEvent.AUTHENTICATION_STEP, 1, *step),
+            (BrokerEvent.AUTHENTICATION_ENDED, 1),
+            (BrokerEvent.CLIENT_REFUSED, 1),
+        ]
     )
     assert len(dispatch.registry) == 0
     assert dispatch.exchanges._steps == {}
@@ -153,9 +148,9 @@ async def test_an_exchange_that_ends_at_once_leaves_nothing() -> None:
     assert [told[:3] for told in engine.told if told[0] == "authentication_reply"] == [
         ("authentication_reply", 1, 2)
     ]
-    dispatch.handle([(AUTHENTICATION_STEP, 2, *step)])
+    dispatch.handle([(BrokerEvent.AUTHENTICATION_STEP, 2, *step)])
     await asyncio.sleep(0)
-    dispatch.handle([(AUTHENTICATION_ENDED, 2), (CLIENT_REFUSED, 2)])
+    dispatch.handle([(BrokerEvent.AUTHENTICATION_ENDED, 2), (BrokerEvent.CLIENT_REFUSED, 2)])
     await decided(broker)
     assert Asked.notes == [("step", "c")]
     assert len(dispatch.registry) == 0
@@ -165,7 +160,10 @@ async def test_an_exchange_that_ends_at_once_leaves_nothing() -> None:
 
 def login(ticket: int, user: str | None, number: int, *, resumed: bool) -> list[Any]:
     who = facts(user, number)
-    return [(AUTHENTICATE, ticket, who), (CLIENT_CONNECTED, ticket, resumed, who)]
+    return [
+        (BrokerEvent.AUTHENTICATE, ticket, who),
+        (BrokerEvent.CLIENT_CONNECTED, ticket, resumed, who),
+    ]
 
 
 @pytest.mark.parametrize("action", [PUBLISH, RECEIVE])
@@ -173,18 +171,18 @@ async def test_a_decision_is_about_who_was_asked_about(action: int) -> None:
     """Another user has the session before the plugin looks at it."""
     broker = broker_with(Engine())
     dispatch = broker._dispatch
-    dispatch.handle([(AUTHENTICATE, 1, facts("alice", 0))])
+    dispatch.handle([(BrokerEvent.AUTHENTICATE, 1, facts("alice", 0))])
     await decided(broker)
-    dispatch.handle([(CLIENT_CONNECTED, 1, False, facts("alice", 1))])
-    dispatch.handle([(AUTHENTICATE, 2, facts("mallory", 0))])
+    dispatch.handle([(BrokerEvent.CLIENT_CONNECTED, 1, False, facts("alice", 1))])
+    dispatch.handle([(BrokerEvent.AUTHENTICATE, 2, facts("mallory", 0))])
     await decided(broker)
     Asked.notes.clear()
     dispatch.handle(
         [
-            (CHECK_TOPIC, 3, "c", action, "t", 1, "alice"),
-            (CLIENT_DISCONNECTED, "c", 0),
-            (CLIENT_CONNECTED, 2, True, facts("mallory", 2)),
-            (CHECK_TOPIC, 4, "c", action, "t", 2, "mallory"),
+            (BrokerEvent.CHECK_TOPIC, 3, "c", action, "t", 1, "alice"),
+            (BrokerEvent.CLIENT_DISCONNECTED, "c", 0),
+            (BrokerEvent.CLIENT_CONNECTED, 2, True, facts("mallory", 2)),
+            (BrokerEvent.CHECK_TOPIC, 4, "c", action, "t", 2, "mallory"),
         ]
     )
     await decided(broker)
@@ -203,10 +201,10 @@ async def test_a_decision_is_about_the_login_that_was_asked_about() -> None:
     again = {**facts("alice", 2), "password": b"new", "address": "elsewhere"}
     dispatch.handle(
         [
-            (CLIENT_CONNECTED, 1, False, facts("alice", 1)),
-            (CHECK_TOPIC, 3, "c", PUBLISH, "t", 1, "alice"),
-            (CLIENT_CONNECTED, 2, True, again),
-            (CHECK_TOPIC, 4, "c", PUBLISH, "t", 2, "alice"),
+            (BrokerEvent.CLIENT_CONNECTED, 1, False, facts("alice", 1)),
+            (BrokerEvent.CHECK_TOPIC, 3, "c", PUBLISH, "t", 1, "alice"),
+            (BrokerEvent.CLIENT_CONNECTED, 2, True, again),
+            (BrokerEvent.CHECK_TOPIC, 4, "c", PUBLISH, "t", 2, "alice"),
         ]
     )
     session = broker._dispatch.registry.get("c")
@@ -224,10 +222,10 @@ async def test_a_session_of_an_earlier_process_is_its_owners() -> None:
     dispatch = broker._dispatch
     dispatch.handle(
         [
-            (CLIENT_CONNECTED, 2, True, facts("mallory", 2)),
+            (BrokerEvent.CLIENT_CONNECTED, 2, True, facts("mallory", 2)),
             # As it may come when the events before have waited.
-            (CHECK_TOPIC, 4, "c", RECEIVE, "t", 0, "alice"),
-            (CHECK_TOPIC, 5, "c", RECEIVE, "t", 0, None),
+            (BrokerEvent.CHECK_TOPIC, 4, "c", RECEIVE, "t", 0, "alice"),
+            (BrokerEvent.CHECK_TOPIC, 5, "c", RECEIVE, "t", 0, None),
         ]
     )
     await decided(broker)
@@ -255,7 +253,7 @@ async def test_verdicts_are_given_to_the_engine_that_has_asked() -> None:
     first, second = Engine(), Engine()
     broker = broker_with(first)
     dispatch = broker._dispatch
-    dispatch.handle([(CHECK_TOPIC, 1, "c", PUBLISH, "t", 0, None)])
+    dispatch.handle([(BrokerEvent.CHECK_TOPIC, 1, "c", PUBLISH, "t", 0, None)])
     running = list(dispatch._decisions._due)
     dispatch._decisions._due.clear()  # as if the plugin would not be cancelled
     dispatch.detach()
@@ -278,7 +276,7 @@ async def test_a_user_name_that_is_no_text_refuses(
     monkeypatch.setattr(Asked, "authenticate", authenticate)
     engine = Engine()
     broker = broker_with(engine)
-    broker._dispatch.handle([(AUTHENTICATE, 1, facts("alice", 0))])
+    broker._dispatch.handle([(BrokerEvent.AUTHENTICATE, 1, facts("alice", 0))])
     await decided(broker)
     assert ("authenticated", 1, False, 0x87, "", None) in engine.told
     assert type(name).__name__ in caplog.text
@@ -298,13 +296,13 @@ async def test_a_question_that_cannot_be_handled_is_refused(
 
     monkeypatch.setattr(dispatch.registry, "candidate", fail)
     monkeypatch.setattr(dispatch.registry, "asker", fail)
-    monkeypatch.setitem(dispatch._on_kind, PSK_KEY, fail)
+    monkeypatch.setitem(dispatch._on_kind, BrokerEvent.PSK_KEY, fail)
     dispatch.handle(
         [
-            (AUTHENTICATE, 1, facts("u", 0)),
-            (AUTHENTICATION_STEP, 2, facts("u", 0), "c", "M", b"", True, False),
-            (CHECK_TOPIC, 3, "c", PUBLISH, "t", 0, None),
-            (PSK_KEY, 4, "listener", "identity"),
+            (BrokerEvent.AUTHENTICATE, 1, facts("u", 0)),
+            (BrokerEvent.AUTHENTICATION_STEP, 2, facts("u", 0), "c", "M", b"", True, False),
+            (BrokerEvent.CHECK_TOPIC, 3, "c", PUBLISH, "t", 0, None),
+            (BrokerEvent.PSK_KEY, 4, "listener", "identity"),
         ]
     )
     assert [told for told in engine.told if told[0] != "set_events"] == [

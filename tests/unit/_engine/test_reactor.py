@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amqtt._engine.codes import LOST, MESSAGE
+from amqtt._engine.codes import ClientEvent
 from amqtt._engine.reactor import ClientReactor
 
 
@@ -31,11 +31,11 @@ class Client:
 def batch_for(reactor: ClientReactor, *clients: Client) -> list[tuple[Any, ...]]:
     handles = [reactor.open(each) for each in clients]  # type: ignore[arg-type]
     messages: list[tuple[Any, ...]] = [
-        (MESSAGE, handle, topic, b"", 0, False, 0, False, None)
+        (ClientEvent.MESSAGE, handle, topic, b"", 0, False, 0, False, None)
         for topic in ("a", "b")
         for handle in handles
     ]
-    return [*messages, *((LOST, handle, "lost") for handle in handles)]
+    return [*messages, *((ClientEvent.LOST, handle, "lost") for handle in handles)]
 
 
 async def test_an_event_that_cannot_be_handled_costs_no_other(

@@ -1,0 +1,42 @@
+#include "net/lone_traffic.hpp"
+
+#include <gtest/gtest.h>
+
+namespace amqtt {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Notes one message every `apart`, `count` times, from `from` on.
+void come(lone_traffic& traffic, int count, milliseconds apart, milliseconds from = {}) {
+    for (int i = 0; i < count; ++i)
+        traffic.came_alone(from + i * apart);
+}
+
+TEST(lone_traffic, settles_when_messages_go_on_coming_one_by_one) {
+    lone_traffic traffic;
+    come(traffic, 7, milliseconds(1), milliseconds(100));
+    EXPECT_FALSE(traffic.has_settled());
+    come(traffic, 1, milliseconds(1), milliseconds(107));
+    EXPECT_TRUE(traffic.has_settled());
+}
+
+TEST(lone_traffic, does_not_settle_when_they_are_far_apart) {
+    lone_traffic traffic;
+    come(traffic, 100, milliseconds(51), milliseconds(100));
+    EXPECT_FALSE(traffic.has_settled());
+}
+
+TEST(lone_traffic, does_not_settle_with_many_at_a_time) {
+    lone_traffic traffic;
+    come(traffic, 8, milliseconds(1), milliseconds(100));
+    traffic.has_crowded();
+    EXPECT_FALSE(traffic.has_settled());
+    come(traffic, 7, milliseconds(1), milliseconds(110));
+    EXPECT_FALSE(traffic.has_settled());
+    come(traffic, 1, milliseconds(1), milliseconds(117));
+    EXPECT_TRUE(traffic.has_settled());
+}
+
+}  // namespace
+}  // namespace amqtt
