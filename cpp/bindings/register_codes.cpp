@@ -13,7 +13,8 @@ namespace py = pybind11;
 namespace amqtt {
 
 void register_codes(py::module_& module) {
-    py::native_enum<broker_event_kind>(module, "BrokerEvent", "enum.IntEnum", "What an event of a broker's engine is about.")
+    py::native_enum<broker_event_kind>(module, "BrokerEvent", "enum.IntEnum",
+                                       "What an event of a broker's engine is about.")
         .value("LOG_RECORDS", broker_event_kind::log_records)
         .value("AUTHENTICATE", broker_event_kind::authenticate)
         .value("CHECK_TOPIC", broker_event_kind::check_topic)
@@ -32,7 +33,8 @@ void register_codes(py::module_& module) {
         .value("PSK_KEY", broker_event_kind::psk_key)
         .value("STATE_CHANGES", broker_event_kind::state_changes)
         .finalize();
-    py::native_enum<client_event_kind>(module, "ClientEvent", "enum.IntEnum", "What an event of a client's engine is about.")
+    py::native_enum<client_event_kind>(module, "ClientEvent", "enum.IntEnum",
+                                       "What an event of a client's engine is about.")
         .value("CONNACK", client_event_kind::connack)
         .value("FAILURE", client_event_kind::failure)
         .value("COMPLETION", client_event_kind::completion)
@@ -44,13 +46,15 @@ void register_codes(py::module_& module) {
         .value("PACKET", client_event_kind::packet)
         .value("STATE", client_event_kind::state)
         .finalize();
-    py::native_enum<message_fate>(module, "MessageFate", "enum.IntEnum", "What has become of a message.")
+    py::native_enum<message_fate>(module, "MessageFate", "enum.IntEnum",
+                                  "What has become of a message.")
         .value("RECEIVED", message_fate::received)
         .value("BROADCAST", message_fate::broadcast)
         .value("RETAINED", message_fate::retained)
         .value("QUEUED", message_fate::queued)
         .finalize();
-    py::native_enum<topic_action>(module, "TopicAction", "enum.IntEnum", "What a client wants to do with a topic.")
+    py::native_enum<topic_action>(module, "TopicAction", "enum.IntEnum",
+                                  "What a client wants to do with a topic.")
         .value("SUBSCRIBE", topic_action::subscribe)
         .value("PUBLISH", topic_action::publish)
         .value("RECEIVE", topic_action::receive)
@@ -62,7 +66,9 @@ void register_codes(py::module_& module) {
         .value("CHALLENGE", outcome::challenge)
         .value("REFUSED", outcome::refused)
         .finalize();
-    py::native_enum<client_state_change::kind>(module, "ClientStateChange", "enum.IntEnum", "What has become different in the state of a client.")
+    py::native_enum<client_state_change::kind>(
+        module, "ClientStateChange", "enum.IntEnum",
+        "What has become different in the state of a client.")
         .value("ADDED", client_state_change::kind::added)
         .value("PUBREC", client_state_change::kind::pubrec)
         .value("DONE", client_state_change::kind::done)

@@ -279,11 +279,11 @@ class broker : private delivery_guard {
     void publish_allowed(client& c, publication& p, std::uint16_t packet_id);
     void publish_refused(client& c, const publication& p, std::uint16_t packet_id,
                          const decision& made);
-    void finish_subscribe(client& c, const subscribe_packet& packet, std::uint32_t id,
-                          std::vector<reason_code> codes, std::string_view reason);
-    // Why the filter is refused, or success.
-    reason_code check_filter(session& s, std::string_view name,
-                             const std::optional<parsed_filter>& filter) const;
+    bool check_filters(client& c, const subscribe_packet& packet, subscribe_progress& progress);
+    void check_filter(client& c, std::string_view name, subscribe_progress& progress);
+    // Why the filter is refused, whoever asks; or success.
+    reason_code why_not(session& s, std::string_view name,
+                        const std::optional<parsed_filter>& filter) const;
     reason_code subscribe(session& s, const subscription_request& request, std::uint32_t id,
                           bool& wants_retained);
 

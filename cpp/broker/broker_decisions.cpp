@@ -127,21 +127,17 @@ void broker::answer_publish(client& c, const decision& made) {
 }
 
 void broker::answer_subscribe(client& c, std::size_t index, const decision& made) {
-    auto& waiting = std::get<held_subscribe>(c.held->what);
+    auto& rest = std::get<unfinished_subscribe>(c.unfinished->what);
+    subscribe_progress& progress = rest.progress;
     if (made.answer != verdict::allow) {
-        log_refusal(*c.state, topic_action::subscribe, waiting.filters[index]);
-        waiting.codes[index] = made.refusal();
-        if (!made.reason.empty()) waiting.reason = made.reason;
+        log_refusal(*c.state, topic_action::subscribe, rest.packet.requests[index].filter);
+        progress.codes[index] = made.refusal();
+        if (!made.reason.empty()) progress.reason = made.reason;
     }
-    if (--waiting.open > 0) return;
-    const auto held = std::exchange(c.held, nullptr);
+    if (--progress.open > 0 || !progress.is_checked) return;
+    c.held.reset();
     c.connection.restart_keep_alive(now_);
-    subscribe_packet packet;
-    packet.packet_id = waiting.packet_id;  // views of what is held
-    for (std::size_t i = 0; i < waiting.filters.size(); ++i)
-        packet.requests.push_back({waiting.filters[i], waiting.options[i]});
-    finish_subscribe(c, packet, waiting.id, std::move(waiting.codes), waiting.reason);
-    go_on(c);
+    if (go_on_with_unfinished(c)) go_on(c);
 }
 
 // -- messages on their way to a subscriber

@@ -64,11 +64,8 @@ void broker::take_turn(place_in_line& p) {
         case place_in_line::kind::client: {
             client& c = *static_cast<client*>(p.owner);
             shielded(c, [&] {
-                if (c.unfinished && !go_on_with_unfinished(c)) {
-                    stand_in_line(c.in_line);
-                } else if (process_and_check(c)) {
-                    read_on(c);
-                }
+                if (c.unfinished && !go_on_with_unfinished(c)) return;
+                if (process_and_check(c)) read_on(c);
             });
             break;
         }
@@ -93,11 +90,15 @@ void broker::take_turn(place_in_line& p) {
     }
 }
 
-// True: it is finished.
+// False: the rest has to wait, for a turn or for decisions.
 bool broker::go_on_with_unfinished(client& c) {
     auto& what = c.unfinished->what;
+    const auto leave_the_rest = [&] {
+        stand_in_line(c.in_line);
+        return false;
+    };
     if (auto* publish = std::get_if<std::unique_ptr<unfinished_publish>>(&what)) {
-        if (!go_on(**publish)) return false;
+        if (!go_on(**publish)) return leave_the_rest();
         const auto done = std::move(*publish);
         c.unfinished.reset();
         const bool wanted = !done->search->found().empty();
@@ -105,11 +106,13 @@ bool broker::go_on_with_unfinished(client& c) {
                     wanted ? reason_code::success : reason_code::no_matching_subscribers, {},
                     done->until);
     } else if (auto* subscribe = std::get_if<unfinished_subscribe>(&what)) {
-        if (!go_on(c, subscribe->packet, subscribe->progress)) return false;
+        if (!go_on(c, subscribe->packet, subscribe->progress)) {
+            return subscribe->progress.waits_for_decisions() ? false : leave_the_rest();
+        }
         c.unfinished.reset();
     } else {
         auto& unsubscribe = std::get<unfinished_unsubscribe>(what);
-        if (!go_on(c, unsubscribe.packet, unsubscribe.progress)) return false;
+        if (!go_on(c, unsubscribe.packet, unsubscribe.progress)) return leave_the_rest();
         c.unfinished.reset();
     }
     return true;
@@ -117,7 +120,8 @@ bool broker::go_on_with_unfinished(client& c) {
 
 void broker::finish_later(client& c, unfinished_packet rest) {
     c.unfinished = std::make_unique<unfinished_packet>(std::move(rest));
-    stand_in_line(c.in_line);
+    const auto* const subscribe = std::get_if<unfinished_subscribe>(&c.unfinished->what);
+    if (!subscribe || !subscribe->progress.waits_for_decisions()) stand_in_line(c.in_line);
 }
 
 // Its connection ends. A message that some have got is for the others as well.

@@ -93,7 +93,7 @@ struct client
     // The connection of its session, whose last packets are to be looked at before it comes in.
     client* predecessor = nullptr;
     std::unique_ptr<held_packet> held;
-    std::unique_ptr<unfinished_packet> unfinished;  // it is in line then
+    std::unique_ptr<unfinished_packet> unfinished;  // it is in line then, or held
     std::unique_ptr<packet_watcher> watcher;
     std::unique_ptr<authentication_exchange> exchange;  // while one is running
     std::unique_ptr<back_pressure> pressure;            // on those who publish to it

@@ -23,15 +23,8 @@ struct held_publish {
     std::uint16_t packet_id = 0;
 };
 
-struct held_subscribe {
-    std::uint16_t packet_id = 0;
-    std::uint32_t id = 0;  // Subscription Identifier
-    std::vector<std::string> filters;
-    std::vector<subscription_options> options;
-    std::vector<reason_code> codes;  // success: allowed so far
-    std::string reason;              // of a refusal
-    std::size_t open = 0;            // decisions that are still to come
-};
+// The rest of it is client::unfinished.
+struct held_subscribe {};
 
 // A packet of a client that is not read from until it is decided.
 struct held_packet {

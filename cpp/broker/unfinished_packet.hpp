@@ -25,11 +25,16 @@ struct unfinished_publish {
     std::uint64_t until = 0;  // what its acknowledgement is to wait for
 };
 
-// How far the filters of a SUBSCRIBE are subscribed to.
+// How far the filters of a SUBSCRIBE are checked, and then subscribed to.
 struct subscribe_progress {
+    // Nothing can be done before there are answers.
+    bool waits_for_decisions() const noexcept { return is_checked && open > 0; }
+
     std::uint32_t id = 0;            // Subscription Identifier
-    std::vector<reason_code> codes;  // why a filter is refused, or success
+    std::vector<reason_code> codes;  // of those that were checked: why it is refused, or success
     std::string reason;              // of a refusal
+    std::size_t open = 0;            // decisions that are still to come
+    bool is_checked = false;         // all of them are, as far as there are decisions
     std::size_t next = 0;
     bool is_answered = false;
     std::uint64_t until = 0;

@@ -362,12 +362,92 @@ TEST_F(turns, end_a_subscribe_and_an_unsubscribe_with_many_filters) {
     EXPECT_EQ(bed.core.routes().subscription_count(), 1U);  // the victim's
 }
 
+std::vector<std::pair<std::string, unsigned>> subscriptions_to(std::vector<std::string> filters) {
+    std::vector<std::pair<std::string, unsigned>> wanted;
+    for (std::string& each : filters)
+        wanted.emplace_back(std::move(each), 1);
+    return wanted;
+}
+
+class checked_filters : public turns {
+  protected:
+    static constexpr std::size_t count = 5000;
+
+    void SetUp() override {
+        turns::SetUp();
+        bed["many"].login({.client_id = "many"});
+        bed.hooks.want({hook::check_subscribe});
+        bed.works = false;
+    }
+    void subscribe_to_many() {
+        bed["many"].send(subscribe(1, subscriptions_to(many_filters(count))) + pingreq());
+        bed["many"].expect_nothing();
+    }
+    void answer(std::size_t n, verdict made) {
+        bed.core.decide_topic(bed.hooks.topic_tickets.at(n), {made}, bed.now);
+        bed.settle_now();
+    }
+};
+
+TEST_F(checked_filters, are_decided_on_in_several_turns) {
+    std::size_t asked = 0;
+    bed.hooks.judge_topic = [&](std::string_view question) {
+        ++asked;
+        return question.ends_with('7') ? verdict::deny : verdict::allow;
+    };
+    subscribe_to_many();
+    EXPECT_GT(asked, 0U);
+    EXPECT_LT(asked, count / 4);
+    EXPECT_GT(work_to_the_end(), 10U);
+    EXPECT_EQ(asked, count);
+    std::vector<unsigned> codes;
+    for (std::size_t i = 0; i < count; ++i)
+        codes.push_back(i % 10 == 7 ? 0x80 : 1);
+    bed["many"].expect(suback(1, codes)).expect(pingresp());
+    EXPECT_EQ(bed.core.routes().subscription_count(), count * 9 / 10 + 1);
+}
+
+TEST_F(checked_filters, may_be_answered_for_before_all_are_asked_about) {
+    subscribe_to_many();
+    const std::size_t at_first = bed.hooks.topic_tickets.size();
+    EXPECT_LT(at_first, count / 4);
+    for (std::size_t n = 0; n < at_first; ++n)
+        answer(n, n == 0 ? verdict::deny : verdict::allow);
+    bed["many"].expect_nothing();
+    work_to_the_end();
+    ASSERT_EQ(bed.hooks.topic_tickets.size(), count);
+    EXPECT_FALSE(bed.hooks.has_work_left);
+    for (std::size_t n = count; n-- > at_first;) {
+        bed["many"].expect_nothing();
+        answer(n, verdict::allow);
+    }
+    work_to_the_end();
+    std::vector<unsigned> codes(count, 1);
+    codes[0] = 0x80;
+    bed["many"].expect(suback(1, codes)).expect(pingresp());
+}
+
+TEST_F(checked_filters, go_with_their_client) {
+    subscribe_to_many();
+    bed["many"].abort();
+    EXPECT_GT(bed.hooks.topic_tickets.size(), 0U);
+    for (std::size_t n = 0; n < bed.hooks.topic_tickets.size(); ++n)
+        answer(n, verdict::allow);
+    work_to_the_end();
+    bed.reopen("many")
+        .login({.client_id = "many"})
+        .send(subscribe(2, subscriptions_to(many_filters(count))));
+    work_to_the_end();
+    bed["many"].abort();  // all are asked about
+    for (std::size_t n = 0; n < bed.hooks.topic_tickets.size(); ++n)
+        answer(n, verdict::allow);
+    EXPECT_EQ(bed.core.routes().subscription_count(), 1U);  // the victim's
+}
+
 TEST_F(turns, end_the_removal_of_a_session) {
     constexpr std::size_t count = 5000;
-    std::vector<std::pair<std::string, unsigned>> wanted;
-    for (const std::string& each : many_filters(count))
-        wanted.emplace_back(each, 1);
-    bed["many"].login({.client_id = "many"}).send(subscribe(1, wanted)).take();
+    bed["many"].login({.client_id = "many"});
+    bed["many"].send(subscribe(1, subscriptions_to(many_filters(count)))).take();
     bed.works = false;
     bed["many"].abort();
     EXPECT_EQ(bed.session_of("many"), nullptr);
