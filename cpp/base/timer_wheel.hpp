@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 #include <boost/intrusive/list.hpp>
@@ -21,8 +22,7 @@ struct timer
     bool is_set() const noexcept { return is_linked(); }
 
     instant deadline{0};
-    std::uint8_t kind = 0;  // what it is for; the owner's business
-    void* owner = nullptr;
+    std::function<void()> expired;  // what is to be done then
 };
 
 // Never fires early, and late by at most one tick beyond the call of advance().
@@ -33,8 +33,17 @@ class timer_wheel {
     // Sets t, which may be set already, to fire at deadline.
     void set(timer& t, instant deadline);
 
-    // Unlinks every timer that is due and calls fire(timer&) for it. fire may set, cancel and
-    // destroy any timer.
+    // Unlinks every timer that is due and does what is to be done then, as long as goes_on() is
+    // true; see below.
+    template <class GoesOn>
+    bool fire_due(instant now, GoesOn&& goes_on) {
+        const auto fire = [](timer& t) {
+            const std::function<void()> expired = t.expired;  // t may be gone before it returns
+            expired();
+        };
+        return advance(now, fire, std::forward<GoesOn>(goes_on));
+    }
+    // Calls fire(timer&) instead, which may set, cancel and destroy any timer.
     template <class Fire>
     void advance(instant now, Fire&& fire) {
         advance(now, std::forward<Fire>(fire), [] { return true; });

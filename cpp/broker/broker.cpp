@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "broker/log_kinds.hpp"
-#include "broker/restored_state.hpp"
+#include "broker/state_restorer.hpp"
 
 namespace amqtt {
 namespace {
@@ -57,6 +57,7 @@ broker::broker(const broker_settings& settings, hooks& policy)
       backlog_(settings.quotas.total_queued_bytes),
       sessions_(settings.queue, settings.random_seed, backlog_),
       outbox_(settings_, stats_, drops_, now_, backlog_, budget_, *this),
+      throttle_(settings_.queue, timers_, now_, *this),
       last_ticket_(settings.first_ticket),
       kept_(settings.quotas.unfinished_bytes) {}
 
@@ -74,7 +75,7 @@ std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now)
     auto opened = std::make_unique<client>(network, std::move(peer), settings_, pool_);
     clients_.push_back(*opened);
     watch_packets(*opened);
-    opened->idle.kind = connect_timeout;
+    when_due<&broker::connect_timed_out>(opened->idle, *opened);
     timers_.set(opened->idle, now + opened->limits.connect_timeout);
     return opened;
 }
@@ -157,7 +158,7 @@ void broker::closed(client& c, instant now) {
     begin(now);
     end(c, reason_code::unspecified_error, will_action::publish);
     if (journal_) journal_->forget(c);  // also when a CONNACK of it waited for the store
-    attempt([&] { relieve(c); });
+    attempt([&] { throttle_.relieve(c); });
     let_in_successors(c);
 }
 
@@ -178,7 +179,7 @@ void broker::output_sent(client& c, std::size_t bytes) {
         c.connection.restart_packet(now_);
         go_on(c);
     }
-    relieve(c);
+    throttle_.relieve(c);
 }
 
 void broker::advance(instant now) {
@@ -192,48 +193,39 @@ void broker::advance(instant now) {
     peer_log_.advance(now);
 }
 
-void broker::timer_fired(timer& t) {
-    if (t.kind == session_expiry) {
-        drop_session(*static_cast<session*>(t.owner));
+// -- what is done when a timer is due
+
+void broker::delayed_will_due(session& s) {
+    const auto will = std::exchange(s.away->will, nullptr);
+    publish_will(s, *will);
+    session_changed(s);
+}
+
+void broker::session_expired(session& s) {
+    drop_session(s);
+}
+
+void broker::connect_timed_out(client& c) {
+    if (c.phase == client_phase::authenticating) {
+        refuse(c, reason_code::not_authorized, "it sent no AUTH in time");
         return;
     }
-    if (t.kind == will_delay) {
-        auto& s = *static_cast<session*>(t.owner);
-        const auto will = std::exchange(s.away->will, nullptr);
-        publish_will(s, *will);
-        session_changed(s);
-        return;
-    }
-    client& c = *static_cast<client*>(t.owner);
-    switch (t.kind) {
-        case catch_up_timeout:
-            let_in_successors(*c.predecessor);
-            break;
-        case pressure_limit:
-            give_up(c);
-            break;
-        case connect_timeout:
-            if (c.phase == client_phase::authenticating) {
-                refuse(c, reason_code::not_authorized, "it sent no AUTH in time");
-                break;
-            }
-            log(log_kinds::connect_late, c, "sent no CONNECT in time");
-            end(c, reason_code::keep_alive_timeout, will_action::discard);
-            break;
-        case decision_timeout:
-            decisions_.erase(c.ticket);
-            end_exchange(c);
-            refuse(c, reason_code::not_authorized, "no decision on its authentication in time");
-            break;
-        case reauthentication:
-            exchange_timed_out(c);
-            break;
-        case failing:
-            end(c, reason_code::unspecified_error, will_action::publish);
-            break;
-        default:
-            check_silence(c);
-    }
+    log(log_kinds::connect_late, c, "sent no CONNECT in time");
+    end(c, reason_code::keep_alive_timeout, will_action::discard);
+}
+
+void broker::decision_timed_out(client& c) {
+    decisions_.erase(c.ticket);
+    end_exchange(c);
+    refuse(c, reason_code::not_authorized, "no decision on its authentication in time");
+}
+
+void broker::predecessor_timed_out(client& c) {
+    let_in_successors(*c.predecessor);
+}
+
+void broker::end_failed(client& c) {
+    end(c, reason_code::unspecified_error, will_action::publish);
 }
 
 void broker::decide(std::uint64_t ticket, const decision& made, instant now,
@@ -287,7 +279,7 @@ void broker::deliver_now(const route& to, publication& p, const share_name& shar
     const bool is_for_one = p.is_for_one();
     switch (outbox_.deliver(to, p, share)) {
         case delivery_result::queued:
-            if (is_for_one) slow_down(p.publisher(), s);
+            if (is_for_one) throttle_.slow_down(p.publisher(), s);
             if (!s.connection && hooks_.wants(hook::retained_message)) {
                 hooks_.message_queued(s, p.share());
             }
@@ -369,7 +361,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
     leave_succession(c);
-    wait_no_more(c);
+    throttle_.forget(c);
     attempt([&] { end_exchange(c); });
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);
     leave_unfinished(c);
@@ -430,7 +422,7 @@ void broker::stay_away(client& c, session& s, std::unique_ptr<will_message> will
     away.since = now_;
     set_expiry_timer(s, expiry);
     if (will && will->delay > 0) {
-        away.will_delay.kind = will_delay;
+        when_due<&broker::delayed_will_due>(away.will_delay, s);
         timers_.set(away.will_delay, now_ + std::chrono::seconds(will->delay));
         away.will = std::move(will);
     } else if (will) {
@@ -443,7 +435,7 @@ void broker::stay_away(client& c, session& s, std::unique_ptr<will_message> will
 void broker::set_expiry_timer(session& s, duration left) {
     if (left == duration::max()) return;
     timer& expiry = s.absence_begins().expiry;
-    expiry.kind = session_expiry;
+    when_due<&broker::session_expired>(expiry, s);
     timers_.set(expiry, now_ + left);
 }
 

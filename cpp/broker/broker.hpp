@@ -23,6 +23,7 @@
 #include "broker/input_ledger.hpp"
 #include "broker/journal.hpp"
 #include "broker/outbox.hpp"
+#include "broker/publisher_throttle.hpp"
 #include "broker/rights_check.hpp"
 #include "broker/router.hpp"
 #include "broker/session_registry.hpp"
@@ -34,9 +35,9 @@
 
 namespace amqtt {
 
-struct restored_state;
+class state_restorer;
 
-class broker : private delivery_guard {
+class broker : private delivery_guard, private publisher_resumer {
   public:
     // hooks must outlive the broker.
     broker(const broker_settings& settings, hooks& policy);
@@ -149,17 +150,6 @@ class broker : private delivery_guard {
     session_registry& sessions() noexcept { return sessions_; }
 
   private:
-    enum timer_kind : std::uint8_t {
-        connect_timeout,
-        decision_timeout,
-        catch_up_timeout,
-        pressure_limit,
-        keep_alive,
-        session_expiry,
-        will_delay,
-        reauthentication,
-        failing,
-    };
     enum class will_action : std::uint8_t { publish, discard };
 
     // The beginning of what the transport asks for: the present time, and a turn of its own.
@@ -248,7 +238,9 @@ class broker : private delivery_guard {
     void take_step(client& c, const authentication_step& step);
     void take_reply(client& c, const authentication_reply& answer);
     bool change_user(client& c, const std::string& name);
-    void wait_for_exchange(client& c, timer_kind kind, duration limit);
+    // Otherwise: what is done at the limit when the client is not connected yet.
+    template <auto Otherwise>
+    void wait_for_exchange(client& c, duration limit);
     void end_exchange(client& c);
     void exchange_timed_out(client& c);
 
@@ -400,14 +392,9 @@ class broker : private delivery_guard {
     void input_kept(client& c);
     void end_for_room(client& c);
 
-    // -- publishers that wait for a subscriber, see broker_pressure.cpp
-
-    void slow_down(const session* publisher, const session& to);
-    void relieve(client& slow);
-    void end_pressure(client& slow);
-    void give_up(client& slow);
-    void wait_no_more(client& fast);
-
+    void resume_publisher(client& waited) noexcept override {
+        shielded(waited, [&] { go_on_in_line(waited); });
+    }
     void distribute_to_group(shared_group& group, publication& p);
     void publish_will(session& publisher, const will_message& will);
     void store_retained(publication& p);
@@ -451,11 +438,7 @@ class broker : private delivery_guard {
         if (journal_) journal_->session_changed(s);
     }
     void forget_retained(const message_ptr& m);
-    void restore_session(session_row& row);
-    void restore_subscription(const subscription_row& row);
-    void restore_delivery(const delivery_row& row);
-    void restore_retained(const message_row& row);
-    void deliver_restored(const delivery_row& row);
+    void deliver_restored(session& to, const message_ptr& content, const delivery_row& row);
     // Reads again from those who cause changes, if there is room for them.
     void make_use_of_room();
     void begin_again(session& s, bool was_connected);
@@ -463,7 +446,23 @@ class broker : private delivery_guard {
     // Nothing waits to be sent to it.
     bool is_served(client& c);
     void end_for_shutdown(client& c);
-    void timer_fired(timer& t);
+    // -- what is done when a timer is due
+
+    template <auto Then>
+    void when_due(timer& t, client& c) noexcept {
+        t.expired = [this, &c] { shielded(c, [&] { (this->*Then)(c); }); };
+    }
+    template <auto Then>
+    void when_due(timer& t, session& s) noexcept {
+        t.expired = [this, &s] { attempt([&] { (this->*Then)(s); }); };
+    }
+    void delayed_will_due(session& s);
+    void session_expired(session& s);
+    void connect_timed_out(client& c);
+    void decision_timed_out(client& c);
+    void predecessor_timed_out(client& c);
+    void end_failed(client& c);
+
     void log_not_retained(const publication& p);
     // At a bounded rate, since what the client does is the reason.
     void log(const log_kind& kind, const client& c, std::string_view text);
@@ -480,8 +479,9 @@ class broker : private delivery_guard {
     session_registry sessions_;
     work_budget budget_{hooks_};  // of whoever has a turn
     outbox outbox_;
+    publisher_throttle throttle_;
     std::unique_ptr<journal> journal_;          // null: nothing is kept
-    std::unique_ptr<restored_state> restored_;  // while it comes
+    std::unique_ptr<state_restorer> restorer_;  // while stored state comes
     bool waits_for_room_ = false;               // somebody, in the journal
     boost::intrusive::list<client, boost::intrusive::constant_time_size<false>> clients_;
     boost::unordered_flat_map<std::uint64_t, client*> decisions_;

@@ -34,9 +34,18 @@ void broker::start_exchange(client& c) {
     c.exchange = std::make_unique<authentication_exchange>();
     c.exchange->ticket = ++last_ticket_;
     if (c.phase != client_phase::connected) c.ticket = last_ticket_;
-    c.exchange->deadline.owner = &c;
-    c.exchange->deadline.kind = reauthentication;
+    when_due<&broker::exchange_timed_out>(c.exchange->deadline, c);
     decisions_.emplace(c.exchange->ticket, &c);
+}
+
+template <auto Otherwise>
+void broker::wait_for_exchange(client& c, duration limit) {
+    if (c.phase == client_phase::connected) {
+        timers_.set(c.exchange->deadline, now_ + limit);
+    } else {
+        when_due<Otherwise>(c.idle, c);
+        timers_.set(c.idle, now_ + limit);
+    }
 }
 
 void broker::take_step(client& c, const authentication_step& step) {
@@ -67,13 +76,13 @@ void broker::take_reply(client& c, const authentication_reply& answer) {
     }
     switch (answer.outcome) {
         case authentication_outcome::pending:
-            wait_for_exchange(c, decision_timeout, settings_.decision_timeout);
+            wait_for_exchange<&broker::decision_timed_out>(c, settings_.decision_timeout);
             return;
         case authentication_outcome::challenge:
             if (c.connection.send_auth(reason_code::continue_authentication, props)) {
                 c.exchange->awaits_client = true;
                 if (!connected) c.phase = client_phase::authenticating;
-                wait_for_exchange(c, connect_timeout, c.limits.connect_timeout);
+                wait_for_exchange<&broker::connect_timed_out>(c, c.limits.connect_timeout);
                 outbox::request_flush(c);
                 return;
             }
@@ -126,15 +135,6 @@ bool broker::change_user(client& c, const std::string& name) {
     session_changed(s);
     hooks_.user_changed(s);
     return true;
-}
-
-void broker::wait_for_exchange(client& c, timer_kind kind, duration limit) {
-    if (c.phase == client_phase::connected) {
-        timers_.set(c.exchange->deadline, now_ + limit);
-    } else {
-        c.idle.kind = kind;
-        timers_.set(c.idle, now_ + limit);
-    }
 }
 
 void broker::end_exchange(client& c) {

@@ -132,7 +132,7 @@ void broker::handle(client& c, const connect_packet& packet) {
             break;
         case verdict::pending:
             decisions_.emplace(c.ticket, &c);
-            c.idle.kind = decision_timeout;
+            when_due<&broker::decision_timed_out>(c.idle, c);
             timers_.set(c.idle, now_ + settings_.decision_timeout);
             break;
     }
@@ -224,7 +224,7 @@ void broker::let_in(client& c) {
             c.limits.receive_maximum + static_cast<std::uint32_t>(s.received_qos2().size());
     }
     c.idle.cancel();
-    c.idle.kind = keep_alive;  // or half a packet
+    when_due<&broker::check_silence>(c.idle, c);
     if (request.keep_alive != 0) {
         timers_.set(c.idle, c.connection.keep_alive_deadline(request.keep_alive,
                                                              settings_.keep_alive_extra));

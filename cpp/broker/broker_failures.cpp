@@ -18,7 +18,7 @@ void broker::fail(client& c) noexcept {
     if (c.phase == client_phase::closing) return;
     // Half a packet may be in its output, so nothing of that leaves any more.
     c.has_failed = true;
-    c.idle.kind = failing;
+    when_due<&broker::end_failed>(c.idle, c);
     timers_.set(c.idle, now_);
 }
 

@@ -22,16 +22,16 @@ constexpr std::size_t few_filters = 16;
 
 // Puts the texts that views point to into memory of their own, and the views there.
 template <class Items, class Text>
-std::string keep_texts(Items& items, Text&& text_of) {
+std::vector<char> keep_texts(Items& items, Text&& text_of) {
     std::size_t size = 0;
     for (auto& each : items)
         size += text_of(each).size();
-    std::string kept;
+    std::vector<char> kept;
     kept.reserve(size);
     for (auto& each : items) {
         std::string_view& text = text_of(each);
         const std::size_t begin = kept.size();
-        kept += text;
+        kept.insert(kept.end(), text.begin(), text.end());
         text = std::string_view(kept.data() + begin, text.size());
     }
     return kept;

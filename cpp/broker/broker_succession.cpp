@@ -39,7 +39,7 @@ bool broker::wait_for_predecessor(client& c) {
     }
     c.predecessor = predecessor;
     c.phase = client_phase::deciding;
-    c.idle.kind = catch_up_timeout;
+    when_due<&broker::predecessor_timed_out>(c.idle, c);
     timers_.set(c.idle, now_ + catch_up_limit);
     return true;
 }

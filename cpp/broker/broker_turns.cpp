@@ -134,17 +134,9 @@ void broker::leave_unfinished(client& c) {
 }
 
 void broker::fire_timers() {
-    const bool is_over = timers_.advance(
-        now_,
-        [this](timer& t) {
-            if (t.kind == session_expiry || t.kind == will_delay) {
-                attempt([&] { timer_fired(t); });
-            } else {
-                shielded(*static_cast<client*>(t.owner), [&] { timer_fired(t); });
-            }
-        },
-        [this] { return !budget_.is_spent(); });
-    if (!is_over) stand_in_line(timers_in_line_);
+    if (!timers_.fire_due(now_, [this] { return !budget_.is_spent(); })) {
+        stand_in_line(timers_in_line_);
+    }
 }
 
 // A session that has ended, and of which there is too much to remove it at once.
@@ -174,7 +166,7 @@ void broker::go_on_removing(ended_session& e) {
 bool broker::process_and_check(client& c) {
     const std::uint64_t before = position();
     const bool goes_on = process(c);
-    relieve(c);
+    throttle_.relieve(c);
     if (!goes_on || c.slowed_by) return false;
     const bool lacks_room = journal_ && position() != before && journal_->is_full();
     waits_for_room_ |= lacks_room;

@@ -54,9 +54,7 @@ struct client
           peer(std::move(who)),
           limits(peer.limits ? *peer.limits : settings.limits),
           connection(std::min(limits.max_connect_size, limits.max_packet_size), pool,
-                     limits.borne) {
-        idle.owner = this;
-    }
+                     limits.borne) {}
 
     // Messages held back by the size of the output may go on.
     bool has_room(const broker_settings& settings) const noexcept {

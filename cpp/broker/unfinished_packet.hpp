@@ -44,7 +44,7 @@ struct subscribe_progress {
 };
 
 struct unfinished_subscribe {
-    std::string text;  // of the filters
+    std::vector<char> text;  // of the filters: a short std::string would move with its owner
     subscribe_packet packet;
     subscribe_progress progress;
 };
@@ -56,7 +56,7 @@ struct unsubscribe_progress {
 };
 
 struct unfinished_unsubscribe {
-    std::string text;  // of the filters
+    std::vector<char> text;  // of the filters: a short std::string would move with its owner
     unsubscribe_packet packet;
     unsubscribe_progress progress;
 };

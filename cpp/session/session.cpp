@@ -14,11 +14,7 @@ std::unique_ptr<subscription> subscription::create(std::string_view name) {
 }
 
 absence& session::absence_begins() {
-    if (!away) {
-        away = std::make_unique<absence>();
-        away->expiry.owner = this;
-        away->will_delay.owner = this;
-    }
+    if (!away) away = std::make_unique<absence>();
     return *away;
 }
 

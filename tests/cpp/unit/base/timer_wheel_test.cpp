@@ -79,14 +79,28 @@ TEST_F(TimerWheel, FiresADeadlineInThePastWithinATick) {
     EXPECT_THAT(fired_at(seconds(100) + tick), UnorderedElementsAre(&a, &b));
 }
 
-TEST_F(TimerWheel, KeepsKindAndOwner) {
-    a.kind = 7;
-    a.owner = this;
+TEST_F(TimerWheel, DoesWhatIsToBeDoneThen) {
+    std::vector<int> done;
+    auto gone = std::make_unique<timer>();
+    a.expired = [&] {
+        done.push_back(1);
+        wheel.set(a, 3 * tick);
+    };
+    gone->expired = [&] {
+        gone.reset();  // with what is called
+        done.push_back(2);
+    };
     wheel.set(a, tick);
     EXPECT_EQ(a.deadline, tick);
-    ASSERT_THAT(fired_at(tick), ElementsAre(&a));
-    EXPECT_EQ(a.kind, 7);
-    EXPECT_EQ(a.owner, this);
+    wheel.set(*gone, 2 * tick);
+    bool goes_on = true;
+    EXPECT_TRUE(wheel.fire_due(2 * tick, [&] { return goes_on; }));
+    EXPECT_THAT(done, ElementsAre(1, 2));
+    goes_on = false;
+    EXPECT_FALSE(wheel.fire_due(3 * tick, [&] { return goes_on; }));
+    goes_on = true;
+    EXPECT_TRUE(wheel.fire_due(3 * tick, [&] { return goes_on; }));
+    EXPECT_THAT(done, ElementsAre(1, 2, 1));
 }
 
 TEST_F(TimerWheel, FiresTimersOfOneSlotInTheirOwnRound) {

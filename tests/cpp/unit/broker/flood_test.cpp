@@ -302,11 +302,13 @@ TEST(flood_of_topics, are_cached_when_they_come_again) {
     for (int i = 0; i < 1000; ++i)
         pub.send(publish({.topic = std::to_string(i), .payload = "x"}));
     EXPECT_EQ(bed["sub"].take_packets().size(), 1000U);
-    EXPECT_EQ(bed.core.routes().cache().size(), 0U);
+    // Some bits of the hash tell whether one came lately, so one in 65,536 is taken for another.
+    const std::size_t mistaken = bed.core.routes().cache().size();
+    EXPECT_LE(mistaken, 3U);
     for (int i = 0; i < 3; ++i)
         pub.send(publish({.topic = "hot", .payload = "x"}));
     EXPECT_EQ(bed["sub"].take_packets().size(), 3U);
-    EXPECT_EQ(bed.core.routes().cache().size(), 1U);
+    EXPECT_EQ(bed.core.routes().cache().size(), mistaken + 1);
 }
 
 TEST(flood_of_matching_subscriptions, gives_every_identifier_once) {

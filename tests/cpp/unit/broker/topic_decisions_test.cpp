@@ -89,6 +89,16 @@ TEST_F(topic_decisions, hold_a_subscribe_until_all_filters_are_decided) {
     c.expect(suback(7, {0x80, 0x80, 2}) + pingresp());
 }
 
+TEST_F(topic_decisions, keep_the_filters_of_a_held_subscribe) {
+    bed_.hooks.want({hook::check_subscribe});
+    bed_["c"].login({.client_id = "c"}).send(subscribe(7, {{"short", 0}, {"no", 0}}));
+    allow(0);
+    deny(1);
+    bed_["c"].expect(suback(7, {0, 0x80}));
+    bed_["p"].login({.client_id = "p"}).send(publish({.topic = "short", .payload = "x"}));
+    bed_["c"].expect(publish({.topic = "short", .payload = "x"}));
+}
+
 TEST_F(topic_decisions, ask_about_the_filter_behind_a_share_name) {
     bed_.hooks.want({hook::check_subscribe});
     bed_["c"].login({.client_id = "c"});

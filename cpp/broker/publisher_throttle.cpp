@@ -1,14 +1,11 @@
-// Publishers that are faster than the one subscriber of what they send.
-//
-// Their sockets are not read while its queue is filled by half, so that nothing has to be dropped
-// as long as it takes what it gets. A message for several is no reason to wait: one that is slow
-// would slow down the others.
+#include "broker/publisher_throttle.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <utility>
 
-#include "broker/broker.hpp"
+#include "broker/client.hpp"
 
 namespace amqtt {
 namespace {
@@ -32,16 +29,15 @@ bool reaches(const message_queue& queue, const queue_limits& bounds, std::size_t
 
 }  // namespace
 
-void broker::slow_down(const session* publisher, const session& to) {
+void publisher_throttle::slow_down(const session* publisher, const session& to) {
     if (!publisher || !publisher->connection || !to.connection) return;
-    if (!reaches(to.queue(), settings_.queue, filled_part)) return;
+    if (!reaches(to.queue(), bounds_, filled_part)) return;
     client& fast = *publisher->connection;
     client& slow = *to.connection;
     if (&fast == &slow) return;  // its acknowledgements must be read
     if (!slow.pressure) {
         slow.pressure = std::make_unique<back_pressure>();
-        slow.pressure->limit.kind = pressure_limit;
-        slow.pressure->limit.owner = &slow;
+        slow.pressure->limit.expired = [this, &slow] { give_up(slow); };
     }
     back_pressure& pressure = *slow.pressure;
     if (fast.slowed_by || pressure.is_given_up) return;
@@ -50,31 +46,30 @@ void broker::slow_down(const session* publisher, const session& to) {
     fast.slowed_by = &slow;
 }
 
-// To be called when some of its output is gone, or it is.
-void broker::relieve(client& slow) {
+void publisher_throttle::relieve(client& slow) {
     if (!slow.pressure) return;
-    if (slow.state && reaches(slow.state->queue(), settings_.queue, relieved_part)) return;
+    if (slow.state && reaches(slow.state->queue(), bounds_, relieved_part)) return;
     if (!slow.state || slow.state->queue().empty()) slow.pressure->is_given_up = false;
     end_pressure(slow);
 }
 
-void broker::end_pressure(client& slow) {
+void publisher_throttle::end_pressure(client& slow) {
     slow.pressure->limit.cancel();
     const auto waiting = std::exchange(slow.pressure->waiting, {});
     for (client* const each : waiting)
         each->slowed_by = nullptr;
     for (client* const each : waiting) {
         each->connection.restart_keep_alive(now_);
-        shielded(*each, [&] { go_on_in_line(*each); });
+        others_.resume_publisher(*each);
     }
 }
 
-void broker::give_up(client& slow) {
+void publisher_throttle::give_up(client& slow) {
     slow.pressure->is_given_up = true;
     end_pressure(slow);
 }
 
-void broker::wait_no_more(client& fast) {
+void publisher_throttle::forget(client& fast) {
     client* const slow = std::exchange(fast.slowed_by, nullptr);
     if (slow) std::erase(slow->pressure->waiting, &fast);
 }
