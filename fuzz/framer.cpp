@@ -4,7 +4,7 @@
 
 #include "allocations.hpp"
 #include "input.hpp"
-#include "protocol/packet_feed.hpp"
+#include "protocol/packet_reader.hpp"
 
 namespace {
 
@@ -18,7 +18,7 @@ struct outcome {
 };
 
 // False when the stream is faulty.
-bool take_packets(packet_feed& feed, outcome& seen) {
+bool take_packets(packet_reader& feed, outcome& seen) {
     while (true) {
         const auto found = feed.next();
         if (!found) {
@@ -36,7 +36,7 @@ bool take_packets(packet_feed& feed, outcome& seen) {
 }
 
 outcome feed_in_pieces(bytes_view stream, bytes_view cuts) {
-    packet_feed feed(200);
+    packet_reader feed(200);
     outcome seen;
     for (std::size_t i = 0; !stream.empty(); ++i) {
         const std::size_t wanted = i < cuts.size() ? cuts[i] % 16U : stream.size();

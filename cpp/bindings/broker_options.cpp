@@ -56,10 +56,10 @@ connection_limits to_connection_limits(const py::dict& options) {
     limits.v3_1 = serves("3.1");
     limits.v3_1_1 = serves("3.1.1");
     limits.v5_0 = serves("5.0");
-    std::uint8_t borne = 0;
+    std::uint8_t tolerated = 0;
     for (const auto& name : options["tolerate"].cast<std::vector<std::string>>())
-        borne |= tolerance_bit(name);
-    limits.borne = tolerances(borne);
+        tolerated |= tolerance_bit(name);
+    limits.tolerated = tolerances(tolerated);
     return limits;
 }
 

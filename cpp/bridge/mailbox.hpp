@@ -30,7 +30,7 @@ class mailbox {
 
     // The same for what is in no hurry: it does not wake. It is taken with what comes behind it and
     // does, or when wake_for_rest() is called, which somebody has to do now and then.
-    bool push_unhurried(Item item, std::size_t bytes = 0) {
+    bool push_deferred(Item item, std::size_t bytes = 0) {
         return put(std::move(item), bytes, true, false);
     }
     void wake_for_rest() {

@@ -59,7 +59,7 @@ broker::~broker() {
         router_.unsubscribe_all(*each.what);
 }
 
-std::unique_ptr<client> broker::open(link& network, peer_info peer, instant now) {
+std::unique_ptr<client> broker::open(connection_control& network, peer_info peer, instant now) {
     now_ = now;
     auto opened = std::make_unique<client>(network, std::move(peer), settings_, pool_);
     clients_.push_back(*opened);
@@ -148,7 +148,7 @@ void broker::closed(client& c, instant now) {
     end(c, reason_code::unspecified_error, will_action::publish);
     if (journal_) journal_->forget(c);  // also when a CONNACK of it waited for the store
     attempt([&] { throttle_.relieve(c); });
-    let_in_successors(c);
+    accept_successors(c);
 }
 
 void broker::output_sent(client& c, std::size_t bytes) {
@@ -210,7 +210,7 @@ void broker::decision_timed_out(client& c) {
 }
 
 void broker::predecessor_timed_out(client& c) {
-    let_in_successors(*c.predecessor);
+    accept_successors(*c.predecessor);
 }
 
 void broker::end_failed(client& c) {

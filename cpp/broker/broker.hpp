@@ -45,17 +45,17 @@ class broker : private delivery_guard, private publisher_resumer {
     broker(const broker&) = delete;
     broker& operator=(const broker&) = delete;
 
-    // A peer connected. link must live until closed() was called for the client.
-    std::unique_ptr<client> open(link& network, peer_info peer, instant now);
+    // A peer connected. network must live until closed() was called for the client.
+    std::unique_ptr<client> open(connection_control& network, peer_info peer, instant now);
 
-    // The peer sent input. False: read no more until link::resume_reading(), or not at all when
-    // the client is closing.
+    // The peer sent input. False: read no more until connection_control::resume_reading(), or not
+    // at all when the client is closing.
     bool receive(client& c, bytes_view input, instant now);
 
     // The network connection is gone; to be called once for each client, before it is destroyed.
     void closed(client& c, instant now);
 
-    // After link::catch_up(): what the client's peer had sent by then was received.
+    // After connection_control::catch_up(): what the client's peer had sent by then was received.
     void caught_up(client& c, instant now);
 
     // Some of the client's output was sent.
@@ -96,7 +96,7 @@ class broker : private delivery_guard, private publisher_resumer {
     void finish_restore(instant now);
     // Hands changes to the store, as state_store::changed() asks for. Returns when to call it
     // again, if it is too early now.
-    std::optional<instant> settle(instant now);
+    std::optional<instant> commit_if_due(instant now);
     // The batch with that number is stored.
     void committed(std::uint64_t number, instant now);
     // What was not handed to the store yet; null: nothing.
@@ -217,7 +217,7 @@ class broker : private delivery_guard, private publisher_resumer {
                                                       const connection_limits& limits) const;
     // The client may come in: at once, or when its predecessor has caught up.
     void admit(client& c);
-    void let_in(client& c);
+    void accept_client(client& c);
     // why is logged, and told to the client as far as settings allow; reason is told instead.
     void refuse(client& c, reason_code code, std::string_view why, std::string_view reason = {});
     // Because hooks have no room for it.
@@ -244,12 +244,12 @@ class broker : private delivery_guard, private publisher_resumer {
     void end_exchange(client& c);
     void exchange_timed_out(client& c);
 
-    // -- connections of one client after each other, see broker_succession.cpp
+    // -- connections of one client after each other, see broker_takeover.cpp
 
     // True: it has to wait.
     bool wait_for_predecessor(client& c);
-    void let_in_successors(const client& predecessor);
-    void leave_succession(client& c);
+    void accept_successors(const client& predecessor);
+    void leave_takeover(client& c);
     // Whether a session may be that user's: it is, or nobody's yet, or sessions have no owners.
     bool belongs_to(const session& s, const std::optional<std::string>& user) const noexcept;
     // True: it wanted the session of another user, so it was refused before that was touched.
@@ -335,8 +335,8 @@ class broker : private delivery_guard, private publisher_resumer {
     void answer_receive(std::uint64_t ticket, session& to, const decision& made);
     // True when a message may go out now; else the gate has it, or it is refused.
     bool pass_gate(const route& to, publication& p, const share_name& share, bool retained);
-    bool gate_has_room(receive_gate& gate, std::size_t size);
-    void leave_gate(receive_gate& gate, const gated_message& m);
+    bool gate_has_room(authorization_queue& gate, std::size_t size);
+    void leave_gate(authorization_queue& gate, const gated_message& m);
     void drain_gate(session& to);
     void go_on_behind_gate(session& to);
     void forget_gate(session& s);
@@ -489,7 +489,7 @@ class broker : private delivery_guard, private publisher_resumer {
     boost::unordered_flat_map<const client*, std::vector<client*>> successors_;
     boost::unordered_flat_map<std::uint64_t, question> questions_;
     std::deque<std::pair<std::uint64_t, instant>> deadlines_;  // of questions, in their order
-    boost::unordered_flat_map<const session*, receive_gate> gates_;
+    boost::unordered_flat_map<const session*, authorization_queue> gates_;
     boost::unordered_flat_map<const session*, rights_check> checks_;
     std::uint32_t rights_ = 1;  // counts changes of rights
     work_line line_;

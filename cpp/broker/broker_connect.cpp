@@ -17,10 +17,10 @@ std::size_t character_count(std::string_view utf8) noexcept {
 }
 
 // Why a Client Identifier is refused, or nullptr.
-const char* identifier_problem(const connect_packet& packet, tolerances borne) noexcept {
+const char* identifier_problem(const connect_packet& packet, tolerances tolerated) noexcept {
     if (packet.version == protocol_version::v3_1) {
         const std::size_t count = character_count(packet.client_id);
-        const bool too_long = count > 23 && !borne.has(tolerance::long_client_id);
+        const bool too_long = count > 23 && !tolerated.has(tolerance::long_client_id);
         return count < 1 || too_long ? "MQTT 3.1 wants 1 to 23 characters as client identifier"
                                      : nullptr;
     }
@@ -67,7 +67,7 @@ std::optional<protocol_violation> broker::connect_problem(const connect_packet& 
         return violation{reason_code::unsupported_protocol_version,
                          "this listener does not serve its protocol version"};
     }
-    if (const char* problem = identifier_problem(packet, limits.borne)) {
+    if (const char* problem = identifier_problem(packet, limits.tolerated)) {
         return violation{reason_code::client_identifier_not_valid, problem};
     }
     // MQTT 3 has no way to tell a client what it is held to.
@@ -156,10 +156,10 @@ void broker::disconnect(client& c, reason_code code, std::string_view why,
 
 void broker::admit(client& c) {
     if (refuse_other_user(c) || wait_for_predecessor(c)) return;
-    let_in(c);
+    accept_client(c);
 }
 
-void broker::let_in(client& c) {
+void broker::accept_client(client& c) {
     // Whoever came in while this one waited may be another user.
     if (refuse_other_user(c)) return;
     connect_request& request = *c.request;
@@ -235,7 +235,7 @@ void broker::let_in(client& c) {
         const std::uint64_t number = !journal_ ? 0
                                      : present ? journal_->existence_of(s)
                                                : journal_->since(before);
-        const held_back until(journal_.get(), c, number);
+        const commit_gate until(journal_.get(), c, number);
         c.connection.send_connack(present, reason_code::success, props);
     }
     outbox::request_flush(c);

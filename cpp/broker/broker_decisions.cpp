@@ -152,7 +152,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     }
     const auto gate = gates_.find(&s);
     if (made.answer == verdict::allow && gate == gates_.end()) return true;
-    receive_gate& behind = gate == gates_.end() ? gates_[&s] : gate->second;
+    authorization_queue& behind = gate == gates_.end() ? gates_[&s] : gate->second;
     // Retained messages are bounded by their store.
     if (!retained && !gate_has_room(behind, p.size())) {
         drops_.count(drop_reason::queue_full, s);
@@ -161,7 +161,7 @@ bool broker::pass_gate(const route& to, publication& p, const share_name& share,
     }
     if (made.answer == verdict::allow) ticket = 0;
     const message_ptr& content = p.share();
-    behind.bytes += receive_gate::cost_of(content->size());
+    behind.bytes += authorization_queue::cost_of(content->size());
     backlog_.add(*content);
     backlog_.resize(0, sizeof(gated_message));
     if (content->expires_at()) {
@@ -212,9 +212,9 @@ void broker::go_on_behind_gate(session& to) {
     }
 }
 
-bool broker::gate_has_room(receive_gate& gate, std::size_t size) {
+bool broker::gate_has_room(authorization_queue& gate, std::size_t size) {
     const queue_limits& limits = settings_.queue;
-    const std::size_t cost = receive_gate::cost_of(size);
+    const std::size_t cost = authorization_queue::cost_of(size);
     const auto has_room = [&] {
         return gate.waiting.size() < limits.messages && gate.bytes + cost <= limits.bytes &&
                backlog_.has_room(gate.bytes, cost);
@@ -236,8 +236,8 @@ bool broker::gate_has_room(receive_gate& gate, std::size_t size) {
     return has_room();
 }
 
-void broker::leave_gate(receive_gate& gate, const gated_message& m) {
-    gate.bytes -= receive_gate::cost_of(m.content->size());
+void broker::leave_gate(authorization_queue& gate, const gated_message& m) {
+    gate.bytes -= authorization_queue::cost_of(m.content->size());
     backlog_.remove(*m.content);
     backlog_.resize(sizeof(gated_message), 0);
 }
@@ -289,7 +289,7 @@ void broker::drain_gate(session& to) {
 void broker::forget_gate(session& s) {
     const auto gate = gates_.find(&s);
     if (gate == gates_.end()) return;
-    receive_gate forgotten = std::move(gate->second);
+    authorization_queue forgotten = std::move(gate->second);
     gates_.erase(gate);
     for (const gated_message& m : forgotten.waiting) {
         questions_.erase(m.ticket);

@@ -29,7 +29,7 @@ void broker::end(client& c, reason_code reason, will_action action, bool with_co
     const std::uint64_t before = position();
     const bool was_connected = c.phase == client_phase::connected;
     if (c.phase == client_phase::deciding) decisions_.erase(c.ticket);
-    leave_succession(c);
+    leave_takeover(c);
     throttle_.forget(c);
     attempt([&] { end_exchange(c); });
     if (const auto held = std::exchange(c.held, nullptr)) forget_questions(held->tickets);

@@ -48,7 +48,7 @@ void broker::handle(client& c, const publish_packet& packet) {
 void broker::acknowledge(client& c, qos level, std::uint16_t packet_id, reason_code code,
                          std::string_view reason, std::uint64_t until) {
     if (level == qos::at_least_once) {
-        const held_back stored(journal_.get(), c, until);
+        const commit_gate stored(journal_.get(), c, until);
         c.connection.send_ack(packet_type::puback, packet_id, code, reason);
     } else if (level == qos::exactly_once) {
         // A refused message ends with its PUBREC: its identifier is free (5.0: MQTT-4.3.3-9).
@@ -57,7 +57,7 @@ void broker::acknowledge(client& c, qos level, std::uint16_t packet_id, reason_c
             c.state->received_qos2().erase(packet_id);
             if (journal_) journal_->received_removed(*c.state, packet_id);
         }
-        const held_back stored(journal_.get(), c);
+        const commit_gate stored(journal_.get(), c);
         c.connection.send_ack(packet_type::pubrec, packet_id, code, reason);
     }
 }
@@ -178,7 +178,7 @@ void broker::pubrec_received(client& c, const ack_packet& packet) {
         entry->sent = true;  // by its PUBREL, if the PUBLISH still waited to be sent again
     }
     // Its receiver forgets the message with PUBREL, so it must not be sent again.
-    const held_back stored(journal_.get(), c);
+    const commit_gate stored(journal_.get(), c);
     // An unknown identifier is released all the same, else its receiver keeps it for ever.
     c.connection.send_ack(packet_type::pubrel, packet.packet_id,
                           entry ? reason_code::success : reason_code::packet_identifier_not_found);
@@ -197,7 +197,7 @@ void broker::pubrel_received(client& c, std::uint16_t packet_id) {
     const bool known = c.state->received_qos2().erase(packet_id);
     if (known && journal_) journal_->received_removed(*c.state, packet_id);
     // The client is free to use the identifier for another message.
-    const held_back stored(journal_.get(), c);
+    const commit_gate stored(journal_.get(), c);
     c.connection.send_ack(packet_type::pubcomp, packet_id,
                           known ? reason_code::success : reason_code::packet_identifier_not_found);
 }

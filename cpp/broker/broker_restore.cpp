@@ -13,9 +13,9 @@ void broker::keep_in(state_store& store, const journal_settings& settings) {
     outbox_.keep_in(*journal_);
 }
 
-std::optional<instant> broker::settle(instant now) {
+std::optional<instant> broker::commit_if_due(instant now) {
     begin(now);
-    const std::optional<instant> due = journal_->settle();
+    const std::optional<instant> due = journal_->commit_if_due();
     // There is room as soon as a batch is handed over, or changes are undone: nobody is to wait for
     // the commit.
     make_use_of_room();
@@ -35,7 +35,7 @@ void broker::committed(std::uint64_t number, instant now) {
 }
 
 std::unique_ptr<state_changes> broker::take_changes() {
-    return journal_ ? journal_->take_rest() : nullptr;
+    return journal_ ? journal_->drain() : nullptr;
 }
 
 void broker::restore(stored_state part, instant now) {

@@ -56,7 +56,8 @@ std::string_view filter_of(std::string_view filter) noexcept {
 template <class Filters>
 std::optional<protocol_violation> broker::filter_problem(const client& c,
                                                          const Filters& filters) const {
-    if (has_properties(c.connection.version()) || c.limits.borne.has(tolerance::invalid_filter)) {
+    if (has_properties(c.connection.version()) ||
+        c.limits.tolerated.has(tolerance::invalid_filter)) {
         return std::nullopt;
     }
     for (const auto& each : filters) {
@@ -155,7 +156,7 @@ bool broker::go_on(client& c, const subscribe_packet& packet, subscribe_progress
         if (const std::uint64_t number = since(before)) progress.until = number;
         bool is_sent = false;
         {
-            const held_back stored(journal_.get(), c, progress.until);
+            const commit_gate stored(journal_.get(), c, progress.until);
             is_sent = c.connection.send_suback(packet.packet_id, codes, progress.reason);
         }
         if (!is_sent) {
@@ -259,7 +260,7 @@ bool broker::go_on(client& c, const unsubscribe_packet& packet, unsubscribe_prog
     if (!is_over) return false;
     bool is_sent = false;
     {
-        const held_back stored(journal_.get(), c, progress.until);
+        const commit_gate stored(journal_.get(), c, progress.until);
         is_sent = c.connection.send_unsuback(packet.packet_id, progress.codes);
     }
     if (!is_sent) handle(c, no_room_for_answer());

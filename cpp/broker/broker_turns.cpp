@@ -178,7 +178,7 @@ void broker::read_on(client& c) {
     c.network->resume_reading();
     // A successor may have come while there was input left; now the socket may have more of it.
     if (!successors_.empty() && successors_.contains(&c) && !c.network->catch_up()) {
-        let_in_successors(c);
+        accept_successors(c);
     }
 }
 

@@ -15,9 +15,9 @@
 #include "base/tls_peer.hpp"
 #include "broker/back_pressure.hpp"
 #include "broker/connect_request.hpp"
+#include "broker/connection_control.hpp"
 #include "broker/enhanced_authentication.hpp"
 #include "broker/held_packet.hpp"
-#include "broker/link.hpp"
 #include "broker/settings.hpp"
 #include "broker/unfinished_packet.hpp"
 #include "broker/work_line.hpp"
@@ -49,12 +49,13 @@ enum class client_phase : std::uint8_t {
 // which tells the broker() before it destroys it.
 struct client
     : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
-    client(link& network_link, peer_info who, const broker_settings& settings, block_pool& pool)
+    client(connection_control& network_link, peer_info who, const broker_settings& settings,
+           block_pool& pool)
         : network(&network_link),
           peer(std::move(who)),
           limits(peer.limits ? *peer.limits : settings.limits),
           connection(std::min(limits.max_connect_size, limits.max_packet_size), pool,
-                     limits.borne) {}
+                     limits.tolerated) {}
 
     // Messages held back by the size of the output may go on.
     bool has_room(const broker_settings& settings) const noexcept {
@@ -81,7 +82,7 @@ struct client
                (bytes < mark && connection.output().pool().in_use() <= settings.output_bytes);
     }
 
-    link* network;
+    connection_control* network;
     peer_info peer;
     const connection_limits& limits;
     server_connection connection;

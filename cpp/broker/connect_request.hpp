@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/footprint.hpp"
-#include "base/rare.hpp"
+#include "base/lazy_ptr.hpp"
 #include "codec/connect.hpp"
 #include "protocol/server_connection.hpp"
 #include "session/session.hpp"
@@ -108,7 +108,7 @@ struct connect_request {
         }
     }
 
-    rare<extras> extras_;
+    lazy_ptr<extras> extras_;
 };
 
 }  // namespace amqtt

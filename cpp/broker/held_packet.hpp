@@ -45,7 +45,7 @@ struct gated_message {
 };
 
 // The messages of one subscriber in their order, bounded like its queue.
-struct receive_gate {
+struct authorization_queue {
     // What a message with that many bytes of texts counts for.
     static constexpr std::size_t cost_of(std::size_t size) noexcept {
         return message::footprint_of(size) + sizeof(gated_message);

@@ -327,7 +327,7 @@ bool journal::is_empty() const noexcept {
            b.removed_messages.empty() && b.removed_deliveries.empty() && b.removed_retained.empty();
 }
 
-std::optional<instant> journal::settle() {
+std::optional<instant> journal::commit_if_due() {
     told_store_ = false;
     if (!is_touched_ || is_committing_) return std::nullopt;
     if (is_empty()) {
@@ -349,7 +349,7 @@ void journal::committed(std::uint64_t number) {
     if (is_touched_ && !std::exchange(told_store_, true)) store_.changed();
 }
 
-std::unique_ptr<state_changes> journal::take_rest() {
+std::unique_ptr<state_changes> journal::drain() {
     return is_empty() ? nullptr : take_batch();
 }
 

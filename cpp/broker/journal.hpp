@@ -86,10 +86,10 @@ class journal {
     // Clients that cause changes are to wait.
     bool is_full() const noexcept;
     // Hands the batch over if it is time; else says when it will be.
-    std::optional<instant> settle();
+    std::optional<instant> commit_if_due();
     void committed(std::uint64_t number);
     // What was not handed over yet, for the last commit; null: nothing.
-    std::unique_ptr<state_changes> take_rest();
+    std::unique_ptr<state_changes> drain();
 
   private:
     struct kept_message {
@@ -153,22 +153,22 @@ class journal {
 
 // While it lives, what a client is sent waits for the store: for everything so far, or for a
 // number.
-class held_back {
+class commit_gate {
   public:
     // j null: nothing is kept, so nothing waits.
-    held_back(journal* j, client& c, bool holds = true) noexcept
-        : held_back(j, c, j != nullptr && holds ? j->everything() : 0) {}
-    held_back(journal* j, client& c, std::uint64_t number) noexcept
+    commit_gate(journal* j, client& c, bool holds = true) noexcept
+        : commit_gate(j, c, j != nullptr && holds ? j->everything() : 0) {}
+    commit_gate(journal* j, client& c, std::uint64_t number) noexcept
         : journal_(number == 0 ? nullptr : j), client_(c) {
         if (journal_) client_.connection.gate().hold_for(number);
     }
-    ~held_back() {
+    ~commit_gate() {
         if (!journal_) return;
         client_.connection.gate().hold_for(0);
         journal_->watch(client_);
     }
-    held_back(const held_back&) = delete;
-    held_back& operator=(const held_back&) = delete;
+    commit_gate(const commit_gate&) = delete;
+    commit_gate& operator=(const commit_gate&) = delete;
 
   private:
     journal* journal_;

@@ -264,7 +264,7 @@ void outbox::send_in_flight(client& c, inflight_entry& entry, outgoing_publish& 
     packet.packet_id = entry.packet_id;
     // Were a QoS 2 message sent before it is stored under its identifier, a crash could make the
     // broker send it again under another.
-    const held_back until(journal_, c, packet.level == qos::exactly_once);
+    const commit_gate until(journal_, c, packet.level == qos::exactly_once);
     c.connection.send_publish(packet, entry.content);
     request_flush(c);
 }
@@ -277,7 +277,7 @@ bool outbox::resume(session& to) {
         entry.counts = false;
         entry.sent = entry.state == inflight_state::awaiting_pubcomp;
         if (!entry.sent) return;
-        const held_back until(journal_, c);
+        const commit_gate until(journal_, c);
         c.connection.send_ack(packet_type::pubrel, entry.packet_id, reason_code::success);
         request_flush(c);
     });

@@ -41,7 +41,7 @@ struct connection_limits {
     bool v3_1 = true;                            // protocol versions that are admitted
     bool v3_1_1 = true;
     bool v5_0 = true;
-    tolerances borne;
+    tolerances tolerated;
 
     bool admits(protocol_version version) const noexcept {
         switch (version) {

@@ -34,7 +34,8 @@ std::string_view name_of(protocol_version version) noexcept {
 }
 
 // What is wrong with the flags byte on its own, or nullptr.
-const char* flags_problem(std::uint8_t flags, protocol_version version, tolerances borne) noexcept {
+const char* flags_problem(std::uint8_t flags, protocol_version version,
+                          tolerances tolerated) noexcept {
     const auto will_qos = (flags >> will_qos_shift) & 3;
     if ((flags & reserved_flag) && version != protocol_version::v3_1) {
         return "reserved flag of CONNECT is 1";
@@ -45,7 +46,7 @@ const char* flags_problem(std::uint8_t flags, protocol_version version, toleranc
     }
     const bool password_alone = (flags & password_flag) && !(flags & user_name_flag);
     if (password_alone && version != protocol_version::v5_0 &&
-        !borne.has(tolerance::password_without_user_name)) {
+        !tolerated.has(tolerance::password_without_user_name)) {
         return "password without user name";
     }
     return nullptr;
@@ -104,7 +105,7 @@ std::optional<properties> connect_properties(bytes_view connect_body) {
     return found ? std::optional(std::move(*found)) : std::nullopt;
 }
 
-result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
+result<connect_packet> decode_connect(bytes_view body, tolerances tolerated) {
     reader in(body);
     const std::string_view name = in.utf8();
     const std::uint8_t level = in.u8();
@@ -120,7 +121,7 @@ result<connect_packet> decode_connect(bytes_view body, tolerances borne) {
     packet.is_bridge = (level & bridge_bit) != 0;
     const std::uint8_t flags = in.u8();
     packet.keep_alive = in.u16();
-    if (const char* problem = flags_problem(flags, *version, borne)) return malformed(problem);
+    if (const char* problem = flags_problem(flags, *version, tolerated)) return malformed(problem);
     packet.clean_start = (flags & clean_start_flag) != 0;
     if (has_properties(*version)) {
         auto props = properties::decode(in, property_scope::connect);

@@ -39,7 +39,7 @@ struct connect_packet {
 
 // Decodes a CONNECT of any version. The violation is unsupported_protocol_version when the
 // name is MQTT or MQIsdp but the level is not one of theirs, leaving the bridges' bit aside.
-result<connect_packet> decode_connect(bytes_view body, tolerances borne = {});
+result<connect_packet> decode_connect(bytes_view body, tolerances tolerated = {});
 
 // The version that a CONNECT asks for, if it is one of ours, however wrong the rest is.
 std::optional<protocol_version> requested_version(bytes_view connect_body);

@@ -23,12 +23,12 @@ framing next_frame(bytes_view data, std::size_t max_size) noexcept {
 }
 
 const char* fixed_header_problem(const frame& packet, protocol_version version,
-                                 tolerances borne) noexcept {
+                                 tolerances tolerated) noexcept {
     // DUP of SUBSCRIBE, UNSUBSCRIBE and PUBREL marked a repetition in MQTT 3.1.
     constexpr std::uint8_t all_but_dup = 0x07;
     const std::uint8_t required = required_flags(packet.type);
     const bool dup_is_borne = required != 0 && (version == protocol_version::v3_1 ||
-                                                borne.has(tolerance::dup_of_subscribe));
+                                                tolerated.has(tolerance::dup_of_subscribe));
     const std::uint8_t flags = dup_is_borne ? packet.flags & all_but_dup : packet.flags;
     if (packet.type != packet_type::publish && flags != required) {
         return "reserved flags of the fixed header";

@@ -36,6 +36,6 @@ framing next_frame(bytes_view data, std::size_t max_size) noexcept;
 // What is wrong with the flags or the length of a packet, or nullptr. The flags of PUBLISH are the
 // business of decode_publish().
 const char* fixed_header_problem(const frame& packet, protocol_version version,
-                                 tolerances borne) noexcept;
+                                 tolerances tolerated) noexcept;
 
 }  // namespace amqtt

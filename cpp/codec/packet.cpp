@@ -21,14 +21,15 @@ protocol_version version_of(const frame& packet, protocol_version of_connection)
     return requested_version(packet.body).value_or(of_connection);
 }
 
-result<packet_fields> decode_body(const frame& packet, protocol_version version, tolerances borne) {
+result<packet_fields> decode_body(const frame& packet, protocol_version version,
+                                  tolerances tolerated) {
     switch (packet.type) {
         case packet_type::connect:
-            return as_fields(decode_connect(packet.body, borne));
+            return as_fields(decode_connect(packet.body, tolerated));
         case packet_type::connack:
             return as_fields(decode_connack(packet.body, version));
         case packet_type::publish:
-            return as_fields(decode_publish(packet.flags, packet.body, version, borne));
+            return as_fields(decode_publish(packet.flags, packet.body, version, tolerated));
         case packet_type::puback:
         case packet_type::pubrec:
         case packet_type::pubrel:
@@ -59,7 +60,8 @@ result<packet_fields> decode_body(const frame& packet, protocol_version version,
 
 }  // namespace
 
-result<control_packet> decode_packet(bytes_view data, protocol_version version, tolerances borne) {
+result<control_packet> decode_packet(bytes_view data, protocol_version version,
+                                     tolerances tolerated) {
     const framing found = next_frame(data, std::numeric_limits<std::size_t>::max());
     if (found.state == framing::status::malformed) {
         return malformed("Remaining Length exceeds four bytes");
@@ -67,10 +69,11 @@ result<control_packet> decode_packet(bytes_view data, protocol_version version, 
     if (found.state != framing::status::complete) return malformed("packet is not complete");
     const frame& packet = found.packet;
     if (packet.size != data.size()) return malformed("bytes behind the packet");
-    if (const char* problem = fixed_header_problem(packet, version_of(packet, version), borne)) {
+    if (const char* problem =
+            fixed_header_problem(packet, version_of(packet, version), tolerated)) {
         return malformed(problem);
     }
-    auto fields = decode_body(packet, version, borne);
+    auto fields = decode_body(packet, version, tolerated);
     if (!fields) return fields.error();
     return control_packet{packet.type, packet.flags, static_cast<std::uint32_t>(packet.body.size()),
                           std::move(*fields)};

@@ -34,6 +34,6 @@ struct control_packet {
 
 // Decodes data, which must be one whole packet. A CONNECT says itself which version it has.
 result<control_packet> decode_packet(bytes_view data, protocol_version version,
-                                     tolerances borne = {});
+                                     tolerances tolerated = {});
 
 }  // namespace amqtt

@@ -72,7 +72,7 @@ std::string_view peek_topic(bytes_view body) noexcept {
 }
 
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
-                                      tolerances borne) {
+                                      tolerances tolerated) {
     publish_packet packet;
     const unsigned level = (flags >> 1) & 3;
     if (level == 3) return malformed("QoS of PUBLISH is 3");
@@ -80,7 +80,7 @@ result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, proto
     packet.dup = (flags & dup_flag) != 0;
     packet.retain = (flags & retain_flag) != 0;
     if (packet.dup && packet.level == qos::at_most_once) {
-        if (!borne.has(tolerance::dup_at_qos_0)) return malformed("DUP at QoS 0");
+        if (!tolerated.has(tolerance::dup_at_qos_0)) return malformed("DUP at QoS 0");
         packet.dup = false;
     }
     reader in(body);

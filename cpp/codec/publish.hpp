@@ -32,7 +32,7 @@ struct publish_packet {
 };
 
 result<publish_packet> decode_publish(std::uint8_t flags, bytes_view body, protocol_version version,
-                                      tolerances borne = {});
+                                      tolerances tolerated = {});
 
 // The topic in the body of a PUBLISH that was not looked at yet, unchecked; empty: it has none.
 std::string_view peek_topic(bytes_view body) noexcept;

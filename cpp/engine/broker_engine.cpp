@@ -85,11 +85,11 @@ void broker_engine::start() {
     parts& p = checked();
     const auto guard = p.life.lock();
     if (!p.life.is_made()) throw std::logic_error("the engine was started already");
-    if (p.loop.is_shared() && p.has_tls()) p.doorman = std::make_unique<handshake_thread>();
+    if (p.loop.is_shared() && p.has_tls()) p.handshakes = std::make_unique<handshake_thread>();
     p.loop.on_failure([&p](const char* what) { p.report_failure(what); });
     p.loop.post([&p] { p.start_on_thread(); });
     try {
-        if (p.doorman) p.doorman->start();
+        if (p.handshakes) p.handshakes->start();
         for (const auto& each : p.hosts)
             each->start_thread();
         p.loop.start();
@@ -97,7 +97,7 @@ void broker_engine::start() {
         // The core does not run, so its threads have to be told by somebody else.
         for (const auto& each : p.hosts)
             each->abandon_thread();
-        if (p.doorman) p.doorman->end();
+        if (p.handshakes) p.handshakes->end();
         p.life.has_ended();
         throw;
     }
@@ -127,7 +127,7 @@ void broker_engine::stop(duration limit) {
         p.life.enter(engine_life::phase::joining);
         for (const auto& each : p.hosts)
             each->join_thread();
-        if (p.doorman) p.doorman->end();  // nobody knocks any more
+        if (p.handshakes) p.handshakes->end();  // nobody knocks any more
         p.loop.insist([&] {
             p.loop.post([&p] {
                 for (const auto& each : p.hosts)

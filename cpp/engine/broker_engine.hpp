@@ -13,7 +13,7 @@
 #include "broker/settings.hpp"
 #include "broker/stats.hpp"
 #include "engine/plugin_hooks.hpp"
-#include "server/batch_lane.hpp"
+#include "server/batch_channel.hpp"
 #include "server/listener.hpp"
 
 namespace amqtt {

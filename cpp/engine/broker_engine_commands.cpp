@@ -67,7 +67,7 @@ void broker_engine::parts::run(key_command& what) {
     keys.answered(what.ticket);
     const auto question = key_questions.find(what.ticket);
     if (question == key_questions.end()) return;
-    client_half& asking = *question->second;
+    client_endpoint& asking = *question->second;
     key_questions.erase(question);
     asking.key_question = 0;
     asking.give_key(as_bytes(what.key));

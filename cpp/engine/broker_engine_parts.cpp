@@ -72,17 +72,17 @@ void broker_engine::parts::next_tick() {
     }));
 }
 
-void broker_engine::parts::settle() {
-    const std::optional<instant> due = core.settle(loop.now());
+void broker_engine::parts::commit_if_due() {
+    const std::optional<instant> due = core.commit_if_due(loop.now());
     if (!due || stopping) return;
     commit_time.expires_after(*due - loop.now());
     commit_time.async_wait(loop.handler([this](const error_code& cancelled) {
-        if (!cancelled && !stopping) loop.insist([this] { settle(); });
+        if (!cancelled && !stopping) loop.insist([this] { commit_if_due(); });
     }));
 }
 
 handshake_thread* broker_engine::parts::door_of(std::uint64_t number) const {
-    return number % (hosts.size() + 1) == 0 ? doorman.get() : nullptr;
+    return number % (hosts.size() + 1) == 0 ? handshakes.get() : nullptr;
 }
 
 connection_host& broker_engine::parts::least_busy() {
@@ -117,7 +117,7 @@ void broker_engine::parts::adopt(listener& into, stream_socket socket, external_
         false);
 }
 
-void broker_engine::parts::connection_closed(client_half& which, const std::string& problem) {
+void broker_engine::parts::connection_closed(client_endpoint& which, const std::string& problem) {
     which.came_through().connection_ended();
     if (which.key_question != 0) key_questions.erase(which.key_question);
     const std::uint64_t external = which.peer().external;
@@ -126,7 +126,7 @@ void broker_engine::parts::connection_closed(client_half& which, const std::stri
     if (!problem.empty()) loop.attempt([&] { log_problem(which.peer(), problem); });
 }
 
-void broker_engine::parts::key_wanted(client_half& which, std::string_view identity) {
+void broker_engine::parts::key_wanted(client_endpoint& which, std::string_view identity) {
     const std::size_t cost = key_cost + identity.size();
     if (!keys.has_room(cost)) {
         which.give_key({});

@@ -19,9 +19,9 @@
 #include "engine/broker_engine.hpp"
 #include "engine/engine_life.hpp"
 #include "net/reactor.hpp"
-#include "server/broker_connection.hpp"
 #include "server/handshake_thread.hpp"
 #include "server/io_host.hpp"
+#include "server/local_connection.hpp"
 
 namespace amqtt {
 
@@ -68,19 +68,19 @@ struct broker_engine::parts : private state_store, private connection_owner {
     void accept(connection_host& host, listener& from, std::unique_ptr<stream> peer_stream,
                 const bound_address& peer);
     void adopt(listener& into, stream_socket socket, external_peer peer);
-    void connection_closed(client_half& which, const std::string& problem) override;
-    void key_wanted(client_half& which, std::string_view identity) override;
+    void connection_closed(client_endpoint& which, const std::string& problem) override;
+    void key_wanted(client_endpoint& which, std::string_view identity) override;
     void log_problem(const peer_info& peer, const std::string& problem);
     // Something was thrown that ended no connection, or beside that.
     void report_failure(const char* what);
     void keep_state(const journal_settings& how) { core.keep_in(*this, how); }
     void changed() override {
-        loop.post([this] { settle(); });
+        loop.post([this] { commit_if_due(); });
     }
     void commit(std::unique_ptr<state_changes> batch) override {
         events.push_unbounded(state_changes_event{std::move(batch)});
     }
-    void settle();
+    void commit_if_due();
     void run_commands();
     void run(publish_command& what);
     void run(authenticated_command& what);
@@ -108,11 +108,11 @@ struct broker_engine::parts : private state_store, private connection_owner {
     asio::steady_timer commit_time;
     asio::steady_timer drain_time;
     std::vector<std::shared_ptr<listener>> listeners;
-    connection_home home;
+    broker_context home;
     std::vector<std::shared_ptr<connection_host>> hosts;  // that of the core, or all others
-    std::unique_ptr<handshake_thread> doorman;            // with several threads, and TLS
+    std::unique_ptr<handshake_thread> handshakes;         // with several threads, and TLS
     // Connections that wait for a pre-shared key.
-    boost::unordered_flat_map<std::uint64_t, client_half*> key_questions;
+    boost::unordered_flat_map<std::uint64_t, client_endpoint*> key_questions;
     open_questions keys;  // the same for Python, whose answers may come after the connection's end
     std::uint64_t last_key_question;
     std::vector<broker_command> taken;  // scratch of run_commands()

@@ -13,8 +13,8 @@
 #include "bridge/mailbox.hpp"
 #include "bridge/notifier.hpp"
 #include "client/client_link.hpp"
-#include "engine/reactor_loan.hpp"
-#include "net/lone_traffic.hpp"
+#include "engine/reactor_handoff.hpp"
+#include "net/low_traffic_detector.hpp"
 #include "net/reactor.hpp"
 #include "net/wake_set.hpp"
 
@@ -44,11 +44,11 @@ std::size_t size_of(const client_event& event) {
 // Commands or events that come at one time.
 template <class Item>
 bool are_lone(std::span<const Item> items) {
-    if (items.size() > lone_traffic::most_items) return false;
+    if (items.size() > low_traffic_detector::most_items) return false;
     std::size_t size = 0;
     for (const Item& item : items)
         size += size_of(item);
-    return size <= lone_traffic::most_bytes;
+    return size <= low_traffic_detector::most_bytes;
 }
 
 }  // namespace
@@ -93,11 +93,11 @@ struct client_engine::parts {
     block_pool pool;
     reactor loop;
     host_resolver resolver{loop.context()};
-    reactor_loan loan;
+    reactor_handoff loan;
     // With its lock, as the pushing side of commands, for which the thread is woken unless it has
     // lent the reactor.
     std::vector<client_command> gathered;
-    lone_traffic traffic;
+    low_traffic_detector traffic;
     bool has_sent_at_once = false;  // since events were taken, or a flush
     bool has_more = false;          // take_events() has left some
     bool takes_at_once = false;     // who runs the reactor looks for events right behind

@@ -9,8 +9,8 @@
 namespace amqtt {
 
 // While messages come and go one by one, the thread sleeps and the calls of take_events(),
-// gather(), flush() and send() do the I/O themselves (reactor_loan.hpp). They do not wait for it,
-// so that a lock of Python's may be held.
+// gather(), flush() and send() do the I/O themselves (reactor_handoff.hpp). They do not wait for
+// it, so that a lock of Python's may be held.
 //
 // Starts on construction. In a process forked off after that everything but the destructor
 // throws std::logic_error.

@@ -339,7 +339,7 @@ void plugin_hooks::push_record(log_record record) {
     }
     const std::size_t size = record.text.size();
     const bool taken = record.level < log_level::warning
-                           ? events_.push_unhurried(std::move(record), size)
+                           ? events_.push_deferred(std::move(record), size)
                            : events_.push(std::move(record), size);
     if (!taken) ++lost_records_;
 }

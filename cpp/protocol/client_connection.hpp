@@ -18,8 +18,8 @@
 #include "codec/subscribe.hpp"
 #include "codec/varint.hpp"
 #include "protocol/gated_output.hpp"
-#include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
+#include "protocol/packet_reader.hpp"
 #include "protocol/packet_watcher.hpp"
 #include "protocol/topic_aliases.hpp"
 #include "session/client_state.hpp"
@@ -198,7 +198,7 @@ class client_connection {
     }
 
     client_state& state_;
-    packet_feed feed_;
+    packet_reader feed_;
     gated_output output_;
     client_options options_;
     packet_watcher* watcher_ = nullptr;

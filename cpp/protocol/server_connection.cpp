@@ -86,11 +86,11 @@ server_event server_connection::decode_first(const frame& packet) {
         version_ = *version;
         phase_ = phase::connecting;
     }
-    if (const char* problem = fixed_header_problem(packet, version_, borne_)) {
+    if (const char* problem = fixed_header_problem(packet, version_, tolerated_)) {
         note_limits_of(packet.body);
         return malformed(problem);
     }
-    auto decoded = decode_connect(packet.body, borne_);
+    auto decoded = decode_connect(packet.body, tolerated_);
     if (!decoded) note_limits_of(packet.body);
     return as_event(std::move(decoded));
 }
@@ -109,7 +109,7 @@ void server_connection::note_limits_of(bytes_view refused_connect) {
 }
 
 server_event server_connection::decode(const frame& packet) {
-    if (const char* problem = fixed_header_problem(packet, version_, borne_)) {
+    if (const char* problem = fixed_header_problem(packet, version_, tolerated_)) {
         return malformed(problem);
     }
     switch (packet.type) {
@@ -142,7 +142,7 @@ server_event server_connection::decode(const frame& packet) {
 }
 
 server_event server_connection::decode_with_alias(const frame& packet) {
-    auto decoded = decode_publish(packet.flags, packet.body, version_, borne_);
+    auto decoded = decode_publish(packet.flags, packet.body, version_, tolerated_);
     if (!decoded) return decoded.error();
     publish_packet& publish = *decoded;
     if (!publish.props.contains(property_id::topic_alias)) {

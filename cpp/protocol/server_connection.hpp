@@ -21,8 +21,8 @@
 #include "codec/subscribe.hpp"
 #include "codec/varint.hpp"
 #include "protocol/gated_output.hpp"
-#include "protocol/packet_feed.hpp"
 #include "protocol/packet_output.hpp"
+#include "protocol/packet_reader.hpp"
 #include "protocol/packet_watcher.hpp"
 #include "protocol/topic_aliases.hpp"
 
@@ -53,8 +53,8 @@ class server_connection {
     // The pool and what it belongs to must outlive the connection.
     // max_connect_size bounds CONNECT, and AUTH before the client is admitted.
     server_connection(std::size_t max_connect_size, block_pool& pool,
-                      tolerances borne = {}) noexcept
-        : feed_(max_connect_size), output_(pool), borne_(borne) {}
+                      tolerances tolerated = {}) noexcept
+        : feed_(max_connect_size), output_(pool), tolerated_(tolerated) {}
 
     // Takes what was read from the peer; input must stay valid until next() says no_packet, or
     // pause() is called.
@@ -191,7 +191,7 @@ class server_connection {
     void count_sent(bytes_view packet);
     void show_publish(const outgoing_publish& packet);
 
-    packet_feed feed_;
+    packet_reader feed_;
     gated_output output_;
     std::size_t answers_ = 0;        // bytes appended as such since the output was last shorter
     instant last_received_{0};       // a whole packet
@@ -199,7 +199,7 @@ class server_connection {
     instant packet_time_{0};         // since when more of the packet that has begun is waited for
     std::size_t packet_before_ = 0;  // bytes of it that had come by then
     std::uint32_t max_sent_size_ = largest_packet_size;
-    tolerances borne_;
+    tolerances tolerated_;
     protocol_version version_ = protocol_version::v3_1_1;
     phase phase_ = phase::awaiting_connect;
     bool peer_wants_problem_information_ = true;

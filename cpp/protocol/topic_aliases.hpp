@@ -9,7 +9,7 @@
 
 #include "base/by_text.hpp"
 #include "base/footprint.hpp"
-#include "base/rare.hpp"
+#include "base/lazy_ptr.hpp"
 
 namespace amqtt {
 
@@ -44,7 +44,7 @@ class received_aliases {
   private:
     std::uint16_t maximum_ = 0;
     std::size_t bytes_ = 0;
-    rare<std::vector<std::string>> topics_;
+    lazy_ptr<std::vector<std::string>> topics_;
 };
 
 // The aliases we give to topics: the first ones that are sent twice get one, for good.

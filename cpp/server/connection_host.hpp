@@ -7,7 +7,7 @@
 #include "broker/client.hpp"
 #include "net/reactor.hpp"
 #include "net/stream.hpp"
-#include "server/batch_lane.hpp"
+#include "server/batch_channel.hpp"
 
 namespace amqtt {
 

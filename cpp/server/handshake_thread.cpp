@@ -12,9 +12,9 @@ constexpr auto longest_stay = std::chrono::seconds(1);
 
 }  // namespace
 
-class handshake_thread::guest : public std::enable_shared_from_this<guest> {
+class handshake_thread::job : public std::enable_shared_from_this<job> {
   public:
-    guest(handshake_thread& home, std::unique_ptr<tls_stream> connection, done_handler done)
+    job(handshake_thread& home, std::unique_ptr<tls_stream> connection, done_handler done)
         : home_(home),
           connection_(std::move(connection)),
           done_(std::move(done)),
@@ -39,7 +39,7 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
 
     void leave() {
         const auto self = shared_from_this();
-        if (!connection_ || home_.guests_.erase(self) == 0) return;
+        if (!connection_ || home_.jobs_.erase(self) == 0) return;
         stay_.cancel();
         error_code ignored;  // then there was nothing to cancel
         connection_->socket().cancel(ignored);
@@ -67,9 +67,9 @@ class handshake_thread::guest : public std::enable_shared_from_this<guest> {
 };
 
 void handshake_thread::admit(std::unique_ptr<tls_stream> connection, done_handler done) {
-    auto admitted = std::make_shared<guest>(*this, std::move(connection), std::move(done));
+    auto admitted = std::make_shared<job>(*this, std::move(connection), std::move(done));
     loop_.post([this, admitted = std::move(admitted)] {
-        const bool is_in = loop_.attempt([&] { guests_.insert(admitted); });
+        const bool is_in = loop_.attempt([&] { jobs_.insert(admitted); });
         if (!is_in) {
             admitted->turn_away();
         } else if (!loop_.attempt([&] { admitted->start(); })) {
@@ -80,8 +80,8 @@ void handshake_thread::admit(std::unique_ptr<tls_stream> connection, done_handle
 
 void handshake_thread::end() {
     loop_.post([this] {
-        const std::vector<std::shared_ptr<guest>> all(guests_.begin(), guests_.end());
-        guests_.clear();
+        const std::vector<std::shared_ptr<job>> all(jobs_.begin(), jobs_.end());
+        jobs_.clear();
         for (const auto& each : all)
             each->close();
     });

@@ -33,10 +33,10 @@ class handshake_thread {
     void admit(std::unique_ptr<tls_stream> connection, done_handler done);
 
   private:
-    class guest;
+    class job;
 
     reactor loop_;
-    boost::unordered_flat_set<std::shared_ptr<guest>> guests_;
+    boost::unordered_flat_set<std::shared_ptr<job>> jobs_;
 };
 
 }  // namespace amqtt

@@ -11,7 +11,7 @@
 #include "base/output_queue.hpp"
 #include "base/reason_code.hpp"
 #include "broker/client.hpp"
-#include "server/batch_lane.hpp"
+#include "server/batch_channel.hpp"
 
 namespace amqtt {
 
@@ -108,8 +108,8 @@ struct input_bounds {
 };
 
 struct io_lanes {
-    batch_lane<report_batch> reports;
-    batch_lane<order_batch> orders;
+    batch_channel<report_batch> reports;
+    batch_channel<order_batch> orders;
 };
 
 }  // namespace amqtt

@@ -11,15 +11,15 @@ constexpr std::size_t kept_size = 1024 * 1024;
 constexpr std::size_t copied_output_max = 4096;
 // The core is told at once of as much sent output of a connection, and a thread of as much input
 // that was dealt with. Less than the bounds that may be waited for.
-constexpr std::size_t hurry_size = 64 * 1024;
+constexpr std::size_t urgent_size = 64 * 1024;
 
 }  // namespace
 
 // -- one client
 
-remote_client::remote_client(io_host& host, const connection_home& home, listener& of,
+remote_client::remote_client(io_host& host, const broker_context& home, listener& of,
                              peer_info peer)
-    : client_half(home, of, std::move(peer)), host_(host) {}
+    : client_endpoint(home, of, std::move(peer)), host_(host) {}
 
 void remote_client::wants_something() {
     if (is_noted) return;
@@ -158,14 +158,14 @@ void remote_client::attend() {
 
 // -- all of a thread
 
-io_host::io_host(const connection_home& home, const input_bounds& bounds)
+io_host::io_host(const broker_context& home, const input_bounds& bounds)
     : home_(home),
       bounds_(bounds),
       reports_came_(home.loop, [this] { collect(); }),
-      lanes_{batch_lane<report_batch>([this] { reports_came_.ring(); }),
-             batch_lane<order_batch>([this] { thread_->wake(); })},
+      lanes_{batch_channel<report_batch>([this] { reports_came_.ring(); }),
+             batch_channel<order_batch>([this] { thread_->wake(); })},
       thread_(std::make_shared<io_thread>(
-          lanes_, bounds_, std::min(hurry_size, home.core.settings().output_high_water / 4),
+          lanes_, bounds_, std::min(urgent_size, home.core.settings().output_high_water / 4),
           [this] { return collect_here(); })),
       open_(std::make_unique<order_batch>()) {}
 
@@ -274,7 +274,7 @@ void io_host::flush() {
         noted_.pop_back();
     }
     const bool urgent = !open_->orders.empty() || !open_->begun.empty() || open_->stops ||
-                        returned_cost_ >= hurry_size;
+                        returned_cost_ >= urgent_size;
     if (!urgent && open_->returned.empty()) return;
     if (urgent) returned_cost_ = 0;
     // The thread itself takes them as soon as it has let the core go.

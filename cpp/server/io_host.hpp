@@ -11,7 +11,7 @@
 
 #include <boost/intrusive/list.hpp>
 
-#include "server/client_half.hpp"
+#include "server/client_endpoint.hpp"
 #include "server/connection_host.hpp"
 #include "server/io_batches.hpp"
 #include "server/io_thread.hpp"
@@ -21,11 +21,11 @@ namespace amqtt {
 class io_host;
 
 // A client whose socket is on another thread.
-class remote_client final : public client_half,
+class remote_client final : public client_endpoint,
                             public boost::intrusive::list_base_hook<
                                 boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   public:
-    remote_client(io_host& host, const connection_home& home, listener& of, peer_info peer);
+    remote_client(io_host& host, const broker_context& home, listener& of, peer_info peer);
 
     void flush_soon() override { wants_something(); }
     void close_soon(reason_code reason) override;
@@ -72,7 +72,7 @@ class io_host final : public connection_host,
                       public flushable,
                       public std::enable_shared_from_this<io_host> {
   public:
-    io_host(const connection_home& home, const input_bounds& bounds = {});
+    io_host(const broker_context& home, const input_bounds& bounds = {});
     ~io_host() override;
 
     reactor& loop() noexcept override { return thread_->loop(); }
@@ -107,9 +107,9 @@ class io_host final : public connection_host,
     // Takes what its thread has to tell, on that thread. False: the core is at work elsewhere.
     bool collect_here();
 
-    const connection_home& home_;
+    const broker_context& home_;
     input_bounds bounds_;
-    alarm_bell reports_came_;
+    reactor_wakeup reports_came_;
     io_lanes lanes_;
     std::shared_ptr<io_thread> thread_;
     boost::intrusive::list<remote_client, boost::intrusive::constant_time_size<false>> clients_;

@@ -20,7 +20,7 @@ constexpr std::size_t kept_batches = 4;
 
 remote_socket::remote_socket(io_thread& home, remote_client& other,
                              std::unique_ptr<stream> peer_stream, bool behind_proxy)
-    : socket_half(home.loop(), std::move(peer_stream), behind_proxy),
+    : socket_endpoint(home.loop(), std::move(peer_stream), behind_proxy),
       home_(home),
       other_(other),
       output_(home.pool()) {}
@@ -67,7 +67,7 @@ void remote_socket::obey(const socket_order& order, bytes_view copied,
 }
 
 void remote_socket::flush() {
-    socket_half::flush();
+    socket_endpoint::flush();
     output_.keep_borrowed();
 }
 
@@ -104,9 +104,9 @@ output_queue& remote_socket::output() {
 
 // The core counts on being told in time only by when its bound of unsent output is reached.
 void remote_socket::output_written(std::size_t size) {
-    unhurried_ += size;
-    const bool urgent = unhurried_ >= home_.hurry_size();
-    if (urgent) unhurried_ = 0;
+    deferred_ += size;
+    const bool urgent = deferred_ >= home_.urgent_size();
+    if (urgent) deferred_ = 0;
     home_.report({&other_, this, report_kind::written, size}, urgent);
 }
 
@@ -159,11 +159,11 @@ void remote_socket::socket_closed(const std::string& problem) {
 
 // -- the thread
 
-io_thread::io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size,
+io_thread::io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t urgent_size,
                      std::function<bool()> collect)
     : lanes_(lanes),
       bounds_(bounds),
-      hurry_size_(hurry_size),
+      urgent_size_(urgent_size),
       collect_(std::move(collect)),
       orders_came_(loop_, [this] { take_orders(); }),
       open_(std::make_unique<report_batch>()) {}
@@ -294,7 +294,7 @@ void io_thread::flush() {
     if (!is_stopping_ && collect_()) {
         loop_.flush_behind([this] { take_orders(); });
     } else {
-        lanes_.reports.hurry();
+        lanes_.reports.wake();
     }
 }
 

@@ -13,17 +13,17 @@
 #include <boost/intrusive/list.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
-#include "net/alarm_bell.hpp"
 #include "net/reactor.hpp"
+#include "net/reactor_wakeup.hpp"
 #include "server/io_batches.hpp"
-#include "server/socket_half.hpp"
+#include "server/socket_endpoint.hpp"
 
 namespace amqtt {
 
 class io_thread;
 
 // A socket whose client is on the thread of the core. Made there, and from start() on on its own.
-class remote_socket final : public socket_half,
+class remote_socket final : public socket_endpoint,
                             public boost::intrusive::list_base_hook<
                                 boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
   public:
@@ -57,7 +57,7 @@ class remote_socket final : public socket_half,
     remote_client& other_;
     output_queue output_;
     std::size_t under_way_ = 0;  // input
-    std::size_t unhurried_ = 0;  // bytes written since the core was last woken for that
+    std::size_t deferred_ = 0;   // bytes written since the core was last woken for that
     bool is_stopped_ = false;    // the core wants no input
     bool is_to_be_flushed_ = false;
 };
@@ -66,7 +66,7 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
   public:
     // collect: has the core take what was reported, on this thread; false if it is at work
     // elsewhere.
-    io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t hurry_size,
+    io_thread(io_lanes& lanes, const input_bounds& bounds, std::size_t urgent_size,
               std::function<bool()> collect);
     ~io_thread() override = default;
 
@@ -94,7 +94,7 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
     void report_input(remote_client& to, remote_socket& from, bytes_view input);
     block_pool& pool() noexcept { return pool_; }
     // Output of one connection that the core is told of at once.
-    std::size_t hurry_size() const noexcept { return hurry_size_; }
+    std::size_t urgent_size() const noexcept { return urgent_size_; }
 
   private:
     void flush_later() noexcept;
@@ -105,11 +105,11 @@ class io_thread final : public flushable, public std::enable_shared_from_this<io
 
     io_lanes& lanes_;
     const input_bounds& bounds_;
-    const std::size_t hurry_size_;
+    const std::size_t urgent_size_;
     const std::function<bool()> collect_;
     block_pool pool_;  // outlives the sockets that operations of the loop hold
     reactor loop_;
-    alarm_bell orders_came_;  // keeps the loop running
+    reactor_wakeup orders_came_;  // keeps the loop running
     boost::unordered_flat_set<std::shared_ptr<remote_socket>> sockets_;
     boost::intrusive::list<remote_socket, boost::intrusive::constant_time_size<false>> waiting_;
     std::unique_ptr<report_batch> open_;

@@ -6,7 +6,7 @@
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/footprint.hpp"
-#include "base/rare.hpp"
+#include "base/lazy_ptr.hpp"
 
 namespace amqtt {
 
@@ -33,7 +33,7 @@ class packet_id_set {
     }
 
   private:
-    rare<boost::unordered_flat_set<std::uint16_t>> ids_;
+    lazy_ptr<boost::unordered_flat_set<std::uint16_t>> ids_;
 };
 
 }  // namespace amqtt

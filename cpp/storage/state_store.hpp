@@ -13,8 +13,8 @@ class state_store {
   public:
     virtual ~state_store() = default;
 
-    // Something has changed: broker::settle() is to be called before the thread goes to sleep.
-    // Called once until then.
+    // Something has changed: broker::commit_if_due() is to be called before the thread goes to
+    // sleep. Called once until then.
     virtual void changed() = 0;
     // Stores a batch; broker::committed() is to follow. The next batch comes after that.
     virtual void commit(std::unique_ptr<state_changes> batch) = 0;

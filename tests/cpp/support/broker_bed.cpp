@@ -217,7 +217,7 @@ void broker_bed::settle() {
         for (auto& [name, each] : peers_)
             busy = each->perform_wishes() || busy;
         if (!busy && store_ && std::exchange(store_->is_changed, false)) {
-            core.settle(now);
+            core.commit_if_due(now);
             busy = true;
         }
         if (!busy && works && std::exchange(hooks.has_work_left, false)) {
@@ -248,7 +248,7 @@ void broker_bed::commit_all() {
     do {
         commit();
         now += std::chrono::seconds(1);
-        core.settle(now);
+        core.commit_if_due(now);
         settle();
     } while (store_->handed_over);
 }
@@ -259,7 +259,7 @@ void broker_bed::advance(duration time, bool coarse) {
     while (now < until) {
         now = std::min(now + step, until);
         core.advance(now);
-        if (store_) core.settle(now);
+        if (store_) core.commit_if_due(now);
         settle();
     }
 }

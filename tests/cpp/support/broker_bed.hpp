@@ -28,7 +28,7 @@ namespace amqtt::test {
 class broker_bed;
 
 // The far end of a connection together with the transport under it.
-class peer : private link {
+class peer : private connection_control {
   public:
     using place = boost::source_location;
 

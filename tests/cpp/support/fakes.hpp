@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
+#include "broker/connection_control.hpp"
 #include "broker/hooks.hpp"
-#include "broker/link.hpp"
 
 namespace amqtt::test {
 
 // Notes what the broker wishes.
-class fake_link : public link {
+class fake_link : public connection_control {
   public:
     void flush_soon() override { ++flushes; }
     void close_soon(reason_code) override { ++closes; }

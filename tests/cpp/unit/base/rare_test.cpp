@@ -1,14 +1,14 @@
-#include "base/rare.hpp"
-
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "base/lazy_ptr.hpp"
 
 namespace amqtt {
 namespace {
 
 TEST(rare, reads_as_empty_until_it_is_made) {
-    rare<std::vector<int>> value;
+    lazy_ptr<std::vector<int>> value;
     EXPECT_TRUE(value->empty());
     EXPECT_EQ(value.get(), nullptr);
     value.make().push_back(1);
@@ -21,7 +21,7 @@ TEST(rare, reads_as_empty_until_it_is_made) {
 }
 
 TEST(rare, takes_the_room_of_a_pointer) {
-    EXPECT_EQ(sizeof(rare<std::vector<int>>), sizeof(void*));
+    EXPECT_EQ(sizeof(lazy_ptr<std::vector<int>>), sizeof(void*));
 }
 
 }  // namespace

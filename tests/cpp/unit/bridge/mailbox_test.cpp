@@ -66,7 +66,7 @@ TEST_F(Mailbox, WakesOnceForManyAtOnce) {
 }
 
 TEST_F(Mailbox, DoesNotWakeForWhatIsInNoHurry) {
-    EXPECT_TRUE(box.push_unhurried(1));
+    EXPECT_TRUE(box.push_deferred(1));
     EXPECT_EQ(wakes, 0);
     box.wake_for_rest();
     box.wake_for_rest();
@@ -76,9 +76,9 @@ TEST_F(Mailbox, DoesNotWakeForWhatIsInNoHurry) {
     box.wake_for_rest();
     EXPECT_EQ(wakes, 1) << "there is nothing";
 
-    EXPECT_TRUE(box.push_unhurried(2));
+    EXPECT_TRUE(box.push_deferred(2));
     EXPECT_TRUE(box.push(3));
-    EXPECT_TRUE(box.push_unhurried(4));
+    EXPECT_TRUE(box.push_deferred(4));
     box.wake_for_rest();
     EXPECT_EQ(wakes, 2);
     EXPECT_FALSE(take(all));
@@ -87,8 +87,8 @@ TEST_F(Mailbox, DoesNotWakeForWhatIsInNoHurry) {
 
 TEST_F(Mailbox, BoundsWhatIsInNoHurry) {
     for (const int item : {1, 2, 3, 4})
-        EXPECT_TRUE(box.push_unhurried(item));
-    EXPECT_FALSE(box.push_unhurried(5));
+        EXPECT_TRUE(box.push_deferred(item));
+    EXPECT_FALSE(box.push_deferred(5));
     EXPECT_EQ(box.dropped(), 1U);
 }
 

@@ -148,7 +148,7 @@ TEST(tolerances_of_clients, long_client_id) {
     const bytes long_id = wire("10 26 00 06 'MQIsdp' 03 02 00 3c 00 18 'x'*24");
     broker_bed strict;
     strict["c"].send(long_id).expect(connack(false, 2)).expect_closed();
-    broker_bed lenient({.limits = {.borne = tolerance::long_client_id}});
+    broker_bed lenient({.limits = {.tolerated = tolerance::long_client_id}});
     lenient["c"].send(long_id).expect(connack());
 }
 
@@ -156,7 +156,7 @@ TEST(tolerances_of_clients, password_without_user_name) {
     const bytes alone = wire("10 10 00 04 'MQTT' 04 42 00 00 00 01 'c' 00 01 'p'");
     broker_bed strict;
     strict["c"].send(alone).expect_closed();
-    broker_bed lenient({.limits = {.borne = tolerance::password_without_user_name}});
+    broker_bed lenient({.limits = {.tolerated = tolerance::password_without_user_name}});
     lenient["c"].send(alone).expect(connack());
     EXPECT_EQ(lenient["c"].core().request->password(), "p");
 }
@@ -164,7 +164,7 @@ TEST(tolerances_of_clients, password_without_user_name) {
 TEST(tolerances_of_clients, dup_at_qos_0) {
     broker_bed strict;
     strict["c"].login({.client_id = "c"}).send("38 04 00 01 't' 'x'").expect_closed();
-    broker_bed lenient({.limits = {.borne = tolerance::dup_at_qos_0}});
+    broker_bed lenient({.limits = {.tolerated = tolerance::dup_at_qos_0}});
     lenient["c"].login({.client_id = "c"}).subscribe("t").send("38 04 00 01 't' 'x'");
     lenient["c"].expect("30 04 00 01 't' 'x'");
 }
@@ -173,7 +173,7 @@ TEST(tolerances_of_clients, dup_of_subscribe) {
     const bytes repeated = wire("8a 06 00 01 00 01 't' 00");
     broker_bed strict;
     strict["c"].login({.client_id = "c"}).send(repeated).expect_closed();
-    broker_bed lenient({.limits = {.borne = tolerance::dup_of_subscribe}});
+    broker_bed lenient({.limits = {.tolerated = tolerance::dup_of_subscribe}});
     lenient["c"].login({.client_id = "c"}).send(repeated).expect(suback(1, {0}));
     lenient["c"].send("aa 05 00 02 00 01 't'").expect(unsuback(2));
 }
@@ -189,7 +189,7 @@ TEST(tolerances_of_clients, invalid_filter) {
     // Shared subscriptions are of 5.0, so in MQTT 3 there is nothing wrong with the text.
     strict["d"].login({.client_id = "d"}).send(subscribe(1, {{"$share/g", 0}}));
     strict["d"].expect(suback(1, {0x80}));
-    broker_bed lenient({.limits = {.borne = tolerance::invalid_filter}});
+    broker_bed lenient({.limits = {.tolerated = tolerance::invalid_filter}});
     lenient["c"].login({.client_id = "c"}).send(among_others).expect(suback(1, {1, 0x80, 0x80}));
     lenient["c"].send(unsubscribe(2, {"a", "b#"})).expect(unsuback(2));
 }

@@ -135,10 +135,10 @@ TEST(Framer, AcceptsALongerFormOfRemainingLength) {
     EXPECT_EQ(found.packet.size, 3U);
 }
 
-bool is_right(const char* packet, protocol_version version, tolerances borne = {}) {
+bool is_right(const char* packet, protocol_version version, tolerances tolerated = {}) {
     const byte_string data = hex(packet);
     const framing found = next_frame(data, no_limit);
-    return fixed_header_problem(found.packet, version, borne) == nullptr;
+    return fixed_header_problem(found.packet, version, tolerated) == nullptr;
 }
 
 TEST(FixedHeader, HasTheFlagsOfItsType) {

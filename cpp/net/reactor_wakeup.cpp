@@ -1,22 +1,22 @@
-#include "net/alarm_bell.hpp"
+#include "net/reactor_wakeup.hpp"
 
 #include <utility>
 
 namespace amqtt {
 
-alarm_bell::alarm_bell(reactor& loop, std::function<void()> heard)
+reactor_wakeup::reactor_wakeup(reactor& loop, std::function<void()> heard)
     : loop_(loop), heard_(std::move(heard)), descriptor_(loop.context(), notifier_.fd()) {}
 
-alarm_bell::~alarm_bell() {
+reactor_wakeup::~reactor_wakeup() {
     descriptor_.release();  // the notifier's
 }
 
-void alarm_bell::stop() {
+void reactor_wakeup::stop() {
     is_stopped_ = true;
     descriptor_.cancel();
 }
 
-void alarm_bell::listen() {
+void reactor_wakeup::listen() {
     descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](const error_code& e) {
         if (e || is_stopped_) return;
         notifier_.reset();

@@ -1,32 +1,32 @@
-#include "server/broker_connection.hpp"
+#include "server/local_connection.hpp"
 
 #include <algorithm>
 #include <vector>
 
 namespace amqtt {
 
-broker_connection::broker_connection(core_host& host, const connection_home& home, listener& of,
-                                     std::unique_ptr<stream> peer_stream, peer_info peer,
-                                     bool behind_proxy)
-    : socket_half(home.loop, std::move(peer_stream), behind_proxy),
-      client_half(home, of, std::move(peer)),
+local_connection::local_connection(core_host& host, const broker_context& home, listener& of,
+                                   std::unique_ptr<stream> peer_stream, peer_info peer,
+                                   bool behind_proxy)
+    : socket_endpoint(home.loop, std::move(peer_stream), behind_proxy),
+      client_endpoint(home, of, std::move(peer)),
       host_(host) {}
 
-bool broker_connection::catch_up() {
+bool local_connection::catch_up() {
     if (!is_reading()) return false;
     loop().post([self = shared_from_this()] {
-        static_cast<broker_connection&>(*self).socket_half::catch_up();
+        static_cast<local_connection&>(*self).socket_endpoint::catch_up();
     });
     return true;
 }
 
 // The broker may be at work on what was read last.
-void broker_connection::all_read() {
+void local_connection::all_read() {
     loop().post(
-        [self = shared_from_this()] { static_cast<broker_connection&>(*self).has_caught_up(); });
+        [self = shared_from_this()] { static_cast<local_connection&>(*self).has_caught_up(); });
 }
 
-void broker_connection::close_soon(reason_code reason) {
+void local_connection::close_soon(reason_code reason) {
     if (closed_for_) {
         close_at_last();
     } else {
@@ -34,7 +34,7 @@ void broker_connection::close_soon(reason_code reason) {
     }
 }
 
-void broker_connection::resume_reading() {
+void local_connection::resume_reading() {
     if (closed_for_) {
         close_at_last();
     } else {
@@ -43,10 +43,10 @@ void broker_connection::resume_reading() {
 }
 
 // The broker may be at work on what was read last.
-void broker_connection::close_at_last() {
+void local_connection::close_at_last() {
     loop().insist([this] {  // else it would never go
         loop().post([self = shared_from_this()] {
-            auto& me = static_cast<broker_connection&>(*self);
+            auto& me = static_cast<local_connection&>(*self);
             if (const auto problem = std::exchange(me.closed_for_, nullptr)) {
                 me.socket_closed(*problem);
             }
@@ -54,27 +54,27 @@ void broker_connection::close_at_last() {
     });
 }
 
-void broker_connection::socket_closed(const std::string& problem) {
+void local_connection::socket_closed(const std::string& problem) {
     // What a peer has sent before it closed the connection counts.
     if (has_input_left()) {
         loop().insist([&] { closed_for_ = std::make_unique<std::string>(problem); });
         return;
     }
     closed(problem);
-    host_.forget(std::static_pointer_cast<broker_connection>(shared_from_this()));
+    host_.forget(std::static_pointer_cast<local_connection>(shared_from_this()));
 }
 
 void core_host::serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
                       bool behind_proxy) {
-    auto made = std::make_shared<broker_connection>(*this, home_, of, std::move(peer_stream),
-                                                    std::move(peer), behind_proxy);
+    auto made = std::make_shared<local_connection>(*this, home_, of, std::move(peer_stream),
+                                                   std::move(peer), behind_proxy);
     connections_.insert(made);
     made->start();
 }
 
 void core_host::stop() {
-    const std::vector<std::shared_ptr<broker_connection>> all(connections_.begin(),
-                                                              connections_.end());
+    const std::vector<std::shared_ptr<local_connection>> all(connections_.begin(),
+                                                             connections_.end());
     for (const auto& each : all)
         each->finish();
 }

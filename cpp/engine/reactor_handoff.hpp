@@ -20,13 +20,14 @@ namespace amqtt {
 // on in it whatever the others do.
 //
 // Everything but run() has the precondition that the caller holds lock().
-class reactor_loan {
+class reactor_handoff {
   public:
     // Both run under the lock. may_lend: on the reactor's thread; it has to complete what was
     // handed over before, and false means not now. taken_back: on any thread, after the last turn.
-    reactor_loan(reactor& loop, std::function<bool()> may_lend, std::function<void()> taken_back);
-    reactor_loan(const reactor_loan&) = delete;
-    reactor_loan& operator=(const reactor_loan&) = delete;
+    reactor_handoff(reactor& loop, std::function<bool()> may_lend,
+                    std::function<void()> taken_back);
+    reactor_handoff(const reactor_handoff&) = delete;
+    reactor_handoff& operator=(const reactor_handoff&) = delete;
 
     // What the reactor's thread runs, until the reactor is out of work.
     void run();

@@ -1,4 +1,4 @@
-#include "protocol/packet_feed.hpp"
+#include "protocol/packet_reader.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -22,7 +22,7 @@ result<std::optional<frame>> as_result(const framing& found) {
 
 }  // namespace
 
-result<std::optional<frame>> packet_feed::next() {
+result<std::optional<frame>> packet_reader::next() {
     drop_tail_packet();
     if (tail_.get()) return next_from_tail();
     const framing found = next_frame(input_, max_size_);
@@ -30,7 +30,7 @@ result<std::optional<frame>> packet_feed::next() {
     return as_result(found);
 }
 
-result<std::optional<frame>> packet_feed::next_from_tail() {
+result<std::optional<frame>> packet_reader::next_from_tail() {
     tail& rest = tail_.make();
     while (true) {
         const bytes_view kept = rest.waiting();
@@ -42,7 +42,7 @@ result<std::optional<frame>> packet_feed::next_from_tail() {
     }
 }
 
-std::optional<frame> packet_feed::second() const noexcept {
+std::optional<frame> packet_reader::second() const noexcept {
     const framing first = next_frame(input_, max_size_);
     if (first.state != framing::status::complete) return std::nullopt;
     const framing found = next_frame(input_.subspan(first.packet.size), max_size_);
@@ -50,32 +50,32 @@ std::optional<frame> packet_feed::second() const noexcept {
     return found.packet;
 }
 
-void packet_feed::take_over(std::size_t n, std::size_t expected) {
+void packet_reader::take_over(std::size_t n, std::size_t expected) {
     tail& rest = tail_.make();
     rest.bytes.drop_front(std::exchange(rest.head, 0));
     rest.bytes.append(input_.first(n), expected);
     input_ = input_.subspan(n);
 }
 
-std::optional<std::uint8_t> packet_feed::first() const noexcept {
+std::optional<std::uint8_t> packet_reader::first() const noexcept {
     const bytes_view kept = tail_->waiting().subspan(tail_->packet);
     if (!kept.empty()) return kept.front();
     return input_.empty() ? std::nullopt : std::optional(input_.front());
 }
 
-void packet_feed::clear() noexcept {
+void packet_reader::clear() noexcept {
     tail_.reset();
     input_ = {};
 }
 
-void packet_feed::drop_tail_packet() {
+void packet_reader::drop_tail_packet() {
     tail* const rest = tail_.get();
     if (!rest) return;
     rest->head += std::exchange(rest->packet, 0);
     if (rest->head == rest->bytes.size()) tail_.reset();
 }
 
-void packet_feed::stash() {
+void packet_reader::stash() {
     drop_tail_packet();
     if (input_.empty()) return;
     const framing found = next_frame(input_, max_size_);

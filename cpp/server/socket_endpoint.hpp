@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "base/bytes.hpp"
+#include "base/lazy_ptr.hpp"
 #include "base/output_queue.hpp"
-#include "base/rare.hpp"
 #include "base/reason_code.hpp"
 #include "net/proxy_header.hpp"
 #include "net/reactor.hpp"
@@ -18,11 +18,11 @@
 
 namespace amqtt {
 
-// The other half has the broker's client (client_half.hpp). What that is told is virtual here.
+// The other half has the broker's client (client_endpoint.hpp). What that is told is virtual here.
 // Lives as long as an operation on its socket is pending. Belongs to the thread of its reactor.
-class socket_half : public flushable, public std::enable_shared_from_this<socket_half> {
+class socket_endpoint : public flushable, public std::enable_shared_from_this<socket_endpoint> {
   public:
-    socket_half(reactor& loop, std::unique_ptr<stream> peer_stream, bool behind_proxy);
+    socket_endpoint(reactor& loop, std::unique_ptr<stream> peer_stream, bool behind_proxy);
 
     void start();
     // Writes what there is of output, now.
@@ -97,7 +97,7 @@ class socket_half : public flushable, public std::enable_shared_from_this<socket
     reactor& loop_;
     std::unique_ptr<stream> stream_;
     std::unique_ptr<proxy_header> proxy_header_;        // until it is complete
-    rare<std::string> problem_;                         // what was wrong with it
+    lazy_ptr<std::string> problem_;                     // what was wrong with it
     std::unique_ptr<asio::steady_timer> linger_timer_;  // bounds the time a close may take
     bool waiting_to_read_ = false;
     bool waiting_to_flush_ = false;

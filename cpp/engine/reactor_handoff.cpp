@@ -1,4 +1,4 @@
-#include "engine/reactor_loan.hpp"
+#include "engine/reactor_handoff.hpp"
 
 #include <chrono>
 
@@ -10,11 +10,11 @@ constexpr auto longest_pause = std::chrono::milliseconds(50);
 
 }  // namespace
 
-reactor_loan::reactor_loan(reactor& loop, std::function<bool()> may_lend,
-                           std::function<void()> taken_back)
+reactor_handoff::reactor_handoff(reactor& loop, std::function<bool()> may_lend,
+                                 std::function<void()> taken_back)
     : loop_(loop), may_lend_(std::move(may_lend)), taken_back_(std::move(taken_back)) {}
 
-void reactor_loan::run() {
+void reactor_handoff::run() {
     while (true) {
         loop_.run();
         std::unique_lock guard(mutex_);
@@ -27,7 +27,7 @@ void reactor_loan::run() {
     }
 }
 
-void reactor_loan::lend(std::unique_lock<std::mutex>& guard) {
+void reactor_handoff::lend(std::unique_lock<std::mutex>& guard) {
     state_ = state::lent;
     std::uint64_t seen = 0;
     do {
@@ -38,20 +38,20 @@ void reactor_loan::lend(std::unique_lock<std::mutex>& guard) {
     take_back();
 }
 
-void reactor_loan::ask() {
+void reactor_handoff::ask() {
     if (state_ != state::kept || has_ended_) return;
     state_ = state::asked;
     loop_.context().stop();
 }
 
-void reactor_loan::take_back() {
+void reactor_handoff::take_back() {
     if (!is_lent()) return;
     state_ = state::kept;
     taken_back_();
     back_.notify_one();
 }
 
-void reactor_loan::end() {
+void reactor_handoff::end() {
     take_back();
     has_ended_ = true;
 }

@@ -12,36 +12,36 @@
 
 namespace amqtt {
 
-class client_half;
+class client_endpoint;
 class listener;
 
 // Is told about connections, on the thread of the core.
 class connection_owner {
   public:
     // Its socket is closed. problem: what the peer did wrong below MQTT; empty: nothing.
-    virtual void connection_closed(client_half& which, const std::string& problem) = 0;
+    virtual void connection_closed(client_endpoint& which, const std::string& problem) = 0;
     // Plugins are to be asked for a pre-shared key; give_key() must follow, unless it is closed.
-    virtual void key_wanted(client_half& which, std::string_view identity) = 0;
+    virtual void key_wanted(client_endpoint& which, std::string_view identity) = 0;
 
   protected:
     ~connection_owner() = default;
 };
 
 // What all connections of a broker have in common; outlives them.
-struct connection_home {
+struct broker_context {
     broker& core;
     reactor& loop;  // of the core
     connection_owner& owner;
 };
 
-// Tells the broker what comes from the socket. What the broker wants of that, as a link, is up to
-// who knows where the socket is.
-class client_half : public link {
+// Tells the broker what comes from the socket. What the broker wants of that, as a
+// connection_control, is up to who knows where the socket is.
+class client_endpoint : public connection_control {
   public:
-    client_half(const connection_home& home, listener& of, peer_info peer);
-    client_half(const client_half&) = delete;
-    client_half& operator=(const client_half&) = delete;
-    ~client_half() override = default;
+    client_endpoint(const broker_context& home, listener& of, peer_info peer);
+    client_endpoint(const client_endpoint&) = delete;
+    client_endpoint& operator=(const client_endpoint&) = delete;
+    ~client_endpoint() override = default;
 
     listener& came_through() const noexcept { return of_; }
     const peer_info& peer() const noexcept { return client_->peer; }
@@ -81,7 +81,7 @@ class client_half : public link {
     }
 
   private:
-    const connection_home& home_;
+    const broker_context& home_;
     listener& of_;
     std::unique_ptr<client> client_;
     bool broker_knows_ = false;  // that it is over

@@ -9,7 +9,7 @@ namespace amqtt {
 
 // Tells when messages come and go one by one, so that they cost little beside the threads that wake
 // each other for them.
-class lone_traffic {
+class low_traffic_detector {
   public:
     // More at one time is worth another thread's work.
     static constexpr std::size_t most_items = 4;

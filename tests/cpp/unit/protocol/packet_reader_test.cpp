@@ -1,4 +1,4 @@
-#include "protocol/packet_feed.hpp"
+#include "protocol/packet_reader.hpp"
 
 #include <cstdlib>
 #include <malloc.h>
@@ -37,7 +37,7 @@ namespace {
 constexpr std::size_t no_limit = 268'435'460;
 
 // The packets of a feed's input so far, as bytes without their fixed header.
-std::vector<bytes> drain(packet_feed& feed) {
+std::vector<bytes> drain(packet_reader& feed) {
     std::vector<bytes> bodies;
     while (true) {
         const auto found = feed.next();
@@ -53,7 +53,7 @@ std::vector<bytes> drain(packet_feed& feed) {
 
 // Feeds stream in pieces, each in a buffer that is gone when the next one comes.
 std::vector<bytes> feed_in_pieces(bytes_view stream, const std::vector<std::size_t>& cuts) {
-    packet_feed feed(no_limit);
+    packet_reader feed(no_limit);
     std::vector<bytes> all;
     std::size_t at = 0;
     for (std::size_t i = 0; i <= cuts.size(); ++i) {
@@ -85,11 +85,11 @@ std::vector<bytes> sample_bodies() {
             {0xE0}};
 }
 
-TEST(packet_feed, finds_packets_in_one_piece) {
+TEST(packet_reader, finds_packets_in_one_piece) {
     EXPECT_EQ(feed_in_pieces(sample_stream(), {}), sample_bodies());
 }
 
-TEST(packet_feed, finds_packets_in_any_two_or_three_pieces) {
+TEST(packet_reader, finds_packets_in_any_two_or_three_pieces) {
     const bytes stream = sample_stream();
     for (std::size_t a = 0; a <= stream.size(); ++a) {
         ASSERT_EQ(feed_in_pieces(stream, {a}), sample_bodies()) << a;
@@ -98,7 +98,7 @@ TEST(packet_feed, finds_packets_in_any_two_or_three_pieces) {
     }
 }
 
-TEST(packet_feed, finds_packets_byte_by_byte) {
+TEST(packet_reader, finds_packets_byte_by_byte) {
     const bytes stream = sample_stream();
     std::vector<std::size_t> cuts;
     for (std::size_t i = 1; i < stream.size(); ++i)
@@ -106,7 +106,7 @@ TEST(packet_feed, finds_packets_byte_by_byte) {
     EXPECT_EQ(feed_in_pieces(stream, cuts), sample_bodies());
 }
 
-TEST(packet_feed, finds_packets_in_random_pieces) {
+TEST(packet_reader, finds_packets_in_random_pieces) {
     bytes stream;
     std::vector<bytes> bodies;
     for (int i = 0; i < 20; ++i) {
@@ -124,10 +124,10 @@ TEST(packet_feed, finds_packets_in_random_pieces) {
 }
 
 // As when a decision on the first packet is pending: the rest is kept, and more may come.
-TEST(packet_feed, goes_on_after_a_pause_between_packets) {
+TEST(packet_reader, goes_on_after_a_pause_between_packets) {
     const bytes stream = sample_stream() + sample_stream();
     for (std::size_t first = 1; first <= stream.size(); ++first) {
-        packet_feed feed(no_limit);
+        packet_reader feed(no_limit);
         std::vector<bytes> all;
         {
             const bytes piece(stream.begin(), stream.begin() + static_cast<std::ptrdiff_t>(first));
@@ -152,8 +152,8 @@ TEST(packet_feed, goes_on_after_a_pause_between_packets) {
     }
 }
 
-TEST(packet_feed, shows_the_packet_behind_the_next) {
-    packet_feed feed(no_limit);
+TEST(packet_reader, shows_the_packet_behind_the_next) {
+    packet_reader feed(no_limit);
     EXPECT_FALSE(feed.second());
     const bytes input = wire("c0 00  30 03 00 01 't'  d0 00  40 02");
     feed.receive(input);
@@ -168,7 +168,7 @@ TEST(packet_feed, shows_the_packet_behind_the_next) {
     EXPECT_FALSE(feed.second());
 }
 
-TEST(packet_feed, takes_a_huge_packet) {
+TEST(packet_reader, takes_a_huge_packet) {
     const std::string payload(3'000'000, 'p');
     const bytes stream = publish({.topic = "big", .payload = payload}) + pingreq();
     std::vector<std::size_t> cuts;
@@ -180,8 +180,8 @@ TEST(packet_feed, takes_a_huge_packet) {
     EXPECT_EQ(found[1], bytes{0xC0});
 }
 
-TEST(packet_feed, refuses_what_exceeds_the_limit_before_it_is_there) {
-    packet_feed feed(100);
+TEST(packet_reader, refuses_what_exceeds_the_limit_before_it_is_there) {
+    packet_reader feed(100);
     const bytes fits = publish({.topic = "t", .payload = std::string(95, 'x')});
     ASSERT_EQ(fits.size(), 100U);
     feed.receive(fits);
@@ -194,9 +194,9 @@ TEST(packet_feed, refuses_what_exceeds_the_limit_before_it_is_there) {
 }
 
 // 3.1.1: the Remaining Length has at most four bytes (section 2.2.3).
-TEST(packet_feed, refuses_a_remaining_length_of_five_bytes) {
+TEST(packet_reader, refuses_a_remaining_length_of_five_bytes) {
     for (const std::size_t piece : {1U, 6U}) {
-        packet_feed feed(no_limit);
+        packet_reader feed(no_limit);
         const bytes stream = wire("30 80 80 80 80 01");
         bool refused = false;
         for (std::size_t at = 0; at < stream.size() && !refused; at += piece) {
@@ -212,9 +212,9 @@ TEST(packet_feed, refuses_a_remaining_length_of_five_bytes) {
     }
 }
 
-TEST(packet_feed, holds_no_memory_between_packets) {
+TEST(packet_reader, holds_no_memory_between_packets) {
     const bytes stream = publish({.topic = "big", .payload = std::string(500'000, 'p')});
-    packet_feed feed(no_limit);
+    packet_reader feed(no_limit);
     const std::size_t before = heap_in_use;
     for (int round = 0; round < 2; ++round) {
         const bytes_view all(stream);
@@ -231,9 +231,9 @@ TEST(packet_feed, holds_no_memory_between_packets) {
     }
 }
 
-TEST(packet_feed, forgets_what_it_is_told_to) {
+TEST(packet_reader, forgets_what_it_is_told_to) {
     const bytes stream = publish({.topic = "t", .payload = std::string(50'000, 'p')});
-    packet_feed feed(no_limit);
+    packet_reader feed(no_limit);
     EXPECT_EQ(feed.first(), std::nullopt);
     feed.receive(bytes_view(stream).first(40'000));
     EXPECT_EQ(feed.first(), 0x30);

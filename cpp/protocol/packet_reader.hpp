@@ -7,7 +7,7 @@
 
 #include "base/bytes.hpp"
 #include "base/kept_bytes.hpp"
-#include "base/rare.hpp"
+#include "base/lazy_ptr.hpp"
 #include "base/result.hpp"
 #include "codec/framer.hpp"
 
@@ -15,9 +15,9 @@ namespace amqtt {
 
 // A connection between packets holds no memory: only the incomplete tail of what was received
 // is kept.
-class packet_feed {
+class packet_reader {
   public:
-    explicit packet_feed(std::size_t max_packet_size) noexcept : max_size_(max_packet_size) {}
+    explicit packet_reader(std::size_t max_packet_size) noexcept : max_size_(max_packet_size) {}
 
     // Hands over what was read. input must stay valid until stash().
     void receive(bytes_view input) noexcept { input_ = input; }
@@ -59,7 +59,7 @@ class packet_feed {
 
     std::size_t max_size_;
     bytes_view input_;
-    rare<tail> tail_;
+    lazy_ptr<tail> tail_;
 };
 
 }  // namespace amqtt

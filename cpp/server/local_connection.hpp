@@ -9,25 +9,25 @@
 
 #include <boost/unordered/unordered_flat_set.hpp>
 
-#include "server/client_half.hpp"
+#include "server/client_endpoint.hpp"
 #include "server/connection_host.hpp"
-#include "server/socket_half.hpp"
+#include "server/socket_endpoint.hpp"
 
 namespace amqtt {
 
 class core_host;
 
 // Both halves, which call each other.
-class broker_connection final : public socket_half, public client_half {
+class local_connection final : public socket_endpoint, public client_endpoint {
   public:
-    broker_connection(core_host& host, const connection_home& home, listener& of,
-                      std::unique_ptr<stream> peer_stream, peer_info peer, bool behind_proxy);
+    local_connection(core_host& host, const broker_context& home, listener& of,
+                     std::unique_ptr<stream> peer_stream, peer_info peer, bool behind_proxy);
 
     void flush_soon() override { flush_output(); }
     void close_soon(reason_code reason) override;
     void resume_reading() override;
     bool catch_up() override;
-    void give_key(bytes_view key) override { socket_half::give_key(key); }
+    void give_key(bytes_view key) override { socket_endpoint::give_key(key); }
 
   private:
     std::span<std::uint8_t> input_buffer() override { return loop().read_buffer(); }
@@ -54,7 +54,7 @@ class broker_connection final : public socket_half, public client_half {
 // The thread of the core as the one that serves connections.
 class core_host final : public connection_host {
   public:
-    explicit core_host(const connection_home& home) : home_(home) {}
+    explicit core_host(const broker_context& home) : home_(home) {}
 
     reactor& loop() noexcept override { return home_.loop; }
     void serve(listener& of, std::unique_ptr<stream> peer_stream, peer_info peer,
@@ -69,11 +69,11 @@ class core_host final : public connection_host {
     void join_thread() override {}
     void abandon_thread() override {}
 
-    void forget(const std::shared_ptr<broker_connection>& closed) { connections_.erase(closed); }
+    void forget(const std::shared_ptr<local_connection>& closed) { connections_.erase(closed); }
 
   private:
-    const connection_home& home_;
-    boost::unordered_flat_set<std::shared_ptr<broker_connection>> connections_;
+    const broker_context& home_;
+    boost::unordered_flat_set<std::shared_ptr<local_connection>> connections_;
 };
 
 }  // namespace amqtt

@@ -1,4 +1,4 @@
-#include "engine/reactor_loan.hpp"
+#include "engine/reactor_handoff.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -51,15 +51,15 @@ class lender {
     int taken_back = 0;
 
     reactor loop;
-    reactor_loan loan{loop,
-                      [this] {
-                          ++asked_to_lend;
-                          return may_lend;
-                      },
-                      [this] { ++taken_back; }};
+    reactor_handoff loan{loop,
+                         [this] {
+                             ++asked_to_lend;
+                             return may_lend;
+                         },
+                         [this] { ++taken_back; }};
 };
 
-TEST(reactor_loan, is_kept_until_it_is_asked_for) {
+TEST(reactor_handoff, is_kept_until_it_is_asked_for) {
     lender lent;
     EXPECT_NE(lent.handled(), std::this_thread::get_id());
     const auto guard = lent.loan.lock();
@@ -67,7 +67,7 @@ TEST(reactor_loan, is_kept_until_it_is_asked_for) {
     EXPECT_EQ(lent.asked_to_lend, 0);
 }
 
-TEST(reactor_loan, runs_turns_on_the_thread_of_the_caller) {
+TEST(reactor_handoff, runs_turns_on_the_thread_of_the_caller) {
     lender lent;
     const auto guard = lent.borrow();
     std::thread::id ran;
@@ -76,7 +76,7 @@ TEST(reactor_loan, runs_turns_on_the_thread_of_the_caller) {
     EXPECT_TRUE(lent.loan.is_lent());
 }
 
-TEST(reactor_loan, is_taken_back_when_there_is_no_turn) {
+TEST(reactor_handoff, is_taken_back_when_there_is_no_turn) {
     lender lent;
     lent.borrow().unlock();
     EXPECT_NE(lent.handled(), std::this_thread::get_id());
@@ -85,7 +85,7 @@ TEST(reactor_loan, is_taken_back_when_there_is_no_turn) {
     EXPECT_FALSE(lent.loan.is_lent());
 }
 
-TEST(reactor_loan, looks_after_timers_in_turns) {
+TEST(reactor_handoff, looks_after_timers_in_turns) {
     lender lent;
     std::atomic<bool> expired{false};
     asio::steady_timer timer(lent.loop.context());
@@ -100,7 +100,7 @@ TEST(reactor_loan, looks_after_timers_in_turns) {
     }
 }
 
-TEST(reactor_loan, is_given_back_at_once) {
+TEST(reactor_handoff, is_given_back_at_once) {
     lender lent;
     {
         const auto guard = lent.borrow();
@@ -113,7 +113,7 @@ TEST(reactor_loan, is_given_back_at_once) {
     EXPECT_NE(lent.handled(), std::this_thread::get_id());
 }
 
-TEST(reactor_loan, is_not_lent_when_that_is_refused) {
+TEST(reactor_handoff, is_not_lent_when_that_is_refused) {
     lender lent;
     {
         const auto guard = lent.loan.lock();
@@ -127,7 +127,7 @@ TEST(reactor_loan, is_not_lent_when_that_is_refused) {
     EXPECT_EQ(lent.asked_to_lend, 1);
 }
 
-TEST(reactor_loan, ends_whoever_runs_the_reactor) {
+TEST(reactor_handoff, ends_whoever_runs_the_reactor) {
     { const lender kept; }
     {
         lender asked;
@@ -141,7 +141,7 @@ TEST(reactor_loan, ends_whoever_runs_the_reactor) {
 }
 
 // What handlers and turns touch needs no lock of its own: a thread sanitizer would tell.
-TEST(reactor_loan, may_be_asked_for_before_the_thread_knows_that_it_was_taken_back) {
+TEST(reactor_handoff, may_be_asked_for_before_the_thread_knows_that_it_was_taken_back) {
     lender lent;
     {
         const auto guard = lent.borrow();
@@ -151,7 +151,7 @@ TEST(reactor_loan, may_be_asked_for_before_the_thread_knows_that_it_was_taken_ba
     EXPECT_NE(lent.handled(), std::this_thread::get_id());  // its thread still runs it
 }
 
-TEST(reactor_loan, has_one_thread_at_a_time) {
+TEST(reactor_handoff, has_one_thread_at_a_time) {
     lender lent;
     std::uint64_t unguarded = 0;
     std::uint64_t added = 0;

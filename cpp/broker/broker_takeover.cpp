@@ -46,11 +46,11 @@ bool broker::wait_for_predecessor(client& c) {
 
 void broker::caught_up(client& c, instant now) {
     begin(now);
-    if (!c.has_input_left()) let_in_successors(c);  // else read_on() asks again
+    if (!c.has_input_left()) accept_successors(c);  // else read_on() asks again
 }
 
 // The first takes the session over if it still has to; those behind have the first to wait for.
-void broker::let_in_successors(const client& predecessor) {
+void broker::accept_successors(const client& predecessor) {
     const auto found = successors_.find(&predecessor);
     if (found == successors_.end()) return;
     const std::vector<client*> waiting = std::move(found->second);
@@ -61,7 +61,7 @@ void broker::let_in_successors(const client& predecessor) {
         each->connection.restart_keep_alive(now_);
         shielded(*each, [&] {
             if (each == waiting.front()) {
-                let_in(*each);
+                accept_client(*each);
             } else {
                 admit(*each);
             }
@@ -70,7 +70,7 @@ void broker::let_in_successors(const client& predecessor) {
     }
 }
 
-void broker::leave_succession(client& c) {
+void broker::leave_takeover(client& c) {
     client* const predecessor = std::exchange(c.predecessor, nullptr);
     if (!predecessor) return;
     const auto found = successors_.find(predecessor);

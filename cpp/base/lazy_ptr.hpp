@@ -7,7 +7,7 @@ namespace amqtt {
 // A T that most owners do not have: it takes a pointer's room until it is made. Reading one that
 // was not made gives a T as it is at first.
 template <class T>
-class rare {
+class lazy_ptr {
   public:
     const T& operator*() const noexcept { return value_ ? *value_ : none(); }
     const T* operator->() const noexcept { return &**this; }

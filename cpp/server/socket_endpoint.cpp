@@ -1,4 +1,4 @@
-#include "server/socket_half.hpp"
+#include "server/socket_endpoint.hpp"
 
 #include <utility>
 
@@ -16,24 +16,25 @@ constexpr auto linger_time = std::chrono::seconds(5);
 
 }  // namespace
 
-socket_half::socket_half(reactor& loop, std::unique_ptr<stream> peer_stream, bool behind_proxy)
+socket_endpoint::socket_endpoint(reactor& loop, std::unique_ptr<stream> peer_stream,
+                                 bool behind_proxy)
     : loop_(loop),
       stream_(std::move(peer_stream)),
       proxy_header_(behind_proxy ? std::make_unique<proxy_header>() : nullptr) {}
 
-void socket_half::start() {
+void socket_endpoint::start() {
     guard([this] { wait_to_read(); });
 }
 
 // Nothing else is at work on this connection: what has thrown is unwound.
-void socket_half::fail() noexcept {
+void socket_endpoint::fail() noexcept {
     loop_.attempt([this] {
         if (problem_->empty()) problem_.make() = "it could not be served: out of memory, or worse";
     });
     loop_.attempt([this] { close(); });
 }
 
-void socket_half::wait_to_read(io_status wanted) {
+void socket_endpoint::wait_to_read(io_status wanted) {
     if (std::exchange(waiting_to_read_, true)) return;
     if (wanted == io_status::want_read && stream_->has_input()) {
         loop_.post([self = shared_from_this()] {
@@ -48,7 +49,7 @@ void socket_half::wait_to_read(io_status wanted) {
     });
 }
 
-void socket_half::on_readable() {
+void socket_endpoint::on_readable() {
     if (!stream_->is_open()) return;
     if (proxy_header_ && !read_proxy_header()) return;
     io_status wanted = io_status::want_read;
@@ -97,7 +98,7 @@ void socket_half::on_readable() {
 
 // The header comes before everything else, TLS included, and not a byte behind it may be taken
 // from the socket: that is the stream's.
-bool socket_half::read_proxy_header() {
+bool socket_endpoint::read_proxy_header() {
     const auto buffer = loop_.read_buffer().first(proxy_header::largest);
     const io_result seen = peek_some(stream_->socket(), buffer);
     if (seen.status == io_status::want_read) {
@@ -127,23 +128,23 @@ bool socket_half::read_proxy_header() {
 }
 
 // Before the first input: what is decided about the CONNECT may depend on it.
-void socket_half::tell_tls() {
+void socket_endpoint::tell_tls() {
     if (std::exchange(tls_told_, true)) return;
     if (auto proven = stream_->tls()) handshake_done(std::move(proven));
 }
 
-void socket_half::give_key(bytes_view key) {
+void socket_endpoint::give_key(bytes_view key) {
     if (!stream_->is_open() || stream_->key_question().empty()) return;
     stream_->answer_key(key);
     wait_to_read();
 }
 
-void socket_half::stop_reading() {
+void socket_endpoint::stop_reading() {
     reading_ = false;
     tell_all_read();
 }
 
-void socket_half::catch_up() {
+void socket_endpoint::catch_up() {
     is_catching_up_ = true;
     if (closing_) {
         tell_all_read();
@@ -152,24 +153,24 @@ void socket_half::catch_up() {
     }
 }
 
-void socket_half::tell_all_read() {
+void socket_endpoint::tell_all_read() {
     if (std::exchange(is_catching_up_, false)) all_read();
 }
 
-void socket_half::go_on_reading() {
+void socket_endpoint::go_on_reading() {
     if (closing_) return;
     reading_ = true;
     wait_to_read();
 }
 
-void socket_half::close_after_output(reason_code reason) {
+void socket_endpoint::close_after_output(reason_code reason) {
     if (std::exchange(closing_, true)) return;
     stream_->set_end_reason(reason);
     stop_reading();
     flush_output();
 }
 
-void socket_half::flush() {
+void socket_endpoint::flush() {
     output_queue& out = output();
     if (!stream_->is_open()) {
         discard(out);
@@ -179,7 +180,7 @@ void socket_half::flush() {
     if (closing_ && !linger_timer_ && stream_->is_open()) bound_closing();
 }
 
-void socket_half::bound_closing() {
+void socket_endpoint::bound_closing() {
     linger_timer_ = std::make_unique<asio::steady_timer>(loop_.context(), linger_time);
     linger_timer_->async_wait([self = weak_from_this()](const error_code& error) {
         const auto connection = self.lock();
@@ -187,7 +188,7 @@ void socket_half::bound_closing() {
     });
 }
 
-void socket_half::write(output_queue& out) {
+void socket_endpoint::write(output_queue& out) {
     const io_result sent = write_queue(*stream_, out);
     if (sent.status == io_status::failed) {
         close();
@@ -202,13 +203,13 @@ void socket_half::write(output_queue& out) {
 }
 
 // The broker may have input left to deal with, and go on with it when its answers are gone.
-void socket_half::discard(output_queue& out) {
+void socket_endpoint::discard(output_queue& out) {
     const std::size_t size = out.size();
     out.clear();
     if (size > 0) output_written(size);
 }
 
-void socket_half::wait_to_flush(io_status wanted) {
+void socket_endpoint::wait_to_flush(io_status wanted) {
     waiting_to_flush_ = true;
     stream_->wait(wanted, [self = shared_from_this()](const error_code& error) {
         self->waiting_to_flush_ = false;
@@ -219,7 +220,7 @@ void socket_half::wait_to_flush(io_status wanted) {
 // Closing a socket that holds unread input resets the connection, and the peer might lose what
 // it was sent last. So: end our side, and read until the peer has ended its own, unless it has
 // already, as clients do behind their DISCONNECT.
-void socket_half::linger() {
+void socket_endpoint::linger() {
     if (stream_->is_at_end()) {
         close();
         return;
@@ -235,7 +236,7 @@ void socket_half::linger() {
     }
 }
 
-void socket_half::finish() {
+void socket_endpoint::finish() {
     guard([this] { flush(); });
     if (!stream_->is_open()) return;
     guard([this] {
@@ -250,7 +251,7 @@ void socket_half::finish() {
     guard([this] { close(); });
 }
 
-void socket_half::close() {
+void socket_endpoint::close() {
     if (!stream_->is_open()) return;
     stream_->close();
     // The other half may want to close what is closed; that must find nothing to do.

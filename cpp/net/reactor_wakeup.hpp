@@ -10,13 +10,13 @@ namespace amqtt {
 
 // Posting to the reactor would do, but Asio wakes its thread while it holds a lock that this
 // thread wants first: it would go to sleep again at once.
-class alarm_bell {
+class reactor_wakeup {
   public:
     // Throws std::system_error when the system has no descriptor left.
-    alarm_bell(reactor& loop, std::function<void()> heard);
-    ~alarm_bell();
-    alarm_bell(const alarm_bell&) = delete;
-    alarm_bell& operator=(const alarm_bell&) = delete;
+    reactor_wakeup(reactor& loop, std::function<void()> heard);
+    ~reactor_wakeup();
+    reactor_wakeup(const reactor_wakeup&) = delete;
+    reactor_wakeup& operator=(const reactor_wakeup&) = delete;
 
     // Makes heard run on the thread of the reactor, once for all rings until then and as a turn of
     // its own. Any thread.

@@ -23,12 +23,12 @@ struct lane_counts {
 
 // One thread pushes, one takes. Batches arrive in their order.
 template <class Batch>
-class batch_lane {
+class batch_channel {
   public:
     using batch_ptr = std::unique_ptr<Batch>;
 
     // wake runs on the pushing thread and must lead to take().
-    explicit batch_lane(std::function<void()> wake) : wake_(std::move(wake)) {}
+    explicit batch_channel(std::function<void()> wake) : wake_(std::move(wake)) {}
 
     // Without urgent the taker finds the batch when it comes by anyway. Else it is woken, unless it
     // was since it last took.
@@ -45,7 +45,7 @@ class batch_lane {
         if (wakes) wake_();
     }
     // What was pushed is urgent.
-    void hurry() {
+    void wake() {
         bool wakes = false;
         {
             const std::lock_guard guard(mutex_);

@@ -6,9 +6,9 @@ namespace amqtt {
 
 // What the broker asks of the network connection under a client. Calls only note the wish;
 // they do no I/O and never call back.
-class link {
+class connection_control {
   public:
-    virtual ~link() = default;
+    virtual ~connection_control() = default;
 
     // There is output; called once until the output was looked at (client::flush_requested).
     virtual void flush_soon() = 0;
