@@ -21,6 +21,7 @@ from amqtt._broker.listening import (
 from amqtt._broker.operations import BrokerOperations
 from amqtt._broker.shutdown import ShutdownTime, run_in_thread
 from amqtt._broker.storage import StateKeeper, find_storage
+from amqtt._compat import wait_for
 from amqtt._engine.pump import EventPump, end_engine
 from amqtt._engine.states import BrokerTransitions
 from amqtt.contexts import (
@@ -212,7 +213,7 @@ class Broker(BrokerOperations[BrokerProtocolHandler]):
     async def _tell_plugins(self, event: BrokerEvents, limit: float = _LIFECYCLE_LIMIT) -> None:
         """Wait until the plugins have handled an event of the life cycle."""
         try:
-            await asyncio.wait_for(self._dispatch.calls.tell_and_wait(event), limit)
+            await wait_for(self._dispatch.calls.tell_and_wait(event), limit)
         except asyncio.TimeoutError:
             self.logger.warning(
                 "Plugins did not handle '%s' within %.3g s; continuing", event, limit

@@ -18,6 +18,7 @@ from amqtt._client.subscriptions import (
     is_malformed,
     with_refusals,
 )
+from amqtt._compat import wait_for
 from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt.contexts import BaseContext, ClientConfig
 from amqtt.errors import ClientError, ConnectError, PublishError
@@ -248,7 +249,7 @@ class MQTTClient(ClientDelivery):
             self._offline.put(topic, message, qos, retain, properties, self._unattended())
             return outgoing(None, topic, qos, message, retain, properties)
         if ack_timeout:
-            return await asyncio.wait_for(
+            return await wait_for(
                 self._publish_now(topic, message, qos, retain, properties), ack_timeout
             )
         return await self._publish_now(topic, message, qos, retain, properties)
@@ -444,4 +445,4 @@ class MQTTClient(ClientDelivery):
         """
         self._require_5_0("requests")
         exchange = self._requests.run(self, topic, payload, qos, properties or {})
-        return await asyncio.wait_for(exchange, timeout)
+        return await wait_for(exchange, timeout)

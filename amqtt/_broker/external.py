@@ -14,6 +14,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
+from amqtt._compat import wait_for
 from amqtt.logs import printable
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ class _ExternalConnection:
         except _ENDED:
             # The client is gone, but its last packets, such as DISCONNECT, may still be here.
             with suppress(asyncio.TimeoutError, OSError):
-                await asyncio.wait_for(self._drop_output(), _PATIENCE)
+                await wait_for(self._drop_output(), _PATIENCE)
         except Exception:
             logger.exception("Connection of %s ends: writing to it has failed", self._who)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from amqtt._compat import wait_for
 from amqtt.contexts import Action
 from amqtt.logs import printable
 from amqtt.topics import without_share
@@ -120,7 +121,7 @@ class Reauthorization:
 
     async def _in_time(self, question: Coroutine[Any, Any, T]) -> T | None:
         try:
-            return await asyncio.wait_for(question, self._dispatch.decision_timeout)
+            return await wait_for(question, self._dispatch.decision_timeout)
         except asyncio.TimeoutError:
             self._unanswered += 1
             return None

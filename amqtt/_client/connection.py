@@ -17,6 +17,7 @@ from amqtt._client.packets import (
 from amqtt._client.plugins import PacketEvents
 from amqtt._client.retries import is_permanent, until_connected
 from amqtt._client.session import new_session
+from amqtt._compat import wait_for
 from amqtt._engine.codec import PROTOCOL_5_0
 from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError, ConnectError
@@ -180,7 +181,7 @@ class ClientConnection(ClientCommands):
         # Before the command: the connection may be made and lost before this task runs again.
         self._connection_lost = asyncio.get_running_loop().create_future()
         try:
-            return_code, session_present, properties = await asyncio.wait_for(
+            return_code, session_present, properties = await wait_for(
                 self._exchange_connect(session, target), self.config.connection_timeout
             )
         except asyncio.TimeoutError as error:

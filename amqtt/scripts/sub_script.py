@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from amqtt._compat import wait_for
 from amqtt.errors import AMQTTError, ClientError, MQTTError
 from amqtt.logs import printable
 from amqtt.mqtt.constants import QOS_0
@@ -313,7 +314,7 @@ def subscribe_main(
     async def connect_and_receive() -> None:
         async with client_options.connected(config) as client:
             try:
-                complete = await asyncio.wait_for(receive(client), timeout)
+                complete = await wait_for(receive(client), timeout)
             except asyncio.TimeoutError:
                 raise typer.Exit(TIMED_OUT) from None
             except (ClientError, MQTTError, AMQTTError, OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 from support.client import LIMIT, until
+from support.process import free_port
+from support.scripted import CONNECT, ScriptedBroker, ScriptedPeer
 from support.serving import Serving, serving
 
+from amqtt._engine.reactor import ClientReactor
 from amqtt.client import MQTTClient
 
 ANYONE: dict[str, Any] = {"plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {}}}
@@ -187,3 +191,97 @@ async def test_calls_that_wait_for_the_connection(there: Serving) -> None:
         ended = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), LIMIT)
         assert [isinstance(each, asyncio.CancelledError) for each in ended] == [True, False] * 5
         await works(one)
+
+
+# Turns of the loop: more than a connect takes to notice its answer.
+TURNS = 50
+
+
+@pytest.fixture
+async def uri(request: pytest.FixtureRequest, there: Serving) -> str:
+    """Return the address of a port that answers, or of one that refuses."""
+    if request.param == "answers":
+        return f"mqtt://{there.host}:{there.port}"
+    return f"mqtt://127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def persistent(tmp_path: Path) -> MQTTClient:
+    """Return a client that tries to connect for ever."""
+    session_file = str(tmp_path / "session")
+    return MQTTClient(
+        "c", {"cleansession": False, "session_file": session_file, "reconnect_retries": -1}
+    )
+
+
+class Cancelling:
+    """Connects, and cancels that; `cancelled` tells whether it could be cancelled still."""
+
+    def __init__(self, one: MQTTClient, uri: str) -> None:
+        self.one = one
+        self.cancelled = False
+        self._task = asyncio.ensure_future(one.connect(uri))
+
+    def cancel_after(self, turns: int) -> None:
+        """Cancel so many turns of the loop from now; at once without any."""
+        if turns == 0:
+            self.cancelled = self._task.cancel()
+        else:
+            asyncio.get_running_loop().call_soon(self.cancel_after, turns - 1)
+
+    async def see_its_end(self) -> None:
+        done, _ = await asyncio.wait((self._task,), timeout=LIMIT)
+        assert done, "it goes on"
+        assert self._task.cancelled() == self.cancelled
+        if not self.cancelled:
+            assert await self._task == 0
+            await self.one.disconnect()
+        assert self.one._journal is None
+        assert self.one._reactor is not None
+        assert not self.one._reactor._answers
+
+
+@pytest.mark.parametrize("uri", ["refuses", "answers"], indirect=True)
+async def test_connecting_is_cancelled_in_any_turn(uri: str, persistent: MQTTClient) -> None:
+    for number in range(1, TURNS + 1):  # without any it has not begun
+        call = Cancelling(persistent, uri)
+        call.cancel_after(number)
+        await call.see_its_end()
+
+
+@pytest.mark.parametrize("uri", ["refuses", "answers"], indirect=True)
+async def test_connecting_is_cancelled_in_any_turn_after_the_answer(
+    uri: str, persistent: MQTTClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several tasks and futures are between the engine's answer and the end of connect()."""
+    resolve = ClientReactor._resolve
+    at_answer: list[Callable[[], None]] = []
+
+    def observed(reactor: ClientReactor, event: tuple[Any, ...]) -> None:
+        resolve(reactor, event)
+        if at_answer:
+            at_answer.pop()()
+
+    monkeypatch.setattr(ClientReactor, "_resolve", observed)
+    for number in range(TURNS + 1):
+        call = Cancelling(persistent, uri)
+        at_answer.append(functools.partial(call.cancel_after, number))
+        await call.see_its_end()
+        assert not at_answer, "there was no answer"
+
+
+async def test_connecting_is_cancelled_in_any_turn_without_an_answer(
+    persistent: MQTTClient,
+) -> None:
+    calls: list[Cancelling] = []
+
+    async def silent(peer: ScriptedPeer) -> None:
+        await peer.expect(CONNECT)
+        calls[-1].cancel_after(len(calls) - 1)
+        await peer.expect_close()
+
+    async with ScriptedBroker(silent) as broker:
+        for _ in range(TURNS + 1):
+            calls.append(Cancelling(persistent, broker.uri))
+            await calls[-1].see_its_end()
+            assert calls[-1].cancelled

@@ -140,8 +140,8 @@ UPWARD = {
 
 CORE_USERS = {"amqtt._broker.dispatch", "amqtt.broker"}  # and amqtt/_engine/
 
-# What contrib/ uses is public, but for what the interpreter lacks.
-CONTRIB_MAY_IMPORT = {"amqtt._compat", "amqtt._compat.StrEnum"}
+# What contrib/ uses is public, but for what stands in for the interpreter's own.
+CONTRIB_MAY_IMPORT = {"amqtt._compat", "amqtt._compat.StrEnum", "amqtt._compat.wait_for"}
 
 
 def imported_names(path: Path) -> set[str]:

@@ -11,6 +11,7 @@ from amqtt._client.commands import raise_refusal
 from amqtt._client.connection import ClientConnection
 from amqtt._client.session_file.journal import SessionJournal
 from amqtt._client.subscriptions import SubscriptionBook
+from amqtt._compat import wait_for
 from amqtt._engine.reactor import EngineError
 from amqtt.errors import ClientError
 
@@ -145,9 +146,7 @@ class KeptSession(ClientConnection):
             await journal.wait_stored(number, answer)
             return None, 0, None
         try:
-            done: Completion = await asyncio.wait_for(
-                journal.attended(number, answer), timeout or None
-            )
+            done: Completion = await wait_for(journal.attended(number, answer), timeout or None)
         except EngineError as error:
             raise_refusal("publish", error)
             msg = f"{self._not_connected()}; the message is kept in '{journal.path}'"

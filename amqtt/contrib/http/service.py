@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from yarl import URL
 
+from amqtt._compat import wait_for
 from amqtt.contrib.http.breaker import CircuitBreaker
 from amqtt.contrib.http.config import HttpConfig, ParamsMode, RequestMethod, ResponseMode
 
@@ -87,7 +88,7 @@ class HttpService:
             raise NoAnswerError
         answered = False
         try:
-            verdict = await asyncio.wait_for(
+            verdict = await wait_for(
                 self._exchange_or_repeat(path, fields), timeout=self._config.timeout
             )
             answered = True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from amqtt._client.endpoint import direct_endpoint, engine_settings
 from amqtt._client.plugins import wants_packets
+from amqtt._compat import wait_for
 from amqtt._engine.codec import PROTOCOL_3_1_1, read_or_raise
 from amqtt.adapters import StreamReaderAdapter
 from amqtt.errors import AMQTTError, MQTTError, NoDataError
@@ -120,7 +121,7 @@ class Tunnel:
 
     async def _close_writer(self) -> None:
         with suppress(*_ENDINGS, asyncio.TimeoutError):
-            await asyncio.wait_for(self._writer.close(), _FLUSH_LIMIT)
+            await wait_for(self._writer.close(), _FLUSH_LIMIT)
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -7,6 +7,7 @@ import logging
 import weakref
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from amqtt._compat import wait_for
 from amqtt._engine.reactor import ClientReactor, EngineError, client_reactor
 from amqtt.contexts import BaseContext
 from amqtt.errors import AMQTTError, ProtocolHandlerError
@@ -273,7 +274,7 @@ class ProtocolHandler(Generic[C]):
             raise AMQTTError(msg)
         check_topic_name(topic)
         done = self._request("publish", topic, data, qos, retain)
-        packet_id, _, _ = await asyncio.wait_for(done, ack_timeout or None)
+        packet_id, _, _ = await wait_for(done, ack_timeout or None)
         return OutgoingApplicationMessage(packet_id or None, topic, qos, data, retain)
 
     async def mqtt_deliver_next_message(self) -> ApplicationMessage | None:
